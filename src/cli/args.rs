@@ -1,0 +1,249 @@
+//! The raw command line, as clap reads it. What the values mean together is for `options`.
+
+use std::path::PathBuf;
+
+use clap::{Args, Parser, Subcommand};
+
+use super::units;
+
+const RESUME: &str = "Resume and durability";
+const CONTENT: &str = "What is copied";
+const SPEED: &str = "Speed";
+const OUTPUT: &str = "Output";
+
+/// Resumable file copy with integrity verification
+///
+/// Copies directory trees, usually onto external drives, and never loses ground: rerun the same
+/// command after an unplug, a crash, a power cut or Ctrl-C and it goes on inside the file where it
+/// stopped. Every block it copies has a BLAKE3 hash, so that the copy can be verified now, or years
+/// later with nothing but the drive in hand.
+#[derive(Debug, Parser)]
+#[command(
+    name = "sprag",
+    version,
+    max_term_width = 100,
+    subcommand_required = true,
+    arg_required_else_help = true,
+    after_long_help = "\
+Exit codes:
+   0  everything asked for is done and durable
+   1  wrong usage
+   3  source or destination cannot be used
+  11  an I/O error ended the run (disk full, read-only, failing device)
+  20  stopped; progress saved, rerun to resume
+  23  finished, but some entries failed; each is listed
+  24  finished, but some source files vanished or kept changing
+  40  verify found damage
+  41  another sprag holds the destination
+  42  the device is gone; progress saved
+  44  the manifest is damaged
+
+Example:
+  sprag copy ~/Photos /mnt/drive && sprag verify /mnt/drive"
+)]
+pub(crate) struct Cli {
+    #[command(subcommand)]
+    pub(crate) command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Command {
+    Copy(CopyArgs),
+    Verify(VerifyArgs),
+    Status(StatusArgs),
+    Export(ExportArgs),
+    Clean(CleanArgs),
+}
+
+/// Copy, or continue a copy
+///
+/// Copies every SOURCE into the directory DEST. SOURCE/ with a slash means its contents, SOURCE
+/// without one means the directory itself. One regular file and a DEST that is no directory: DEST
+/// names the new file. The same command again continues where the last one stopped.
+#[derive(Debug, Args)]
+#[command(after_long_help = "\
+Examples:
+  Copy, and see each entry:          sprag copy -v ~/Photos /mnt/drive
+  Continue after an unplug:          sprag copy --require-manifest ~/Photos /mnt/drive
+  Lose less to a power cut:          sprag copy --checkpoint-interval 1s ~/Photos /mnt/drive
+  As root, but own all copies:       sprag copy --no-owner /home/ann/ /mnt/drive
+  Spare a slow disk:                 sprag copy -j 1 ~/Photos /mnt/drive
+  Lines for a program to read:       sprag copy --json ~/Photos /mnt/drive")]
+pub(crate) struct CopyArgs {
+    /// What to copy; SOURCE/ means its contents
+    #[arg(value_name = "SOURCE", required = true, num_args = 1..)]
+    pub(crate) sources: Vec<PathBuf>,
+
+    /// The directory to copy into
+    ///
+    /// It is made if only its last component is missing.
+    #[arg(value_name = "DEST")]
+    pub(crate) dest: PathBuf,
+
+    /// Forget all progress and begin again
+    #[arg(long, help_heading = RESUME)]
+    pub(crate) restart: bool,
+
+    /// Refuse a destination that holds no sprag manifest
+    ///
+    /// Guards against a drive that is not mounted: without its manifest nothing is written.
+    #[arg(long, help_heading = RESUME)]
+    pub(crate) require_manifest: bool,
+
+    /// Hash and resume in blocks of SIZE [default: 1M]
+    ///
+    /// A power of two from 64K to 64M. It is fixed when a destination is begun.
+    #[arg(long, value_name = "SIZE", value_parser = units::parse_size, help_heading = RESUME)]
+    pub(crate) block_size: Option<u64>,
+
+    /// Make what was copied durable at least this often [default: 5s]
+    ///
+    /// Such as 500ms, 5s or 2m.
+    #[arg(long, value_name = "DURATION", value_parser = units::parse_interval, help_heading = RESUME)]
+    pub(crate) checkpoint_interval: Option<std::time::Duration>,
+
+    /// Make what was copied durable after this many bytes [default: 128M]
+    ///
+    /// Such as 64K, 1M, 1MiB or 1048576.
+    #[arg(long, value_name = "SIZE", value_parser = units::parse_size, help_heading = RESUME)]
+    pub(crate) checkpoint_size: Option<u64>,
+
+    /// Do not give copies the owner and group of their source
+    ///
+    /// Only root can give them; for anyone else this changes nothing.
+    #[arg(long, help_heading = CONTENT)]
+    pub(crate) no_owner: bool,
+
+    #[command(flatten)]
+    pub(crate) common: Common,
+
+    /// Print every figure of the summary at the end, one a line
+    #[arg(long, help_heading = OUTPUT)]
+    pub(crate) stats: bool,
+}
+
+/// Check what is on DEST against its manifest
+///
+/// Reads every block of every recorded file from the medium and compares its hash. Only DEST is
+/// needed, not the sources.
+#[derive(Debug, Args)]
+#[command(after_long_help = "\
+Examples:
+  Check all of a drive:              sprag verify /mnt/drive
+  Check one directory of it:         sprag verify /mnt/drive Photos/2024
+  Also list what sprag did not copy: sprag verify --extra /mnt/drive
+  Read one file at a time:           sprag verify -j 1 /mnt/drive
+  Lines for a program to read:       sprag verify --json /mnt/drive")]
+pub(crate) struct VerifyArgs {
+    /// The destination of the copy: the directory that holds `.sprag`
+    #[arg(value_name = "DEST")]
+    pub(crate) dest: PathBuf,
+
+    /// Check only these, and what is below them; relative to DEST
+    #[arg(value_name = "PATH")]
+    pub(crate) paths: Vec<PathBuf>,
+
+    /// List the entries that the manifest does not know
+    ///
+    /// They are always counted.
+    #[arg(long, help_heading = OUTPUT)]
+    pub(crate) extra: bool,
+
+    #[command(flatten)]
+    pub(crate) common: Common,
+}
+
+/// Flags that `copy` and `verify` share.
+#[derive(Debug, Args)]
+pub(crate) struct Common {
+    /// Work on N files at a time [default: chosen by the run]
+    #[arg(short, long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=256), help_heading = SPEED)]
+    pub(crate) jobs: Option<u16>,
+
+    /// List each entry and what became of it
+    #[arg(short, long, help_heading = OUTPUT)]
+    pub(crate) verbose: bool,
+
+    /// Print only what went wrong
+    #[arg(short, long, conflicts_with = "verbose", help_heading = OUTPUT)]
+    pub(crate) quiet: bool,
+
+    /// Print JSON lines on standard output, as docs/JSON.md describes them
+    #[arg(long, help_heading = OUTPUT)]
+    pub(crate) json: bool,
+
+    /// Show no progress
+    #[arg(long, help_heading = OUTPUT)]
+    pub(crate) no_progress: bool,
+}
+
+/// Show what is done, half done and failed, and what to do next
+#[derive(Debug, Args)]
+#[command(after_long_help = "Example:\n  sprag status /mnt/drive")]
+pub(crate) struct StatusArgs {
+    /// The destination of a copy
+    #[arg(value_name = "DEST")]
+    pub(crate) dest: PathBuf,
+
+    /// Print one JSON line on standard output, as docs/JSON.md describes it
+    #[arg(long, help_heading = OUTPUT)]
+    pub(crate) json: bool,
+}
+
+/// Write a list of checksums that `b3sum --check` reads
+///
+/// One line a finished file, paths relative to DEST.
+#[derive(Debug, Args)]
+#[command(after_long_help = "\
+Example:
+  sprag export -o sums.b3 /mnt/drive && cd /mnt/drive && b3sum --check ~-/sums.b3")]
+pub(crate) struct ExportArgs {
+    /// The destination of a copy
+    #[arg(value_name = "DEST")]
+    pub(crate) dest: PathBuf,
+
+    /// Write to FILE instead of standard output
+    ///
+    /// FILE appears only once the list is whole.
+    #[arg(short, long, value_name = "FILE", help_heading = OUTPUT)]
+    pub(crate) output: Option<PathBuf>,
+}
+
+/// Remove half-copied files and, with --all, sprag's own state
+#[derive(Debug, Args)]
+#[command(after_long_help = "Example:\n  sprag clean /mnt/drive")]
+pub(crate) struct CleanArgs {
+    /// The destination of a copy
+    #[arg(value_name = "DEST")]
+    pub(crate) dest: PathBuf,
+
+    /// Also remove the manifest: the copy can then be neither resumed nor verified
+    #[arg(long)]
+    pub(crate) all: bool,
+
+    /// Print one JSON line on standard output, as docs/JSON.md describes it
+    #[arg(long, help_heading = OUTPUT)]
+    pub(crate) json: bool,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use clap::CommandFactory;
+
+    #[test]
+    fn the_definition_has_no_contradiction() {
+        Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn the_last_path_is_the_destination() {
+        let cli = Cli::try_parse_from(["sprag", "copy", "a", "b/", "c"]).unwrap();
+        let Command::Copy(args) = cli.command else {
+            panic!("another command");
+        };
+        assert_eq!(args.sources, [PathBuf::from("a"), PathBuf::from("b/")]);
+        assert_eq!(args.sources[1].as_os_str(), "b/");
+        assert_eq!(args.dest, PathBuf::from("c"));
+    }
+}

@@ -1,0 +1,354 @@
+//! `sprag copy`: pulls the engine's events and says what they mean.
+
+use std::time::Duration;
+
+use anyhow::Context;
+use sprag::event::{CopySummary, Counted, Event, Outcome, Progress, Recovered};
+use sprag::exit::Exit;
+use sprag::path::RelPath;
+
+use super::args::CopyArgs;
+use super::json::{self, EntryOutcome, JsonPath, Line, More};
+use super::options::{self, View};
+use super::out::Out;
+use super::progress::{Meter, Pace, Screen};
+use super::signals::Signals;
+use super::{Failure, units};
+
+const STOPPING: &str =
+    "stopping: making what was copied durable; press Ctrl-C again to stop at once";
+const JSON_PROGRESS_INTERVAL: Duration = Duration::from_secs(1);
+
+/// Runs the command. `rerun` is the command line that continues it.
+pub(crate) fn run(args: &CopyArgs, rerun: &str) -> Exit {
+    let view = View::new(&args.common);
+    let mut report = Report::new(view);
+    let outcome = drive(args, view, &mut report);
+    report.meter.finish();
+    match outcome {
+        Ok((summary, failure)) => {
+            if let Some(failure) = &failure {
+                report.failure(failure);
+            }
+            report.summary(&summary, args.stats, rerun);
+            report.out.exit(summary.exit_code)
+        }
+        Err(error) => {
+            let failure = Failure::from(error);
+            report.failure(&failure);
+            if view.json {
+                let figures = CopySummary {
+                    exit_code: failure.exit,
+                    ..CopySummary::default()
+                };
+                report.json_summary(&figures);
+            }
+            failure.exit
+        }
+    }
+}
+
+/// Copies to the end. The totals, and what ended the run early if something did.
+fn drive(
+    args: &CopyArgs,
+    view: View,
+    report: &mut Report,
+) -> anyhow::Result<(CopySummary, Option<Failure>)> {
+    let options = options::copy(args, view)?;
+    let screen = report.screen.clone();
+    let signals =
+        Signals::watch(move || screen.complain(STOPPING)).context("cannot watch for signals")?;
+    let run = sprag::copy(options)?;
+    let stopper = run.stopper();
+    signals.stop_with(move || stopper.stop());
+    for event in run {
+        if let Event::Finished { summary, error } = event {
+            return Ok((summary, error.map(Failure::from)));
+        }
+        report.event(event);
+    }
+    anyhow::bail!("the copy ended without saying how; rerun the same command to go on")
+}
+
+/// What is printed about a copy.
+struct Report {
+    view: View,
+    out: Out,
+    screen: Screen,
+    meter: Meter,
+    counted: Counted,
+    json_progress: Pace,
+}
+
+impl Report {
+    fn new(view: View) -> Report {
+        let meter = Meter::new(view.show);
+        Report {
+            view,
+            out: Out::new(meter.screen()),
+            screen: meter.screen(),
+            meter,
+            counted: Counted::default(),
+            json_progress: Pace::after(JSON_PROGRESS_INTERVAL),
+        }
+    }
+
+    fn event(&mut self, event: Event) {
+        match event {
+            Event::Opened(recovered) => self.opened(recovered),
+            Event::Counted(counted) => self.counted = counted,
+            Event::Progress(progress) => self.progress(progress),
+            Event::Entry { path, outcome } => self.entry(&path, outcome),
+            Event::Problem { path, error } => {
+                let detail = error.to_string();
+                self.screen.complain(&detail);
+                if self.view.json {
+                    self.out.json(&Line::Problem {
+                        path: JsonPath::from(&path),
+                        kind: error.kind(),
+                        detail: &detail,
+                        more: More::default(),
+                    });
+                }
+            }
+            Event::Warning(text) => {
+                self.screen.complain(&format!("warning: {text}"));
+                if self.view.json {
+                    self.out.json(&Line::Warning { detail: &text });
+                }
+            }
+            // The last event, which the caller keeps.
+            Event::Finished { .. } => {}
+        }
+    }
+
+    fn opened(&mut self, recovered: Recovered) {
+        if self.view.json {
+            self.out.json(&Line::Opened {
+                what: json::Opened::Copy { recovered },
+            });
+        }
+        let begun = recovered.files_done + recovered.files_partial > 0;
+        if begun && !self.view.quiet {
+            self.screen.note(&opened_text(recovered));
+        }
+    }
+
+    fn progress(&mut self, progress: Progress) {
+        self.meter.copy(self.counted, progress);
+        let elapsed = self.meter.elapsed();
+        if self.view.json_progress && self.json_progress.due(elapsed) {
+            let known = self.counted.complete;
+            self.out.json(&Line::Progress {
+                what: json::Progress::Copy {
+                    bytes_written: progress.bytes_written,
+                    bytes_durable: progress.bytes_durable,
+                    bytes_before: progress.bytes_before,
+                    entries_total: known.then_some(self.counted.entries),
+                    bytes_total: known.then_some(self.counted.bytes),
+                    elapsed_ms: units::whole_ms(elapsed),
+                },
+            });
+        }
+    }
+
+    fn entry(&mut self, path: &RelPath, outcome: Outcome) {
+        if !self.view.verbose {
+            return;
+        }
+        if self.view.json {
+            self.out.json(&Line::Entry {
+                path: JsonPath::from(path),
+                outcome: EntryOutcome::Copy(outcome),
+                read: None,
+            });
+        } else {
+            self.out.line(&format!("{:<9}  {path}", word(outcome)));
+        }
+    }
+
+    fn failure(&mut self, failure: &Failure) {
+        self.screen.complain(&failure.text);
+        if self.view.json {
+            self.out.json(&Line::Error {
+                exit_code: failure.exit,
+                detail: &failure.text,
+            });
+        }
+    }
+
+    fn json_summary(&mut self, figures: &CopySummary) {
+        self.out.json(&Line::Summary {
+            what: json::Summary::Copy { figures },
+        });
+    }
+
+    fn summary(&mut self, summary: &CopySummary, stats: bool, rerun: &str) {
+        if self.view.json {
+            self.json_summary(summary);
+        } else {
+            if !self.view.quiet {
+                self.out.line(&summary_text(summary));
+            }
+            if stats {
+                for (name, figure) in figures(summary) {
+                    self.out.line(&format!("{name} {figure}"));
+                }
+            }
+        }
+        if let Some(what) = next_step(summary.exit_code) {
+            self.screen.note(&format!("{what}\n  {rerun}"));
+        }
+    }
+}
+
+fn opened_text(recovered: Recovered) -> String {
+    let mut text = format!(
+        "continuing: {} done before, {} half done",
+        units::count(recovered.files_done, "file", "files"),
+        recovered.files_partial
+    );
+    if recovered.bytes_rehashed > 0 {
+        text += &format!(
+            "; read back {} that had been written last",
+            units::size(recovered.bytes_rehashed)
+        );
+    }
+    if recovered.bytes_discarded > 0 {
+        text += &format!(
+            ", cut off {} that did not match",
+            units::size(recovered.bytes_discarded)
+        );
+    }
+    text
+}
+
+fn word(outcome: Outcome) -> &'static str {
+    match outcome {
+        Outcome::Copied => "copied",
+        Outcome::Unchanged => "unchanged",
+        Outcome::Adopted => "adopted",
+        Outcome::Skipped => "skipped",
+    }
+}
+
+fn summary_text(summary: &CopySummary) -> String {
+    let mut text = format!(
+        "copied {} ({}), {} unchanged, {} adopted, ",
+        units::count(summary.files_copied, "file", "files"),
+        units::size(summary.bytes_copied),
+        summary.files_unchanged,
+        summary.files_adopted,
+    );
+    if summary.files_skipped > 0 {
+        text += &format!("{} skipped, ", summary.files_skipped);
+    }
+    text += &format!(
+        "{} failed; {}, {}; {}.",
+        summary.files_failed,
+        units::count(summary.dirs, "directory", "directories"),
+        units::count(summary.symlinks, "symlink", "symlinks"),
+        units::duration(Duration::from_millis(summary.elapsed_ms)),
+    );
+    if summary.bytes_resumed > 0 {
+        text += &format!(
+            " {} of half-copied files did not have to be copied again.",
+            units::size(summary.bytes_resumed)
+        );
+    }
+    text.push('\n');
+    text += &match summary.exit_code {
+        Exit::Done => {
+            "Everything is durable on the device: unmount it, and it is safe to unplug.".to_owned()
+        }
+        Exit::Partial => {
+            "Some entries failed; each was named. All else is durable on the device.".to_owned()
+        }
+        Exit::Vanished => "Some source files vanished or kept changing while they were read. \
+             All else is durable on the device."
+            .to_owned(),
+        _ => format!(
+            "Not finished. Durable on the device: {}.",
+            units::size(summary.bytes_durable)
+        ),
+    };
+    text
+}
+
+/// What to say before the command that goes on, if it can.
+fn next_step(exit: Exit) -> Option<&'static str> {
+    match exit {
+        Exit::Stopped => Some("Stopped; progress is saved. To go on:"),
+        Exit::Io => Some("Once the cause is mended, go on with:"),
+        Exit::DeviceGone => Some("Once the device is back, go on with:"),
+        Exit::Partial | Exit::Vanished => Some("To try what is missing again:"),
+        _ => None,
+    }
+}
+
+/// Every figure, under the name it has in JSON.
+fn figures(summary: &CopySummary) -> [(&'static str, u64); 14] {
+    [
+        ("exit_code", summary.exit_code.code().into()),
+        ("files_copied", summary.files_copied),
+        ("files_unchanged", summary.files_unchanged),
+        ("files_adopted", summary.files_adopted),
+        ("files_skipped", summary.files_skipped),
+        ("files_failed", summary.files_failed),
+        ("dirs", summary.dirs),
+        ("symlinks", summary.symlinks),
+        ("bytes_total", summary.bytes_total),
+        ("bytes_copied", summary.bytes_copied),
+        ("bytes_resumed", summary.bytes_resumed),
+        ("bytes_rehashed", summary.bytes_rehashed),
+        ("bytes_durable", summary.bytes_durable),
+        ("elapsed_ms", summary.elapsed_ms),
+    ]
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_clean_copy_says_that_all_is_durable() {
+        let text = summary_text(&CopySummary {
+            files_copied: 12,
+            files_unchanged: 5,
+            dirs: 1,
+            symlinks: 2,
+            bytes_copied: 3 << 20,
+            elapsed_ms: 61_000,
+            ..CopySummary::default()
+        });
+        assert_eq!(
+            text,
+            "copied 12 files (3 MiB), 5 unchanged, 0 adopted, 0 failed; 1 directory, 2 symlinks; 1 min 1 s.\n\
+             Everything is durable on the device: unmount it, and it is safe to unplug."
+        );
+    }
+
+    #[test]
+    fn only_a_finished_copy_claims_that_all_is_durable() {
+        for exit_code in Exit::ALL {
+            let text = summary_text(&CopySummary {
+                exit_code,
+                ..CopySummary::default()
+            });
+            assert_eq!(text.contains("Everything"), exit_code == Exit::Done);
+            let ended_early = !matches!(exit_code, Exit::Done | Exit::Partial | Exit::Vanished);
+            assert_eq!(text.contains("Not finished"), ended_early, "{exit_code:?}");
+        }
+    }
+
+    #[test]
+    fn the_figures_are_those_of_the_json_summary() {
+        let summary = CopySummary::default();
+        let json = serde_json::to_string(&summary).unwrap();
+        let named: Vec<String> = figures(&summary)
+            .iter()
+            .map(|(name, figure)| format!("\"{name}\":{figure}"))
+            .collect();
+        assert_eq!(json, format!("{{{}}}", named.join(",")));
+    }
+}

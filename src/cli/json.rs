@@ -1,0 +1,352 @@
+//! The lines of `--json`, as `docs/JSON.md` promises them. Only shapes; printing is for `out`.
+
+use std::ops::Range;
+use std::os::unix::ffi::OsStrExt;
+use std::path::Path;
+
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
+use serde::Serialize;
+use sprag::event::{CopySummary, Outcome, ReadHow, Recovered, VerifySummary};
+use sprag::exit::Exit;
+use sprag::path::RelPath;
+
+/// A path: lossy as text and, when that loses something, exact as base64 beside it.
+#[derive(Debug, Serialize)]
+pub(crate) struct JsonPath {
+    path: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    path_bytes: Option<String>,
+}
+
+impl From<&[u8]> for JsonPath {
+    fn from(bytes: &[u8]) -> JsonPath {
+        let path = String::from_utf8_lossy(bytes).into_owned();
+        let exact = path.as_bytes() == bytes;
+        JsonPath {
+            path,
+            path_bytes: (!exact).then(|| STANDARD.encode(bytes)),
+        }
+    }
+}
+
+impl From<&RelPath> for JsonPath {
+    fn from(path: &RelPath) -> JsonPath {
+        match path.is_root() {
+            true => JsonPath::from(&b"."[..]),
+            false => JsonPath::from(path.as_bytes()),
+        }
+    }
+}
+
+impl From<&Path> for JsonPath {
+    fn from(path: &Path) -> JsonPath {
+        JsonPath::from(path.as_os_str().as_bytes())
+    }
+}
+
+/// One line. The names of the variants are the values of `type`.
+#[derive(Debug, Serialize)]
+#[serde(tag = "type", rename_all = "snake_case")]
+pub(crate) enum Line<'a> {
+    Opened {
+        #[serde(flatten)]
+        what: Opened,
+    },
+    Progress {
+        #[serde(flatten)]
+        what: Progress,
+    },
+    Entry {
+        #[serde(flatten)]
+        path: JsonPath,
+        outcome: EntryOutcome,
+        #[serde(skip_serializing_if = "Option::is_none")]
+        read: Option<ReadHow>,
+    },
+    Problem {
+        #[serde(flatten)]
+        path: JsonPath,
+        kind: &'a str,
+        detail: &'a str,
+        #[serde(flatten)]
+        more: More,
+    },
+    Warning {
+        detail: &'a str,
+    },
+    Error {
+        exit_code: Exit,
+        detail: &'a str,
+    },
+    Status {
+        #[serde(flatten)]
+        what: StatusBody,
+    },
+    Summary {
+        #[serde(flatten)]
+        what: Summary<'a>,
+    },
+}
+
+#[derive(Debug, Serialize)]
+#[serde(tag = "command", rename_all = "snake_case")]
+pub(crate) enum Opened {
+    Copy {
+        #[serde(flatten)]
+        recovered: Recovered,
+    },
+    Verify {
+        entries_total: u64,
+        bytes_total: u64,
+    },
+}
+
+#[derive(Debug, Serialize)]
+#[serde(tag = "command", rename_all = "snake_case")]
+pub(crate) enum Progress {
+    Copy {
+        bytes_written: u64,
+        bytes_durable: u64,
+        bytes_before: u64,
+        /// `None` until the count is over.
+        entries_total: Option<u64>,
+        bytes_total: Option<u64>,
+        elapsed_ms: u64,
+    },
+    Verify {
+        bytes_read: u64,
+        bytes_total: u64,
+        elapsed_ms: u64,
+    },
+}
+
+#[derive(Debug, Serialize)]
+#[serde(untagged)]
+pub(crate) enum EntryOutcome {
+    Copy(Outcome),
+    Verify(&'static str),
+}
+
+/// What some kinds of problem add.
+#[derive(Debug, Default, Serialize)]
+pub(crate) struct More {
+    #[serde(skip_serializing_if = "Option::is_none")]
+    ranges: Option<Vec<[u64; 2]>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    bytes_done: Option<u64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    bytes_total: Option<u64>,
+}
+
+impl More {
+    pub(crate) fn ranges(ranges: &[Range<u64>]) -> More {
+        More {
+            ranges: Some(ranges.iter().map(|r| [r.start, r.end]).collect()),
+            ..More::default()
+        }
+    }
+
+    pub(crate) fn incomplete(bytes: u64, of: u64) -> More {
+        More {
+            bytes_done: Some(bytes),
+            bytes_total: Some(of),
+            ..More::default()
+        }
+    }
+}
+
+#[derive(Debug, Serialize)]
+#[serde(tag = "command", rename_all = "snake_case")]
+pub(crate) enum Summary<'a> {
+    Copy {
+        #[serde(flatten)]
+        figures: &'a CopySummary,
+    },
+    Verify {
+        #[serde(flatten)]
+        figures: &'a VerifySummary,
+    },
+    Clean {
+        exit_code: Exit,
+        partials_removed: u64,
+        bytes_freed: u64,
+        state_removed: bool,
+    },
+}
+
+#[derive(Debug, Serialize)]
+pub(crate) struct StatusBody {
+    block_size: u64,
+    manifest_id: String,
+    manifest_bytes: u64,
+    files_done: u64,
+    files_partial: u64,
+    dirs: u64,
+    symlinks: u64,
+    bytes_done: u64,
+    bytes_partial: u64,
+    partial: Vec<PartialBody>,
+    last_run: Option<LastRunBody>,
+}
+
+#[derive(Debug, Serialize)]
+struct PartialBody {
+    #[serde(flatten)]
+    path: JsonPath,
+    bytes: u64,
+    of: u64,
+}
+
+#[derive(Debug, Serialize)]
+struct LastRunBody {
+    started_ms: u64,
+    ended_ms: Option<u64>,
+    exit_code: Option<Exit>,
+    sources: Vec<JsonPath>,
+    files_copied: u64,
+    files_failed: u64,
+    bytes_copied: u64,
+    failures: Vec<FailureBody>,
+}
+
+#[derive(Debug, Serialize)]
+struct FailureBody {
+    #[serde(flatten)]
+    path: JsonPath,
+    detail: String,
+}
+
+impl From<&sprag::Status> for StatusBody {
+    fn from(status: &sprag::Status) -> StatusBody {
+        StatusBody {
+            block_size: status.block_size,
+            manifest_id: status.manifest_id.clone(),
+            manifest_bytes: status.manifest_bytes,
+            files_done: status.files_done,
+            files_partial: status.files_partial,
+            dirs: status.dirs,
+            symlinks: status.symlinks,
+            bytes_done: status.bytes_done,
+            bytes_partial: status.bytes_partial,
+            partial: status.partial.iter().map(PartialBody::from).collect(),
+            last_run: status.last_run.as_ref().map(LastRunBody::from),
+        }
+    }
+}
+
+impl From<&sprag::PartialFile> for PartialBody {
+    fn from(partial: &sprag::PartialFile) -> PartialBody {
+        PartialBody {
+            path: JsonPath::from(&partial.path),
+            bytes: partial.bytes,
+            of: partial.of,
+        }
+    }
+}
+
+impl From<&sprag::LastRun> for LastRunBody {
+    fn from(run: &sprag::LastRun) -> LastRunBody {
+        LastRunBody {
+            started_ms: run.started_ms,
+            ended_ms: run.ended_ms,
+            exit_code: run.exit,
+            sources: run
+                .sources
+                .iter()
+                .map(|s| JsonPath::from(s.as_path()))
+                .collect(),
+            files_copied: run.files_copied,
+            files_failed: run.files_failed,
+            bytes_copied: run.bytes_copied,
+            failures: run
+                .failures
+                .iter()
+                .map(|(path, detail)| FailureBody {
+                    path: JsonPath::from(path),
+                    detail: detail.clone(),
+                })
+                .collect(),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn text(line: &Line<'_>) -> String {
+        serde_json::to_string(line).unwrap()
+    }
+
+    #[test]
+    fn the_summary_of_a_copy_has_its_fields_in_order() {
+        let line = text(&Line::Summary {
+            what: Summary::Copy {
+                figures: &CopySummary {
+                    exit_code: Exit::Partial,
+                    files_copied: 1,
+                    ..CopySummary::default()
+                },
+            },
+        });
+        assert_eq!(
+            line,
+            r#"{"type":"summary","command":"copy","exit_code":23,"files_copied":1,"files_unchanged":0,"files_adopted":0,"files_skipped":0,"files_failed":0,"dirs":0,"symlinks":0,"bytes_total":0,"bytes_copied":0,"bytes_resumed":0,"bytes_rehashed":0,"bytes_durable":0,"elapsed_ms":0}"#
+        );
+    }
+
+    #[test]
+    fn the_summary_of_a_verification_has_its_fields_in_order() {
+        let line = text(&Line::Summary {
+            what: Summary::Verify {
+                figures: &VerifySummary::default(),
+            },
+        });
+        assert_eq!(
+            line,
+            r#"{"type":"summary","command":"verify","exit_code":0,"files_ok":0,"files_corrupt":0,"files_modified":0,"files_missing":0,"files_incomplete":0,"files_extra":0,"files_unreadable":0,"bytes_read":0,"read_direct":0,"read_evicted":0,"read_cached":0,"elapsed_ms":0}"#
+        );
+    }
+
+    #[test]
+    fn a_path_that_is_not_utf8_is_given_twice() {
+        let line = text(&Line::Problem {
+            path: JsonPath::from(&b"caf\xe9/\n\"x"[..]),
+            kind: "unreadable",
+            detail: "why",
+            more: More::default(),
+        });
+        assert_eq!(
+            line,
+            r#"{"type":"problem","path":"caf�/\n\"x","path_bytes":"Y2Fm6S8KIng=","kind":"unreadable","detail":"why"}"#
+        );
+    }
+
+    #[test]
+    fn a_path_that_really_holds_the_replacement_character_is_given_once() {
+        let line = text(&Line::Entry {
+            path: JsonPath::from("\u{fffd}\u{1b}[2J".as_bytes()),
+            outcome: EntryOutcome::Copy(Outcome::Unchanged),
+            read: None,
+        });
+        assert_eq!(
+            line,
+            r#"{"type":"entry","path":"�\u001b[2J","outcome":"unchanged"}"#
+        );
+    }
+
+    #[test]
+    fn damage_is_given_as_ranges() {
+        let line = text(&Line::Problem {
+            path: JsonPath::from(&RelPath::root()),
+            kind: "corrupt",
+            detail: "d",
+            more: More::ranges(&[0..5, 7..9]),
+        });
+        assert_eq!(
+            line,
+            r#"{"type":"problem","path":".","kind":"corrupt","detail":"d","ranges":[[0,5],[7,9]]}"#
+        );
+    }
+}

@@ -1,0 +1,95 @@
+//! The command line: all that reads arguments, prints, or listens to signals.
+//!
+//! Standard output carries what was asked for: the summary, the findings of `verify`, the list of
+//! `export`, or JSON lines. Standard error carries errors, notes and progress, the same with and
+//! without `--json`. The engine below knows nothing of either.
+
+use std::ffi::OsString;
+
+use clap::Parser;
+use sprag::error::Error;
+use sprag::exit::Exit;
+
+mod args;
+mod copy;
+mod export;
+mod json;
+mod options;
+mod out;
+mod progress;
+mod quote;
+mod signals;
+mod status;
+mod units;
+mod verify;
+
+use args::{Cli, Command};
+
+/// A command line that was understood.
+pub(crate) struct Invocation {
+    cli: Cli,
+    /// The same command again, quoted for a shell.
+    rerun: String,
+}
+
+/// Understands a command line, or says on the right stream what it had to say (help, the version,
+/// what is wrong) and how to exit.
+pub(crate) fn parse(argv: impl IntoIterator<Item = OsString>) -> Result<Invocation, Exit> {
+    let argv: Vec<OsString> = argv.into_iter().collect();
+    match Cli::try_parse_from(&argv) {
+        Ok(cli) => Ok(Invocation {
+            cli,
+            rerun: quote::rerun(&argv),
+        }),
+        Err(error) => {
+            // Nobody is left to tell when this cannot be printed, as with `sprag --help | true`.
+            let _ = error.print();
+            Err(match error.use_stderr() {
+                true => Exit::Usage,
+                false => Exit::Done,
+            })
+        }
+    }
+}
+
+/// Runs what was asked for.
+pub(crate) fn run(invocation: &Invocation) -> Exit {
+    match &invocation.cli.command {
+        Command::Copy(args) => copy::run(args, &invocation.rerun),
+        Command::Verify(args) => verify::run(args, &invocation.rerun),
+        Command::Status(args) => status::status(args),
+        Command::Export(args) => export::run(args),
+        Command::Clean(args) => status::clean(args),
+    }
+}
+
+/// What ended or prevented a run, as text and as exit code.
+struct Failure {
+    exit: Exit,
+    text: String,
+}
+
+impl From<anyhow::Error> for Failure {
+    fn from(error: anyhow::Error) -> Failure {
+        match error.downcast::<Error>() {
+            // The engine's texts are complete in themselves.
+            Ok(known) => Failure::from(known),
+            Err(other) => Failure {
+                exit: match other.is::<options::NotBelow>() {
+                    true => Exit::Usage,
+                    false => Exit::Io,
+                },
+                text: format!("{other:#}"),
+            },
+        }
+    }
+}
+
+impl From<Error> for Failure {
+    fn from(error: Error) -> Failure {
+        Failure {
+            exit: error.exit(),
+            text: error.to_string(),
+        }
+    }
+}

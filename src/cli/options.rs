@@ -1,0 +1,210 @@
+//! From raw arguments to validated options, once; nothing behind this parses a string.
+
+use std::num::NonZeroUsize;
+use std::path::{Component, Path, PathBuf};
+
+use sprag::block::BlockSize;
+use sprag::error::{Error, UsageError};
+use sprag::path::Printable;
+use sprag::{CopyOptions, VerifyOptions};
+
+use super::args::{Common, CopyArgs, VerifyArgs};
+use super::progress::Show;
+
+/// How a run is reported.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct View {
+    /// JSON lines instead of text on standard output.
+    pub(crate) json: bool,
+    /// JSON lines of progress among them.
+    pub(crate) json_progress: bool,
+    /// A line for each entry.
+    pub(crate) verbose: bool,
+    /// Nothing but what went wrong.
+    pub(crate) quiet: bool,
+    /// What to show on standard error.
+    pub(crate) show: Show,
+}
+
+impl View {
+    /// What the flags say together.
+    pub(crate) fn new(args: &Common) -> View {
+        let silent = args.quiet || args.no_progress;
+        View {
+            json: args.json,
+            json_progress: args.json && !silent,
+            verbose: args.verbose,
+            quiet: args.quiet,
+            show: match silent || args.json {
+                true => Show::Hidden,
+                false => Show::fitting(),
+            },
+        }
+    }
+}
+
+/// What to copy, and how.
+pub(crate) fn copy(args: &CopyArgs, view: View) -> Result<CopyOptions, Error> {
+    let mut options = CopyOptions::new(args.sources.iter(), &args.dest);
+    options.jobs = jobs(&args.common);
+    options.block_size = args
+        .block_size
+        .map(BlockSize::new)
+        .transpose()
+        .map_err(UsageError::from)?;
+    if let Some(bytes) = args.checkpoint_size {
+        options.checkpoint_bytes = bytes;
+    }
+    if let Some(interval) = args.checkpoint_interval {
+        options.checkpoint_interval = interval;
+    }
+    options.restart = args.restart;
+    options.require_manifest = args.require_manifest;
+    // The count costs a walk of the source, and only progress has a use for it.
+    options.count = view.json_progress || view.show != Show::Hidden;
+    options.owner = options.owner && !args.no_owner;
+    Ok(options)
+}
+
+/// What to verify.
+pub(crate) fn verify(args: &VerifyArgs) -> anyhow::Result<VerifyOptions> {
+    let mut options = VerifyOptions::new(&args.dest);
+    options.jobs = jobs(&args.common);
+    options.paths = args
+        .paths
+        .iter()
+        .map(|path| below(&args.dest, path))
+        .collect::<Result<_, _>>()?;
+    // DEST itself is everything.
+    if options.paths.iter().any(|path| path.as_os_str().is_empty()) {
+        options.paths.clear();
+    }
+    Ok(options)
+}
+
+fn jobs(args: &Common) -> Option<NonZeroUsize> {
+    args.jobs.and_then(|jobs| NonZeroUsize::new(jobs.into()))
+}
+
+/// A path that stays inside its destination cannot be made of this one.
+#[derive(Debug, thiserror::Error)]
+#[error(
+    "{} is not below {}: give the PATHs to verify relative to DEST, without ..",
+    Printable(path),
+    Printable(dest)
+)]
+pub(crate) struct NotBelow {
+    path: PathBuf,
+    dest: PathBuf,
+}
+
+/// `path` relative to `dest`, without the `./` and the trailing slash that a shell may add. An
+/// absolute path below an absolute `dest` is taken as well.
+fn below(dest: &Path, path: &Path) -> Result<PathBuf, NotBelow> {
+    let relative = match path.is_absolute() {
+        true => path.strip_prefix(dest).ok(),
+        false => Some(path),
+    };
+    let plain = |path: &Path| {
+        let mut kept = path.components().filter(|c| *c != Component::CurDir);
+        kept.try_fold(PathBuf::new(), |plain, component| match component {
+            Component::Normal(name) => Some(plain.join(name)),
+            _ => None,
+        })
+    };
+    relative.and_then(plain).ok_or_else(|| NotBelow {
+        path: path.to_path_buf(),
+        dest: dest.to_path_buf(),
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::args::{Cli, Command};
+    use super::*;
+    use clap::Parser;
+    use std::time::Duration;
+
+    fn copy_args(words: &[&str]) -> CopyArgs {
+        let argv = ["sprag", "copy"].iter().chain(words);
+        match Cli::try_parse_from(argv).unwrap().command {
+            Command::Copy(args) => args,
+            other => panic!("{other:?}"),
+        }
+    }
+
+    #[test]
+    fn without_flags_the_options_are_the_defaults_of_the_library() {
+        let args = copy_args(&["a", "b/", "c"]);
+        let options = copy(&args, View::new(&args.common)).unwrap();
+        let mut expected = CopyOptions::new(["a", "b/"], "c");
+        expected.count = true;
+        assert_eq!(format!("{options:?}"), format!("{expected:?}"));
+    }
+
+    #[test]
+    fn each_flag_reaches_its_option() {
+        let args = copy_args(&[
+            "-j4",
+            "--restart",
+            "--require-manifest",
+            "--block-size=64K",
+            "--checkpoint-interval=500ms",
+            "--checkpoint-size=1MiB",
+            "--no-owner",
+            "--no-progress",
+            "a",
+            "c",
+        ]);
+        let options = copy(&args, View::new(&args.common)).unwrap();
+        assert_eq!(options.jobs, NonZeroUsize::new(4));
+        assert!(options.restart && options.require_manifest);
+        assert!(!options.owner && !options.count);
+        assert_eq!(options.block_size, BlockSize::new(65_536).ok());
+        assert_eq!(options.checkpoint_interval, Duration::from_millis(500));
+        assert_eq!(options.checkpoint_bytes, 1 << 20);
+    }
+
+    #[test]
+    fn a_block_size_that_is_none_is_refused_in_the_words_of_the_library() {
+        let args = copy_args(&["--block-size=3M", "a", "c"]);
+        let error = copy(&args, View::new(&args.common)).unwrap_err();
+        assert_eq!(error.exit(), sprag::exit::Exit::Usage);
+        assert_eq!(
+            error.to_string(),
+            "block size 3145728 is not a power of two from 64 KiB to 64 MiB"
+        );
+    }
+
+    #[test]
+    fn json_and_quiet_and_no_progress_hide_the_bar() {
+        for (words, json_progress) in [
+            (&["--json", "a", "c"][..], true),
+            (&["--json", "--no-progress", "a", "c"][..], false),
+            (&["--json", "-q", "a", "c"][..], false),
+            (&["-q", "a", "c"][..], false),
+            (&["--no-progress", "a", "c"][..], false),
+        ] {
+            let view = View::new(&copy_args(words).common);
+            assert_eq!(view.show, Show::Hidden, "{words:?}");
+            assert_eq!(view.json_progress, json_progress, "{words:?}");
+        }
+    }
+
+    #[test]
+    fn paths_to_verify_are_taken_relative_to_the_destination() {
+        let dest = Path::new("/mnt/d");
+        for (path, plain) in [
+            ("a/b/", "a/b"),
+            ("./a//b", "a/b"),
+            ("/mnt/d/a", "a"),
+            ("/mnt/d", ""),
+            (".", ""),
+        ] {
+            assert_eq!(below(dest, Path::new(path)).unwrap(), Path::new(plain));
+        }
+        for path in ["/mnt/other", "../d", "a/../b"] {
+            assert!(below(dest, Path::new(path)).is_err(), "{path}");
+        }
+    }
+}

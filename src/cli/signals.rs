@@ -1,0 +1,122 @@
+//! Ctrl-C, SIGTERM and SIGHUP: the first asks for a graceful end, a second ends at once.
+//!
+//! Ending at once is safe: whatever is on the destination then is what a crash could have left.
+
+use std::io;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::mpsc;
+use std::thread::{self, JoinHandle};
+use std::time::Duration;
+
+use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
+use signal_hook::flag;
+use sprag::exit::Exit;
+
+/// How often the flag that the signal handlers set is looked at.
+const POLL_INTERVAL: Duration = Duration::from_millis(100);
+
+type Stop = Box<dyn FnOnce() + Send>;
+
+/// Watches for signals until it is dropped.
+pub(crate) struct Signals {
+    over: Arc<AtomicBool>,
+    stop: Option<mpsc::Sender<Stop>>,
+    watcher: Option<JoinHandle<()>>,
+}
+
+impl Signals {
+    /// Begins to watch. `say` is called at the first signal, once.
+    pub(crate) fn watch(say: impl FnOnce() + Send + 'static) -> io::Result<Signals> {
+        let caught = Arc::new(AtomicBool::new(false));
+        for signal in [SIGINT, SIGTERM, SIGHUP] {
+            if signal == SIGHUP && is_ignored(signal) {
+                continue; // Started by nohup: it is meant to outlive its terminal.
+            }
+            // This order matters: the shutdown must find the flag as earlier signals left it.
+            flag::register_conditional_shutdown(
+                signal,
+                i32::from(Exit::Stopped.code()),
+                Arc::clone(&caught),
+            )?;
+            flag::register(signal, Arc::clone(&caught))?;
+        }
+        let over = Arc::new(AtomicBool::new(false));
+        let (stop, stops) = mpsc::channel::<Stop>();
+        let watcher = thread::Builder::new().name("signals".into()).spawn({
+            let over = Arc::clone(&over);
+            move || {
+                while !caught.load(Ordering::SeqCst) {
+                    if over.load(Ordering::SeqCst) {
+                        return;
+                    }
+                    thread::park_timeout(POLL_INTERVAL);
+                }
+                say();
+                // A run that is still being opened hands over its stop as soon as it has one.
+                if let Ok(stop) = stops.recv() {
+                    stop();
+                }
+            }
+        })?;
+        Ok(Signals {
+            over,
+            stop: Some(stop),
+            watcher: Some(watcher),
+        })
+    }
+
+    /// What the first signal does; even if it came before this call.
+    pub(crate) fn stop_with(&self, stop: impl FnOnce() + Send + 'static) {
+        if let Some(sender) = &self.stop {
+            // It fails only when the watcher is gone, and then no stop is wanted.
+            let _ = sender.send(Box::new(stop));
+        }
+    }
+}
+
+impl Drop for Signals {
+    fn drop(&mut self) {
+        self.over.store(true, Ordering::SeqCst);
+        self.stop = None;
+        if let Some(watcher) = self.watcher.take() {
+            watcher.thread().unpark();
+            // It can only have panicked, which has been reported by then.
+            let _ = watcher.join();
+        }
+    }
+}
+
+/// Whether this process was started with `signal` ignored. Unknown counts as no.
+fn is_ignored(signal: i32) -> bool {
+    std::fs::read_to_string("/proc/self/status").is_ok_and(|status| mask_ignores(&status, signal))
+}
+
+fn mask_ignores(status: &str, signal: i32) -> bool {
+    status
+        .lines()
+        .find_map(|line| line.strip_prefix("SigIgn:"))
+        .and_then(|mask| u64::from_str_radix(mask.trim(), 16).ok())
+        .is_some_and(|mask| mask >> (signal - 1) & 1 == 1)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_mask_of_ignored_signals_is_read() {
+        let status = "Name:\tx\nSigBlk:\t0000000000000001\nSigIgn:\t0000000000001001\n";
+        assert!(mask_ignores(status, SIGHUP));
+        assert!(!mask_ignores(status, SIGINT));
+        assert!(!mask_ignores("", SIGHUP));
+        assert!(!mask_ignores("SigIgn:\tnonsense", SIGHUP));
+    }
+
+    #[test]
+    fn a_watch_without_a_signal_ends_with_its_owner() {
+        let signals = Signals::watch(|| panic!("there was no signal")).unwrap();
+        signals.stop_with(|| panic!("there was no signal"));
+        drop(signals);
+    }
+}

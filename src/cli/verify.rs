@@ -1,0 +1,343 @@
+//! `sprag verify`: pulls the engine's events and says what they mean.
+//!
+//! What it finds is its answer, so findings go to standard output and not among the errors.
+
+use std::ops::Range;
+use std::time::Duration;
+
+use anyhow::Context;
+use sprag::event::{ReadHow, Verdict, VerifyEvent, VerifySummary};
+use sprag::exit::Exit;
+use sprag::path::RelPath;
+
+use super::args::VerifyArgs;
+use super::json::{self, EntryOutcome, JsonPath, Line, More};
+use super::options::{self, View};
+use super::out::Out;
+use super::progress::{Meter, Pace, Screen};
+use super::signals::Signals;
+use super::{Failure, units};
+
+const STOPPING: &str = "stopping; press Ctrl-C again to stop at once";
+const JSON_PROGRESS_INTERVAL: Duration = Duration::from_secs(1);
+
+/// Runs the command. `rerun` is the same command line again.
+pub(crate) fn run(args: &VerifyArgs, rerun: &str) -> Exit {
+    let view = View::new(&args.common);
+    let mut report = Report::new(view, args.extra);
+    let outcome = drive(args, &mut report);
+    report.meter.finish();
+    match outcome {
+        Ok((summary, failure)) => {
+            if let Some(failure) = &failure {
+                report.failure(failure);
+            }
+            report.summary(&summary, rerun);
+            report.out.exit(summary.exit_code)
+        }
+        Err(error) => {
+            let failure = Failure::from(error);
+            report.failure(&failure);
+            if view.json {
+                let figures = VerifySummary {
+                    exit_code: failure.exit,
+                    ..VerifySummary::default()
+                };
+                report.json_summary(&figures);
+            }
+            failure.exit
+        }
+    }
+}
+
+/// Verifies to the end. The totals, and what ended the run early if something did.
+fn drive(
+    args: &VerifyArgs,
+    report: &mut Report,
+) -> anyhow::Result<(VerifySummary, Option<Failure>)> {
+    let options = options::verify(args)?;
+    let screen = report.screen.clone();
+    let signals =
+        Signals::watch(move || screen.complain(STOPPING)).context("cannot watch for signals")?;
+    let run = sprag::verify(options)?;
+    let stopper = run.stopper();
+    signals.stop_with(move || stopper.stop());
+    for event in run {
+        if let VerifyEvent::Finished { summary, error } = event {
+            return Ok((summary, error.map(Failure::from)));
+        }
+        report.event(event);
+    }
+    anyhow::bail!("the verification ended without saying how; run it again")
+}
+
+/// What is printed about a verification.
+struct Report {
+    view: View,
+    extra: bool,
+    out: Out,
+    screen: Screen,
+    meter: Meter,
+    bytes_total: u64,
+    json_progress: Pace,
+}
+
+impl Report {
+    fn new(view: View, extra: bool) -> Report {
+        let meter = Meter::new(view.show);
+        Report {
+            view,
+            extra,
+            out: Out::new(meter.screen()),
+            screen: meter.screen(),
+            meter,
+            bytes_total: 0,
+            json_progress: Pace::after(JSON_PROGRESS_INTERVAL),
+        }
+    }
+
+    fn event(&mut self, event: VerifyEvent) {
+        match event {
+            VerifyEvent::Opened { entries, bytes } => {
+                self.bytes_total = bytes;
+                if self.view.json {
+                    self.out.json(&Line::Opened {
+                        what: json::Opened::Verify {
+                            entries_total: entries,
+                            bytes_total: bytes,
+                        },
+                    });
+                }
+            }
+            VerifyEvent::Progress { bytes_read } => self.progress(bytes_read),
+            VerifyEvent::Entry { path, verdict, how } => self.entry(&path, &verdict, how),
+            // The last event, which the caller keeps.
+            VerifyEvent::Finished { .. } => {}
+        }
+    }
+
+    fn progress(&mut self, bytes_read: u64) {
+        self.meter.verify(bytes_read, self.bytes_total);
+        let elapsed = self.meter.elapsed();
+        if self.view.json_progress && self.json_progress.due(elapsed) {
+            self.out.json(&Line::Progress {
+                what: json::Progress::Verify {
+                    bytes_read,
+                    bytes_total: self.bytes_total,
+                    elapsed_ms: units::whole_ms(elapsed),
+                },
+            });
+        }
+    }
+
+    fn entry(&mut self, path: &RelPath, verdict: &Verdict, how: Option<ReadHow>) {
+        let wanted = match verdict {
+            Verdict::Ok => self.view.verbose,
+            Verdict::Extra => self.extra,
+            _ => true,
+        };
+        if !wanted {
+            return;
+        }
+        let detail = detail(verdict);
+        if !self.view.json {
+            let line = match detail.as_str() {
+                "" => format!("{:<10}  {path}", verdict.kind()),
+                detail => format!("{:<10}  {path}: {detail}", verdict.kind()),
+            };
+            self.out.line(&line);
+        } else if matches!(verdict, Verdict::Ok) {
+            self.out.json(&Line::Entry {
+                path: JsonPath::from(path),
+                outcome: EntryOutcome::Verify(verdict.kind()),
+                read: how,
+            });
+        } else {
+            self.out.json(&Line::Problem {
+                path: JsonPath::from(path),
+                kind: verdict.kind(),
+                detail: &detail,
+                more: match verdict {
+                    Verdict::Corrupt { ranges } => More::ranges(ranges),
+                    Verdict::Incomplete { bytes, of } => More::incomplete(*bytes, *of),
+                    _ => More::default(),
+                },
+            });
+        }
+    }
+
+    fn failure(&mut self, failure: &Failure) {
+        self.screen.complain(&failure.text);
+        if self.view.json {
+            self.out.json(&Line::Error {
+                exit_code: failure.exit,
+                detail: &failure.text,
+            });
+        }
+    }
+
+    fn json_summary(&mut self, figures: &VerifySummary) {
+        self.out.json(&Line::Summary {
+            what: json::Summary::Verify { figures },
+        });
+    }
+
+    fn summary(&mut self, summary: &VerifySummary, rerun: &str) {
+        if self.view.json {
+            self.json_summary(summary);
+        } else if !self.view.quiet {
+            self.out.line(&summary_text(summary, self.extra));
+        }
+        if summary.exit_code == Exit::Stopped {
+            self.screen.note(&format!(
+                "Stopped. To verify from the beginning:\n  {rerun}"
+            ));
+        }
+    }
+}
+
+/// What there is to say about one entry besides the kind of its verdict.
+fn detail(verdict: &Verdict) -> String {
+    match verdict {
+        Verdict::Ok => String::new(),
+        Verdict::Corrupt { ranges } => {
+            format!("{} differ from what was copied", ranges_text(ranges))
+        }
+        Verdict::Modified { what } => what.clone(),
+        Verdict::Missing => "it was copied and is not there".to_owned(),
+        Verdict::Incomplete { bytes, of } => format!(
+            "{} of {} are copied; rerun the copy to finish it",
+            units::size(*bytes),
+            units::size(*of)
+        ),
+        Verdict::Extra => "sprag did not copy it".to_owned(),
+        Verdict::Unreadable { error } => error.to_string(),
+    }
+}
+
+/// `bytes 0..65536, 131072..196608`: ends exclusive, as in `--json`.
+fn ranges_text(ranges: &[Range<u64>]) -> String {
+    let ranges: Vec<String> = ranges
+        .iter()
+        .map(|range| format!("{}..{}", range.start, range.end))
+        .collect();
+    format!("bytes {}", ranges.join(", "))
+}
+
+fn summary_text(summary: &VerifySummary, extra_listed: bool) -> String {
+    let bad = |number: u64, word: &str| match number {
+        0 => String::new(),
+        _ => format!(", {number} {word}"),
+    };
+    let mut text = format!(
+        "{} ok, {} corrupt, {} modified, {} missing{}{}; {} read in {}.",
+        units::count(summary.files_ok, "entry", "entries"),
+        summary.files_corrupt,
+        summary.files_modified,
+        summary.files_missing,
+        bad(summary.files_unreadable, "unreadable"),
+        bad(summary.files_incomplete, "incomplete"),
+        units::size(summary.bytes_read),
+        units::duration(Duration::from_millis(summary.elapsed_ms)),
+    );
+    text += &how_text(summary);
+    if summary.files_extra > 0 {
+        text += &format!(
+            "\n{} here that sprag did not copy{}.",
+            units::count(summary.files_extra, "entry is", "entries are"),
+            match extra_listed {
+                true => "",
+                false => " (--extra lists them)",
+            }
+        );
+    }
+    if summary.files_corrupt > 0 {
+        text += "\nTo mend corrupt files, remove them and rerun the copy; \
+                 what is modified or missing, a rerun of the copy brings back by itself.";
+    } else if summary.files_modified + summary.files_missing > 0 {
+        text += "\nA rerun of the copy brings back what is modified or missing.";
+    }
+    text += match summary.exit_code {
+        Exit::Done => "\nEverything that was read back is as it was copied.",
+        Exit::Stopped => "\nNot finished: only part was read back.",
+        _ => "",
+    };
+    text
+}
+
+fn how_text(summary: &VerifySummary) -> String {
+    let ways: Vec<String> = [
+        (summary.read_direct, "directly from the device"),
+        (
+            summary.read_evicted,
+            "after dropping it from the page cache",
+        ),
+        (summary.read_cached, "through the page cache"),
+    ]
+    .into_iter()
+    .filter(|(files, _)| *files > 0)
+    .map(|(files, way)| format!("{} {way}", units::count(files, "file", "files")))
+    .collect();
+    let mut text = match ways.is_empty() {
+        true => String::new(),
+        false => format!("\nRead back: {}.", ways.join(", ")),
+    };
+    if summary.read_cached > 0 {
+        text += "\nWarning: this file system allows no reading past the page cache, so the files \
+                 read through it may not show what is on the device. Unmount it, mount it again \
+                 and verify once more to be sure.";
+    }
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn damage_is_told_in_byte_ranges() {
+        let verdict = Verdict::Corrupt {
+            ranges: vec![1_048_576..2_097_152, 5_242_880..5_242_881],
+        };
+        assert_eq!(
+            detail(&verdict),
+            "bytes 1048576..2097152, 5242880..5242881 differ from what was copied"
+        );
+    }
+
+    #[test]
+    fn a_read_through_the_page_cache_is_never_passed_over() {
+        let mut summary = VerifySummary {
+            files_ok: 3,
+            read_direct: 1,
+            read_evicted: 2,
+            bytes_read: 1 << 20,
+            ..VerifySummary::default()
+        };
+        let text = summary_text(&summary, false);
+        assert!(!text.contains("Warning"), "{text}");
+        summary.read_cached = 1;
+        let text = summary_text(&summary, false);
+        assert!(text.contains("1 file through the page cache"), "{text}");
+        assert!(text.contains("Warning"), "{text}");
+    }
+
+    #[test]
+    fn only_a_clean_verification_says_that_all_is_well() {
+        for exit_code in Exit::ALL {
+            let text = summary_text(
+                &VerifySummary {
+                    exit_code,
+                    files_extra: 2,
+                    ..VerifySummary::default()
+                },
+                false,
+            );
+            assert_eq!(text.contains("Everything"), exit_code == Exit::Done);
+            assert!(
+                text.contains("2 entries are here that sprag did not copy"),
+                "{text}"
+            );
+        }
+    }
+}

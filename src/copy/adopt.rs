@@ -1,0 +1,143 @@
+//! Taking over a file that stands at the destination with the right size: source and destination
+//! are read side by side, and if they are the same the manifest learns of it. No content is
+//! written.
+
+use std::sync::Arc;
+
+use super::failure::Failure;
+use super::message::{Completed, Content, Message, Work, dest_meta};
+use super::worker::{PieceError, Reading, Worker, for_each_piece, unreadable, wanted_meta};
+use crate::fs::{Access, FlushBy, Fs, FsFile, Stat, source::SourceFile};
+use crate::hash::{BlockHasher, TreeMerger};
+use crate::manifest::Begin;
+use crate::plan::source_id;
+
+/// Compares, and completes the file if it is the same. `None`: it is not, copy it.
+pub(super) fn adopt<F: Fs>(
+    worker: &mut Worker<'_, F>,
+    work: &Work<F>,
+    source: &SourceFile,
+    stat: &Stat,
+) -> Result<Option<Reading<F>>, Failure> {
+    let fs = &*worker.shared.fs;
+    let at_dest = worker.at_dest("read", &work.path);
+    let opened = crate::fs::found(fs.open(&work.dir, work.path.name(), Access::Read));
+    let Some(file) = opened.map_err(&at_dest)? else {
+        return Ok(None);
+    };
+    let file = Arc::new(file);
+    if file.stat().map_err(&at_dest)?.size != stat.size {
+        return Ok(None);
+    }
+    let single = worker.shared.block_size.is_single(stat.size);
+    if !single {
+        worker.send(Message::Begin {
+            worker: worker.number,
+            begin: Begin {
+                path: work.path.clone(),
+                source: source_id(stat),
+                attempt: 0,
+                adopts: true,
+            },
+            file: Some(Arc::clone(&file)),
+        })?;
+    }
+    let compared = compare(worker, work, source, stat, &file).and_then(|merger| {
+        let Some(merger) = merger else {
+            return Ok(None);
+        };
+        let dest = mend_meta(worker, work, &file, stat)?;
+        Ok(Some((merger.finish(), dest)))
+    });
+    match compared {
+        Ok(Some((hash, dest))) => {
+            if worker.shared.fs.flush_by() == FlushBy::Each {
+                file.sync()
+                    .map_err(|error| worker.flush_failed(work, error))?;
+            }
+            Ok(Some(Reading::Done(Completed {
+                path: work.path.clone(),
+                mtime_ns: stat.mtime_ns,
+                dest: dest_meta(&dest, stat.mtime_ns),
+                attempt: None,
+                content: Content::File {
+                    size: stat.size,
+                    hash,
+                    blocks: !single,
+                },
+                file: Some(file),
+            })))
+        }
+        other => {
+            if !single {
+                worker.send(Message::Left {
+                    worker: worker.number,
+                    keep: false,
+                })?;
+            }
+            other.map(|_| None)
+        }
+    }
+}
+
+/// Hashes the source block by block while both sides are the same. `None`: they are not, or the
+/// source changed meanwhile.
+fn compare<F: Fs>(
+    worker: &mut Worker<'_, F>,
+    work: &Work<F>,
+    source: &SourceFile,
+    stat: &Stat,
+    file: &F::File,
+) -> Result<Option<TreeMerger>, Failure> {
+    let size = worker.shared.block_size;
+    let single = size.is_single(stat.size);
+    let mut merger = TreeMerger::new(size);
+    let mut there = vec![0; worker.buf.len()];
+    for index in 0..size.count(stat.size) {
+        if worker.shared.should_stop() {
+            return Err(Failure::Stopped);
+        }
+        let range = size.range(index, stat.size);
+        let mut hasher = BlockHasher::new(range.start, single);
+        let mut same = true;
+        let read = for_each_piece(&mut worker.buf, source, range.clone(), |piece, offset| {
+            let there = &mut there[..piece.len()];
+            same = same && file.read_at(there, offset)? == piece.len() && there == piece;
+            hasher.update(piece);
+            Ok(())
+        });
+        match read {
+            Ok(whole) if whole && same => {}
+            Ok(_) => return Ok(None),
+            Err(PieceError::Read(error)) => return Err(unreadable(work, error).into()),
+            // What cannot be read there is replaced.
+            Err(PieceError::Visit(_)) => return Ok(None),
+        }
+        let hash = hasher.finish();
+        merger.push(hash);
+        if !single {
+            worker.send(Message::Block {
+                worker: worker.number,
+                hash,
+                bytes: range.end - range.start,
+            })?;
+        }
+    }
+    let after = source.stat().map_err(|error| unreadable(work, error))?;
+    Ok((source_id(&after) == source_id(stat)).then_some(merger))
+}
+
+/// Gives the file its source's metadata, if it has other.
+fn mend_meta<F: Fs>(
+    worker: &Worker<'_, F>,
+    work: &Work<F>,
+    file: &F::File,
+    stat: &Stat,
+) -> Result<Stat, Failure> {
+    let at_dest = worker.at_dest("set the metadata of", &work.path);
+    let meta = wanted_meta(worker.shared, stat);
+    if !crate::plan::has_meta(&file.stat().map_err(&at_dest)?, &meta) {
+        file.set_meta(&meta).map_err(&at_dest)?;
+    }
+    file.stat().map_err(&at_dest)
+}

@@ -1,0 +1,538 @@
+//! The committer: the one stage that flushes, renames and writes the manifest.
+//!
+//! It takes messages, writes records, and now and then makes a barrier:
+//!
+//! 1. everything recorded so far is handed to the system, and its end position noted;
+//! 2. the flusher flushes the data, then the manifest, while messages go on being taken;
+//! 3. `Barrier` is appended; the files whose data is flushed now are *published*: their `Done`s
+//!    are handed to the system, then they are renamed to their final names;
+//! 4. the flusher flushes the manifest again, and the barrier stands.
+//!
+//! Only one barrier is under way at a time. What comes in meanwhile waits for the next, and when
+//! as much waits as a barrier may cover, no more messages are taken: that bounds what a crash can
+//! leave unproven.
+
+use std::time::{Duration, Instant};
+
+use crossbeam_channel::{Receiver, Select, Sender};
+
+use super::flusher::{Dirty, Job};
+use super::message::{Completed, Content, Message, Settled};
+use super::{Shared, failure};
+use crate::error::{EntryError, Error, ManifestError, PathError};
+use crate::event::{CopySummary, Event, Outcome, Progress};
+use crate::exit::Exit;
+use crate::fs::{FlushBy, Fs};
+use crate::lock_mutex;
+use crate::manifest::{Blocks, DirRecord, Done, Entry, Link, Record, RunEnd, Store, SymlinkRecord};
+use crate::path::RelPath;
+
+mod active;
+mod publish;
+
+use active::Active;
+
+/// A barrier is due when this many files wait to be published.
+const WAITING_MAX: usize = 4096;
+
+pub(super) struct Committer<'a, F: Fs> {
+    pub(super) shared: &'a Shared<F>,
+    events: Sender<Event>,
+    jobs: Sender<Job<F>>,
+    flushed: Receiver<Result<(), PathError>>,
+    /// The event that waits for room in the queue; while there is one, no message is taken.
+    outbox: Vec<Event>,
+    consumer_gone: bool,
+    active: Vec<Option<Active<F>>>,
+    waiting: Vec<Waiting<F>>,
+    pub(super) dirty: Dirty<F>,
+    /// Something was recorded that no barrier covers.
+    unsealed: bool,
+    unflushed_bytes: u64,
+    oldest: Option<Instant>,
+    barrier: Option<Barrier<F>>,
+    pub(super) summary: CopySummary,
+    progress: Progress,
+    failures: Vec<(RelPath, String)>,
+    /// The worst of the entries' failures.
+    worst: Exit,
+    fatal: Option<Error>,
+    /// The directory last marked as due, which is nearly always the next one too.
+    due_dir: Option<RelPath>,
+}
+
+/// A completed file that waits for its data to be flushed.
+struct Waiting<F: Fs> {
+    completed: Completed<F>,
+    /// Position of its last record, if it has blocks of its own.
+    chain: u64,
+}
+
+/// A barrier under way.
+struct Barrier<F: Fs> {
+    covers: u64,
+    publish: Vec<Waiting<F>>,
+    bytes_written: u64,
+    /// The data is flushed, the `Barrier` appended.
+    sealing: bool,
+}
+
+impl<'a, F: Fs> Committer<'a, F> {
+    pub(super) fn new(
+        shared: &'a Shared<F>,
+        workers: usize,
+        events: Sender<Event>,
+        jobs: Sender<Job<F>>,
+        flushed: Receiver<Result<(), PathError>>,
+    ) -> Committer<'a, F> {
+        Committer {
+            shared,
+            events,
+            jobs,
+            flushed,
+            outbox: Vec::new(),
+            consumer_gone: false,
+            active: (0..workers).map(|_| None).collect(),
+            waiting: Vec::new(),
+            dirty: Dirty::new(shared.fs.flush_by()),
+            unsealed: false,
+            unflushed_bytes: 0,
+            oldest: None,
+            barrier: None,
+            summary: CopySummary::default(),
+            progress: Progress::default(),
+            failures: Vec::new(),
+            worst: Exit::Done,
+            fatal: None,
+            due_dir: None,
+        }
+    }
+
+    /// Takes messages until every stage above has ended.
+    pub(super) fn run(&mut self, messages: &Receiver<Message<F>>) {
+        loop {
+            if self.barrier_is_due() {
+                self.start_barrier();
+            }
+            self.pump();
+            let takes = self.outbox.is_empty() && !self.is_held_up();
+            let mut select = Select::new();
+            let flushed = self.barrier.as_ref().map(|_| select.recv(&self.flushed));
+            let message = takes.then(|| select.recv(messages));
+            let event = (!self.outbox.is_empty()).then(|| select.send(&self.events));
+            let ready = match self.due_in() {
+                Some(wait) => select.ready_timeout(wait).ok(),
+                None => Some(select.ready()),
+            };
+            drop(select);
+            if ready.is_some() && ready == flushed {
+                if let Ok(result) = self.flushed.try_recv() {
+                    self.barrier_flushed(result);
+                }
+            } else if ready.is_some() && ready == message {
+                match messages.try_recv() {
+                    Ok(message) => self.take(message),
+                    Err(crossbeam_channel::TryRecvError::Disconnected) => return,
+                    Err(crossbeam_channel::TryRecvError::Empty) => {}
+                }
+            }
+            // If there is room for the event, the next round sends it.
+            let _ = event;
+        }
+    }
+
+    /// Queues an event; sent as soon as the consumer has room for it.
+    pub(super) fn emit(&mut self, event: Event) {
+        if !self.consumer_gone {
+            self.outbox.push(event);
+        }
+    }
+
+    fn pump(&mut self) {
+        let mut waiting = std::mem::take(&mut self.outbox).into_iter();
+        for event in waiting.by_ref() {
+            match self.events.try_send(event) {
+                Ok(()) => {}
+                Err(crossbeam_channel::TrySendError::Full(event)) => {
+                    self.outbox.push(event);
+                    break;
+                }
+                Err(crossbeam_channel::TrySendError::Disconnected(_)) => {
+                    self.consumer_gone = true;
+                    self.outbox.clear();
+                    return;
+                }
+            }
+        }
+        self.outbox.extend(waiting);
+    }
+
+    /// Sends all queued events, waiting for the consumer.
+    pub(super) fn pump_all(&mut self) {
+        for event in std::mem::take(&mut self.outbox) {
+            if self.events.send(event).is_err() {
+                self.consumer_gone = true;
+                return;
+            }
+        }
+    }
+
+    pub(super) fn store(&self) -> std::sync::MutexGuard<'a, Store<F>> {
+        lock_mutex(&self.shared.store)
+    }
+
+    /// Ends the run: nothing is recorded from here on.
+    pub(super) fn fail(&mut self, error: Error) {
+        self.shared
+            .failed
+            .store(true, std::sync::atomic::Ordering::Relaxed);
+        self.fatal.get_or_insert(error);
+    }
+
+    pub(super) fn has_failed(&self) -> bool {
+        self.fatal.is_some()
+    }
+
+    /// Appends a record; `None` if that failed or something failed before.
+    pub(super) fn record(&mut self, record: &Record) -> Option<u64> {
+        if self.has_failed() {
+            return None;
+        }
+        self.unsealed = true;
+        self.oldest.get_or_insert_with(Instant::now);
+        let appended = self.store().append(record);
+        self.manifest(appended)
+    }
+
+    /// Turns a manifest's error into the end of the run.
+    pub(super) fn manifest<T>(&mut self, result: Result<T, ManifestError>) -> Option<T> {
+        match result {
+            Ok(value) => Some(value),
+            Err(error) => {
+                self.fail(failure::manifest_failed(&*self.shared.fs, error));
+                None
+            }
+        }
+    }
+
+    fn take(&mut self, message: Message<F>) {
+        match message {
+            Message::Settled {
+                path,
+                outcome,
+                what,
+            } => self.settled(path, outcome, what),
+            Message::Dir { path, stat, mend } => self.dir(path, &stat, mend),
+            Message::Link { path, to } => self.link(path, to),
+            Message::Failed { path, error } => self.entry_failed(path, error),
+            Message::Begin {
+                worker,
+                begin,
+                file,
+            } => self.begin(worker, begin, file),
+            Message::Resumed {
+                worker,
+                partial,
+                bytes,
+                file,
+            } => self.resumed(worker, partial, bytes, file),
+            Message::Block {
+                worker,
+                hash,
+                bytes,
+            } => self.block(worker, hash, bytes),
+            Message::Left { worker, keep } => self.left(worker, keep),
+            Message::Complete { worker, completed } => self.complete(worker, completed),
+            Message::Counted(counted) => self.emit(Event::Counted(counted)),
+            Message::Warning(text) => self.emit(Event::Warning(text)),
+            Message::Fatal(error) => self.fail(error),
+        }
+    }
+
+    fn settled(&mut self, path: RelPath, outcome: Outcome, what: Settled) {
+        match what {
+            Settled::Symlink => self.summary.symlinks += 1,
+            Settled::File { bytes } => {
+                match outcome {
+                    Outcome::Skipped => self.summary.files_skipped += 1,
+                    _ => self.summary.files_unchanged += 1,
+                }
+                self.summary.bytes_total += bytes;
+                self.there_before(bytes);
+            }
+        }
+        self.emit(Event::Entry { path, outcome });
+    }
+
+    /// Counts content that an earlier run made durable.
+    fn there_before(&mut self, bytes: u64) {
+        self.progress.bytes_written += bytes;
+        self.progress.bytes_durable += bytes;
+        self.progress.bytes_before += bytes;
+        // A barrier under way knows the figure of its beginning.
+        if let Some(barrier) = &mut self.barrier {
+            barrier.bytes_written += bytes;
+        }
+    }
+
+    fn dir(&mut self, path: RelPath, stat: &crate::fs::Stat, mend: bool) {
+        self.summary.dirs += 1;
+        let mut outcome = Outcome::Unchanged;
+        if mend {
+            outcome = Outcome::Copied;
+            self.dirty.parent(&path);
+            let record = Record::Dir(DirRecord {
+                path: path.clone(),
+                atime_ns: stat.atime_ns,
+                mtime_ns: stat.mtime_ns,
+                mode: stat.mode,
+                uid: stat.uid,
+                gid: stat.gid,
+            });
+            if let Some(pos) = self.record(&record) {
+                self.store().set_due(&path, pos);
+            }
+        }
+        self.emit(Event::Entry { path, outcome });
+    }
+
+    /// Notes a hard link, to be made when the name it goes to is there.
+    fn link(&mut self, path: RelPath, to: RelPath) {
+        let found = self.store().lookup(&path);
+        let Some(found) = self.manifest(found) else {
+            return;
+        };
+        let pos = match found {
+            Some((pos, Entry::Link(link) | Entry::LinkWanted(link))) if link.to == to => Some(pos),
+            _ => self.record(&Record::LinkWanted(Link {
+                path: path.clone(),
+                to,
+            })),
+        };
+        if let Some(pos) = pos {
+            self.store().set_due(&path, pos);
+        }
+    }
+
+    pub(super) fn entry_failed(&mut self, path: RelPath, error: EntryError) {
+        self.summary.files_failed += 1;
+        // "Some entries failed" says more than "some vanished".
+        self.worst = match (self.worst, error.exit()) {
+            (Exit::Partial, _) | (_, Exit::Partial) => Exit::Partial,
+            (_, exit) => exit,
+        };
+        if self.failures.len() < RunEnd::FAILURES_MAX {
+            let mut reason = error.to_string();
+            let mut end = reason.len().min(RunEnd::REASON_BYTES_MAX);
+            while !reason.is_char_boundary(end) {
+                end -= 1;
+            }
+            reason.truncate(end);
+            self.failures.push((path.clone(), reason));
+        }
+        self.emit(Event::Problem { path, error });
+    }
+
+    fn complete(&mut self, worker: Option<usize>, completed: Completed<F>) {
+        let mut chain = 0;
+        if let Some(worker) = worker {
+            match self.finish_blocks(worker) {
+                Some(pos) => chain = pos,
+                None => return,
+            }
+        }
+        let bytes = completed.bytes_now();
+        if completed.attempt.is_some() {
+            self.summary.bytes_copied += bytes;
+        }
+        match &completed.file {
+            Some(file) if self.shared.fs.flush_by() == FlushBy::Whole => self.dirty.file(file),
+            _ if worker.is_none() => self.dirty.unlisted(),
+            _ => {}
+        }
+        self.dirty.parent(&completed.path);
+        self.written(bytes);
+        self.waiting.push(Waiting { completed, chain });
+    }
+
+    /// Counts content that was written now.
+    fn written(&mut self, bytes: u64) {
+        self.oldest.get_or_insert_with(Instant::now);
+        self.unflushed_bytes += bytes;
+        self.progress.bytes_written += bytes;
+        self.emit(Event::Progress(self.progress));
+    }
+
+    fn barrier_is_due(&self) -> bool {
+        let options = &self.shared.options;
+        self.barrier.is_none()
+            && !self.has_failed()
+            && (self.unflushed_bytes >= options.checkpoint_bytes
+                || self.waiting.len() >= WAITING_MAX
+                || self
+                    .oldest
+                    .is_some_and(|oldest| oldest.elapsed() >= options.checkpoint_interval))
+    }
+
+    /// How long until a barrier is due by time alone.
+    fn due_in(&self) -> Option<Duration> {
+        if self.barrier.is_some() || self.has_failed() {
+            return None;
+        }
+        let oldest = self.oldest?;
+        let interval = self.shared.options.checkpoint_interval;
+        Some(interval.saturating_sub(oldest.elapsed()))
+    }
+
+    /// Whether so much waits for the next barrier that no more may come.
+    fn is_held_up(&self) -> bool {
+        self.barrier.is_some()
+            && (self.unflushed_bytes >= self.shared.options.checkpoint_bytes
+                || self.waiting.len() >= WAITING_MAX)
+    }
+
+    fn start_barrier(&mut self) {
+        self.record_pending();
+        let written_out = self.store().write_out();
+        if self.manifest(written_out).is_none() || self.has_failed() {
+            return;
+        }
+        let dirty = Dirty::new(self.shared.fs.flush_by());
+        let dirty = std::mem::replace(&mut self.dirty, dirty);
+        self.barrier = Some(Barrier {
+            covers: self.store().end(),
+            publish: std::mem::take(&mut self.waiting),
+            bytes_written: self.progress.bytes_written,
+            sealing: false,
+        });
+        self.unsealed = false;
+        self.unflushed_bytes = 0;
+        self.oldest = None;
+        self.send_job(Job::Data(dirty));
+    }
+
+    fn send_job(&mut self, job: Job<F>) {
+        if self.jobs.send(job).is_err() {
+            let error = std::io::Error::other("the flushing thread ended");
+            let error = PathError::new("flush", &self.shared.dest, error);
+            self.fail(Error::Io(error));
+        }
+    }
+
+    /// Goes on with the barrier after one of its two flushes.
+    fn barrier_flushed(&mut self, result: Result<(), PathError>) {
+        let Some(mut barrier) = self.barrier.take() else {
+            return;
+        };
+        if let Err(error) = result {
+            let fs = &*self.shared.fs;
+            self.fail(failure::ends_run(
+                fs,
+                error.action,
+                error.path,
+                error.source,
+            ));
+        }
+        if self.has_failed() {
+            return;
+        }
+        if barrier.sealing {
+            self.progress.bytes_durable = barrier.bytes_written;
+            self.emit(Event::Progress(self.progress));
+            return;
+        }
+        let covers = barrier.covers;
+        let unsealed = self.unsealed;
+        self.record(&Record::Barrier { covers });
+        self.unsealed = unsealed;
+        let publish = std::mem::take(&mut barrier.publish);
+        self.publish(publish);
+        let written_out = self.store().write_out();
+        self.manifest(written_out);
+        if self.has_failed() {
+            return;
+        }
+        if !self.unsealed {
+            self.oldest = None;
+        }
+        barrier.sealing = true;
+        self.barrier = Some(barrier);
+        self.send_job(Job::Manifest);
+    }
+
+    /// Makes a barrier and waits for it, and for the one under way before it.
+    pub(super) fn barrier_now(&mut self) {
+        self.await_barrier();
+        if self.has_failed() {
+            return;
+        }
+        self.start_barrier();
+        self.await_barrier();
+    }
+
+    /// After the disk was found full: what was written before is made durable if there is room
+    /// left for saying so; if not, a rerun proves it by reading it back.
+    pub(super) fn last_barrier_despite_failure(&mut self) {
+        let full = self.fatal.take();
+        self.barrier_now();
+        if self.has_unsealed() {
+            self.barrier_now();
+        }
+        self.fatal = full;
+    }
+
+    fn await_barrier(&mut self) {
+        while self.barrier.is_some() {
+            match self.flushed.recv() {
+                Ok(result) => self.barrier_flushed(result),
+                Err(_) => self.barrier = None,
+            }
+        }
+    }
+
+    /// Whether anything was recorded or written that no barrier covers.
+    pub(super) fn has_unsealed(&self) -> bool {
+        self.unsealed || !self.waiting.is_empty() || !self.dirty.is_empty()
+    }
+
+    /// The end of the run: its last record, and what the consumer is told.
+    pub(super) fn end(&mut self, elapsed: Duration) -> (RunEnd, Exit) {
+        let exit = match &self.fatal {
+            Some(error) => error.exit(),
+            None if self.shared.stopper.is_stopped() => Exit::Stopped,
+            None => self.worst,
+        };
+        self.summary.exit_code = exit;
+        self.summary.bytes_durable = self.progress.bytes_durable;
+        self.summary.elapsed_ms = u64::try_from(elapsed.as_millis()).unwrap_or(u64::MAX);
+        let end = RunEnd {
+            ended_ms: crate::time::now_ms(),
+            exit_code: exit.code(),
+            files_copied: self.summary.files_copied,
+            files_failed: self.summary.files_failed,
+            bytes_copied: self.summary.bytes_copied,
+            failures: self.failures.clone(),
+        };
+        (end, exit)
+    }
+
+    /// Notes how a run that failed ended, if the manifest still takes it. Nothing depends on it:
+    /// it is history, and no barrier covers it.
+    pub(super) fn note_failed_end(&mut self, elapsed: Duration) {
+        let (end, _) = self.end(elapsed);
+        let mut store = self.store();
+        let _ = store
+            .append(&Record::RunEnd(end))
+            .and_then(|_| store.write_out());
+    }
+
+    pub(super) fn take_fatal(&mut self) -> Option<Error> {
+        self.fatal.take()
+    }
+
+    /// Whether a run that failed may still make a last barrier: a full disk does not make what
+    /// was written before suspect, a failed write or flush does.
+    pub(super) fn failed_harmlessly(&self) -> bool {
+        matches!(self.fatal, Some(Error::Full(_)))
+    }
+}

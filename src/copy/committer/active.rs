@@ -1,0 +1,149 @@
+//! Files of several blocks in progress, one a worker at most: their records.
+
+use std::sync::Arc;
+
+use super::*;
+use crate::hash::Hash32;
+use crate::manifest::{Begin, Partial};
+
+/// Hashes are recorded at least this many at a time, unless a barrier comes first.
+const HASHES_A_RECORD: usize = 128;
+
+/// A file in progress.
+pub(super) struct Active<F: Fs> {
+    path: RelPath,
+    begin_pos: u64,
+    last_pos: u64,
+    /// Index of the block after the last recorded one.
+    next: u64,
+    hashes: Vec<Hash32>,
+    adopts: bool,
+    file: Option<Arc<F::File>>,
+    /// Something was written since the file was last flushed.
+    dirty: bool,
+}
+
+impl<F: Fs> Committer<'_, F> {
+    pub(super) fn begin(&mut self, worker: usize, begin: Begin, file: Option<Arc<F::File>>) {
+        let adopts = begin.adopts;
+        let path = begin.path.clone();
+        if !adopts {
+            self.dirty.parent(&path);
+        }
+        if let Some(pos) = self.record(&Record::Begin(begin)) {
+            self.active[worker] = Some(Active {
+                path,
+                begin_pos: pos,
+                last_pos: pos,
+                next: 0,
+                hashes: Vec::new(),
+                adopts,
+                file,
+                dirty: false,
+            });
+        }
+    }
+
+    pub(super) fn resumed(
+        &mut self,
+        worker: usize,
+        partial: Partial,
+        bytes: u64,
+        file: Arc<F::File>,
+    ) {
+        self.summary.bytes_resumed += bytes;
+        self.there_before(bytes);
+        self.active[worker] = Some(Active {
+            path: partial.begin.path,
+            begin_pos: partial.begin_pos,
+            last_pos: partial.last_pos,
+            next: partial.blocks,
+            hashes: Vec::new(),
+            adopts: false,
+            file: Some(file),
+            dirty: true,
+        });
+        self.emit(Event::Progress(self.progress));
+    }
+
+    pub(super) fn block(&mut self, worker: usize, hash: Hash32, bytes: u64) {
+        let Some(active) = &mut self.active[worker] else {
+            return;
+        };
+        active.hashes.push(hash);
+        active.dirty = true;
+        if !active.adopts {
+            self.summary.bytes_copied += bytes;
+        }
+        let full = active.hashes.len() >= HASHES_A_RECORD;
+        self.written(bytes);
+        if full {
+            self.record_hashes(worker);
+        }
+    }
+
+    /// Records the hashes of one file that are not recorded yet.
+    fn record_hashes(&mut self, worker: usize) {
+        let Some(active) = &mut self.active[worker] else {
+            return;
+        };
+        if active.hashes.is_empty() {
+            return;
+        }
+        let hashes = std::mem::take(&mut active.hashes);
+        let count = hashes.len() as u64;
+        let record = Record::Blocks(Blocks {
+            begin: active.begin_pos,
+            prev: active.last_pos,
+            first: active.next,
+            hashes,
+        });
+        let pos = self.record(&record);
+        if let (Some(active), Some(pos)) = (&mut self.active[worker], pos) {
+            active.next += count;
+            active.last_pos = pos;
+        }
+    }
+
+    /// Records what is known of all files in progress, and notes their data as to be flushed.
+    pub(super) fn record_pending(&mut self) {
+        for worker in 0..self.active.len() {
+            self.record_hashes(worker);
+            self.note_dirty(worker);
+        }
+    }
+
+    fn note_dirty(&mut self, worker: usize) {
+        let Some(active) = &mut self.active[worker] else {
+            return;
+        };
+        if std::mem::take(&mut active.dirty) {
+            match &active.file {
+                Some(file) => self.dirty.file(file),
+                None => self.dirty.unlisted(),
+            }
+        }
+    }
+
+    pub(super) fn left(&mut self, worker: usize, keep: bool) {
+        self.record_hashes(worker);
+        self.note_dirty(worker);
+        if let Some(active) = self.active[worker].take()
+            && !keep
+        {
+            self.record(&Record::Removed(active.path));
+        }
+    }
+
+    /// Records the last hashes of a file; gives the position of its last record.
+    pub(super) fn finish_blocks(&mut self, worker: usize) -> Option<u64> {
+        self.record_hashes(worker);
+        if let Some(active) = &mut self.active[worker] {
+            // Its metadata was set after its last block.
+            active.dirty = true;
+        }
+        self.note_dirty(worker);
+        let active = self.active[worker].take()?;
+        (!self.has_failed()).then_some(active.last_pos)
+    }
+}

@@ -1,0 +1,141 @@
+//! Publishing: files whose data is flushed get their final names.
+//!
+//! Their records go to the system before the renames, so that a process killed in between leaves
+//! a manifest that knows of every name. Both are covered by the next barrier only; until then a
+//! rerun finds each of them under the one name or the other and proves it by its hashes.
+
+use super::*;
+use crate::fs::found;
+use std::sync::Arc;
+
+impl<F: Fs> Committer<'_, F> {
+    pub(super) fn publish(&mut self, files: Vec<Waiting<F>>) {
+        for waiting in &files {
+            if self.record(&done_record(waiting)).is_none() {
+                return;
+            }
+        }
+        let written_out = self.store().write_out();
+        if self.manifest(written_out).is_none() {
+            return;
+        }
+        let mut open: Option<(RelPath, Arc<F::Dir>)> = None;
+        for waiting in files {
+            match self.rename(&mut open, &waiting.completed) {
+                Ok(()) => self.published(waiting.completed),
+                Err(error) => self.not_published(waiting.completed, error),
+            }
+            if self.has_failed() {
+                return;
+            }
+        }
+    }
+
+    fn rename(
+        &mut self,
+        open: &mut Option<(RelPath, Arc<F::Dir>)>,
+        completed: &Completed<F>,
+    ) -> std::io::Result<()> {
+        let Some(attempt) = completed.attempt else {
+            return Ok(());
+        };
+        let Some((parent, name)) = completed.path.split() else {
+            return Ok(());
+        };
+        let fs = &*self.shared.fs;
+        let dir = match open {
+            Some((path, dir)) if *path == parent => Arc::clone(dir),
+            _ => {
+                let dir = Arc::new(fs.open_dir(&parent)?);
+                *open = Some((parent, Arc::clone(&dir)));
+                dir
+            }
+        };
+        let partial = crate::partial::name(self.shared.names.id(), &completed.path, attempt);
+        fs.rename(&dir, &partial, name)
+    }
+
+    fn published(&mut self, completed: Completed<F>) {
+        let outcome = match completed.attempt {
+            Some(attempt) => {
+                self.shared.names.release(&completed.path, attempt);
+                self.dirty.parent(&completed.path);
+                self.mark_parent(&completed.path);
+                Outcome::Copied
+            }
+            None => Outcome::Adopted,
+        };
+        match completed.content {
+            Content::Symlink { .. } => self.summary.symlinks += 1,
+            Content::File { size, .. } => {
+                self.summary.bytes_total += size;
+                match outcome {
+                    Outcome::Adopted => self.summary.files_adopted += 1,
+                    _ => self.summary.files_copied += 1,
+                }
+            }
+        }
+        let path = completed.path;
+        self.emit(Event::Entry { path, outcome });
+    }
+
+    /// The rename failed: the record that ran ahead of it is taken back.
+    fn not_published(&mut self, completed: Completed<F>, error: std::io::Error) {
+        let (fs, path) = (&*self.shared.fs, completed.path);
+        let full = self.shared.full(&path);
+        match failure::at_dest(fs, "give its final name to the copy of", full, error) {
+            failure::Failure::Entry(error) => {
+                self.record(&Record::Removed(path.clone()));
+                if let (Some(attempt), Some((parent, _))) = (completed.attempt, path.split()) {
+                    // Left over at worst: its name is ours and is cleared away when it is in the way.
+                    let name = crate::partial::name(self.shared.names.id(), &path, attempt);
+                    if let Ok(dir) = fs.open_dir(&parent) {
+                        let _ = found(fs.remove(&dir, &name));
+                    }
+                    self.shared.names.release(&path, attempt);
+                }
+                self.entry_failed(path, error);
+            }
+            failure::Failure::Fatal(error) => self.fail(error),
+            failure::Failure::Stopped => {}
+        }
+    }
+
+    /// A name in it changed, and with that its modification time: the directory that holds `path`
+    /// gets its metadata again at the end of the run.
+    pub(in crate::copy) fn mark_parent(&mut self, path: &RelPath) {
+        let Some((parent, _)) = path.split() else {
+            return;
+        };
+        if self.due_dir.as_ref() == Some(&parent) {
+            return;
+        }
+        let found = self.store().lookup(&parent);
+        if let Some(Some((pos, Entry::Dir(_)))) = self.manifest(found) {
+            self.store().set_due(&parent, pos);
+        }
+        self.due_dir = Some(parent);
+    }
+}
+
+fn done_record<F: Fs>(waiting: &Waiting<F>) -> Record {
+    let completed = &waiting.completed;
+    match &completed.content {
+        Content::File { size, hash, .. } => Record::Done(Done {
+            path: completed.path.clone(),
+            size: *size,
+            mtime_ns: completed.mtime_ns,
+            dest: completed.dest,
+            hash: *hash,
+            attempt: completed.attempt,
+            chain: waiting.chain,
+        }),
+        Content::Symlink { target } => Record::Symlink(SymlinkRecord {
+            path: completed.path.clone(),
+            target: target.clone(),
+            mtime_ns: completed.mtime_ns,
+            dest: completed.dest,
+            attempt: completed.attempt.unwrap_or(0),
+        }),
+    }
+}

@@ -1,0 +1,91 @@
+//! What an error at the destination means: one entry fails, or the run ends.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use rustix::io::Errno;
+
+use crate::error::{EntryError, Error, PathError};
+use crate::fs::Fs;
+
+/// Why a stage cannot go on.
+#[derive(Debug)]
+pub(super) enum Failure {
+    /// This entry fails, the run goes on.
+    Entry(EntryError),
+    /// The run ends.
+    Fatal(Error),
+    /// The run was asked to stop; nothing failed.
+    Stopped,
+}
+
+impl From<EntryError> for Failure {
+    fn from(error: EntryError) -> Failure {
+        Failure::Entry(error)
+    }
+}
+
+/// Sorts an error at the destination. Whether the device is gone is asked of the system first,
+/// because what a call says after an unplug differs by file system: EIO, EROFS, even ENOENT.
+pub(super) fn at_dest<F: Fs>(
+    fs: &F,
+    action: &'static str,
+    path: PathBuf,
+    error: std::io::Error,
+) -> Failure {
+    let errno = Errno::from_io_error(&error);
+    let error = PathError::new(action, path, error);
+    if fs.device_gone() {
+        return Failure::Fatal(Error::DeviceGone(error));
+    }
+    match errno {
+        Some(Errno::NOSPC | Errno::DQUOT) => Failure::Fatal(Error::Full(error)),
+        Some(
+            Errno::IO
+            | Errno::ROFS
+            | Errno::NODEV
+            | Errno::NXIO
+            | Errno::NOTCONN
+            | Errno::STALE
+            | Errno::TIMEDOUT
+            | Errno::MFILE
+            | Errno::NFILE
+            | Errno::NOMEM,
+        ) => Failure::Fatal(Error::Io(error)),
+        _ => Failure::Entry(EntryError::Dest(error)),
+    }
+}
+
+/// [`at_dest`] with all but the error given, for `map_err`.
+pub(super) fn context<F: Fs>(
+    fs: &Arc<F>,
+    action: &'static str,
+    path: PathBuf,
+) -> impl Fn(std::io::Error) -> Failure + use<F> {
+    let fs = Arc::clone(fs);
+    move |error| at_dest(&*fs, action, path.clone(), error)
+}
+
+/// Like [`at_dest`], where no entry can be blamed: the run ends either way.
+pub(super) fn ends_run<F: Fs>(
+    fs: &F,
+    action: &'static str,
+    path: PathBuf,
+    error: std::io::Error,
+) -> Error {
+    match at_dest(fs, action, path, error) {
+        Failure::Fatal(error) => error,
+        Failure::Entry(EntryError::Dest(error)) => Error::Io(error),
+        Failure::Entry(_) | Failure::Stopped => unreachable!("at_dest makes no other failures"),
+    }
+}
+
+/// An error that ends the run, told apart from a device that is gone.
+pub(super) fn manifest_failed<F: Fs>(fs: &F, error: crate::error::ManifestError) -> Error {
+    match error {
+        crate::error::ManifestError::Io(error) => {
+            ends_run(fs, error.action, error.path, error.source)
+        }
+        other => Error::Manifest(other),
+    }
+}

@@ -1,0 +1,155 @@
+//! The end of a run that has everything else: hard links, then the metadata of directories, which
+//! each entry put into them had changed.
+
+use std::io;
+use std::sync::Arc;
+
+use super::committer::Committer;
+use super::failure::{self, Failure};
+use super::worker::make_over_left_over;
+use crate::error::EntryError;
+use crate::event::{Event, Outcome};
+use crate::fs::{FlushBy, Fs, Meta};
+use crate::manifest::{DirRecord, Entry, Link, Record};
+use crate::path::RelPath;
+
+impl<F: Fs> Committer<'_, F> {
+    /// Does what was marked as due.
+    pub(super) fn finish(&mut self) {
+        let due = self.store().due();
+        self.each_due(&due, |this, entry| {
+            if let Entry::Link(link) | Entry::LinkWanted(link) = entry {
+                this.finish_link(link);
+            }
+        });
+        if self.shared.fs.flush_by() == FlushBy::Each && self.has_unsealed() {
+            // A directory's final mode may keep us from opening it once more to flush it.
+            self.barrier_now();
+        }
+        // Links changed directories, too. Those inside come before those that hold them, whose
+        // final mode may lock us out.
+        let mut due = self.store().due();
+        due.reverse();
+        self.each_due(&due, |this, entry| {
+            if let Entry::Dir(dir) = entry {
+                this.finish_dir(&dir);
+            }
+        });
+    }
+
+    fn each_due(&mut self, due: &[u64], mut each: impl FnMut(&mut Self, Entry)) {
+        for pos in due {
+            if self.has_failed() {
+                return;
+            }
+            let entry = self.store().entry_at(*pos);
+            if let Some((_, entry)) = self.manifest(entry) {
+                each(self, entry);
+            }
+        }
+    }
+
+    fn finish_link(&mut self, link: Link) {
+        match self.make_link(&link) {
+            Ok(outcome) => {
+                self.summary_link(outcome);
+                if outcome == Outcome::Copied {
+                    self.record(&Record::Link(link.clone()));
+                    self.dirty.parent(&link.path);
+                    self.mark_parent(&link.path);
+                }
+                let path = link.path;
+                self.emit(Event::Entry { path, outcome });
+            }
+            Err(failure) => self.finish_failed(link.path, failure),
+        }
+    }
+
+    fn summary_link(&mut self, outcome: Outcome) {
+        match outcome {
+            Outcome::Unchanged => self.summary.files_unchanged += 1,
+            _ => self.summary.files_copied += 1,
+        }
+    }
+
+    fn finish_failed(&mut self, path: RelPath, failure: Failure) {
+        match failure {
+            Failure::Entry(error) => self.entry_failed(path, error),
+            Failure::Fatal(error) => self.fail(error),
+            Failure::Stopped => {}
+        }
+    }
+
+    /// Makes a link under a partial name and renames it into place, unless it is there.
+    fn make_link(&mut self, link: &Link) -> Result<Outcome, Failure> {
+        let fs = &*self.shared.fs;
+        let full = self.shared.full(&link.path);
+        let at_dest =
+            |error: io::Error| failure::at_dest(fs, "make the hard link", full.clone(), error);
+        let (Some((dir, name)), Some((to_dir, to_name))) = (link.path.split(), link.to.split())
+        else {
+            return Err(at_dest(io::ErrorKind::InvalidInput.into()));
+        };
+        let failed = || EntryError::LinkTarget {
+            path: full.clone(),
+            to: link.to.clone(),
+        };
+        let target = self.store().lookup(&link.to);
+        match target.map_err(|error| Failure::Fatal(failure::manifest_failed(fs, error)))? {
+            Some((_, Entry::Done(_))) => {}
+            _ => return Err(failed().into()),
+        }
+        let dir = fs.open_dir(&dir).map_err(at_dest)?;
+        let to_dir = fs.open_dir(&to_dir).map_err(at_dest)?;
+        let to = fs.stat(&to_dir, to_name).map_err(at_dest)?;
+        let to = to.ok_or_else(failed)?;
+        let there = fs.stat(&dir, name).map_err(at_dest)?;
+        if there.is_some_and(|there| (there.dev, there.ino) == (to.dev, to.ino)) {
+            let known = self.store().lookup(&link.path);
+            let known =
+                known.map_err(|error| Failure::Fatal(failure::manifest_failed(fs, error)))?;
+            return Ok(match known {
+                Some((_, Entry::Link(_))) => Outcome::Unchanged,
+                _ => Outcome::Copied,
+            });
+        }
+        let (attempt, partial) = self.shared.names.claim(&link.path);
+        let made = make_over_left_over(fs, &dir, &partial, || {
+            fs.link(&to_dir, to_name, &dir, &partial)
+        })
+        .and_then(|()| fs.rename(&dir, &partial, name));
+        self.shared.names.release(&link.path, attempt);
+        made.map_err(at_dest)?;
+        Ok(Outcome::Copied)
+    }
+
+    fn finish_dir(&mut self, dir: &DirRecord) {
+        let fs = &*self.shared.fs;
+        let meta = Meta {
+            mode: Some(dir.mode),
+            owner: self.shared.options.owner.then_some((dir.uid, dir.gid)),
+            times_ns: Some((dir.atime_ns, dir.mtime_ns)),
+        };
+        let opened = match dir.path.is_root() {
+            true => Ok(fs.root()),
+            false => fs.open_dir(&dir.path).map(Arc::new),
+        };
+        let set = opened.and_then(|open| {
+            fs.set_dir_meta(&open, &meta)?;
+            Ok(open)
+        });
+        self.dirty.unlisted();
+        if let Ok(open) = &set
+            && fs.flush_by() == FlushBy::Each
+            && let Err(error) = fs.sync_dir(open)
+        {
+            let full = self.shared.full(&dir.path);
+            return self.fail(failure::ends_run(fs, "flush", full, error));
+        }
+        if let Err(error) = set {
+            let full = self.shared.full(&dir.path);
+            let failure = failure::at_dest(fs, "set the metadata of", full, error);
+            self.finish_failed(dir.path.clone(), failure);
+        }
+    }
+}

@@ -1,0 +1,147 @@
+//! What the stages of a copy hand to each other: work downwards, messages to the committer.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use crate::error::{EntryError, Error};
+use crate::event::{Counted, Outcome};
+use crate::fs::{Fs, Stat};
+use crate::hash::Hash32;
+use crate::manifest::{Begin, DestMeta, Partial};
+use crate::path::RelPath;
+
+/// One entry for a worker.
+pub(super) struct Work<F: Fs> {
+    pub(super) path: RelPath,
+    pub(super) source: PathBuf,
+    /// The source as the walk saw it.
+    pub(super) stat: Stat,
+    /// The open parent directory at the destination.
+    pub(super) dir: Arc<F::Dir>,
+    pub(super) task: Task,
+}
+
+/// What a worker does with it.
+pub(super) enum Task {
+    /// Copy the file from the beginning.
+    Copy,
+    /// Go on with its partial.
+    Resume(Partial),
+    /// Compare with what is there; copy if it differs.
+    Adopt,
+    /// Make the symlink under its partial name.
+    Symlink(Vec<u8>),
+}
+
+/// What the committer is told.
+pub(super) enum Message<F: Fs> {
+    /// An entry is in its end state, and nothing is to be recorded.
+    Settled {
+        path: RelPath,
+        outcome: Outcome,
+        what: Settled,
+    },
+    /// A directory is there. Its metadata is set at the end of the run.
+    Dir {
+        path: RelPath,
+        stat: Stat,
+        mend: bool,
+    },
+    /// A further name of a file that was met before is to be linked at the end of the run.
+    Link { path: RelPath, to: RelPath },
+    /// An entry failed.
+    Failed { path: RelPath, error: EntryError },
+    /// Worker `worker` begins a file of several blocks.
+    Begin {
+        worker: usize,
+        begin: Begin,
+        file: Option<Arc<F::File>>,
+    },
+    /// Worker `worker` goes on with a partial.
+    Resumed {
+        worker: usize,
+        partial: Partial,
+        bytes: u64,
+        file: Arc<F::File>,
+    },
+    /// It wrote (or, when adopting, compared) the next block.
+    Block {
+        worker: usize,
+        hash: Hash32,
+        bytes: u64,
+    },
+    /// It leaves the file unfinished.
+    Left {
+        worker: usize,
+        /// What is recorded stays true; otherwise it is to be forgotten.
+        keep: bool,
+    },
+    /// A file or symlink is complete under its partial name, or adopted under its final one.
+    Complete {
+        /// The worker, if the file was begun with `Begin`.
+        worker: Option<usize>,
+        completed: Completed<F>,
+    },
+    /// Something that the user should know, once.
+    Warning(String),
+    /// The counting walk's totals.
+    Counted(Counted),
+    /// Something happened after which nothing more can be made durable.
+    Fatal(Error),
+}
+
+/// What was settled without work.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Settled {
+    File { bytes: u64 },
+    Symlink,
+}
+
+/// A file or symlink whose content is all there.
+pub(super) struct Completed<F: Fs> {
+    pub(super) path: RelPath,
+    /// The source's modification time in ns.
+    pub(super) mtime_ns: i128,
+    pub(super) dest: DestMeta,
+    /// Which of the partial names it has; `None` if it was adopted.
+    pub(super) attempt: Option<u8>,
+    pub(super) content: Content,
+    /// The open file, if it is still to be flushed by itself.
+    pub(super) file: Option<Arc<F::File>>,
+}
+
+pub(super) enum Content {
+    File {
+        size: u64,
+        hash: Hash32,
+        /// Its blocks were reported one by one.
+        blocks: bool,
+    },
+    Symlink {
+        target: Vec<u8>,
+    },
+}
+
+impl<F: Fs> Completed<F> {
+    /// Bytes that were reported with the completion and not block by block before.
+    pub(super) fn bytes_now(&self) -> u64 {
+        match self.content {
+            Content::File {
+                size,
+                blocks: false,
+                ..
+            } => size,
+            _ => 0,
+        }
+    }
+}
+
+/// What a destination stored, told relative to the source's modification time.
+pub(super) fn dest_meta(stat: &Stat, source_mtime_ns: i128) -> DestMeta {
+    DestMeta {
+        mtime_ns: (stat.mtime_ns != source_mtime_ns).then_some(stat.mtime_ns),
+        mode: stat.mode,
+        uid: stat.uid,
+        gid: stat.gid,
+    }
+}

@@ -1,0 +1,200 @@
+//! The copy: stages that hand entries down one way, and the run that owns them.
+//!
+//! ```text
+//! scan → plan → [bounded] → workers (read, hash, write) → [bounded] → committer → manifest
+//! ```
+//!
+//! - `setup` resolves sources and destination, `recover` takes up what an earlier run left.
+//! - `planner` walks and decides; it alone makes directories.
+//! - `worker` copies files; it alone writes content, and only under partial names.
+//! - `committer` alone flushes (`flusher`), renames and writes the manifest.
+//!
+//! Invariants: a final name only ever appears by renaming a partial whose data was flushed; a
+//! `Done` is handed to the system before its rename; a barrier is recorded only after the flush
+//! that makes it true; after one failed flush no barrier is recorded any more.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::sync::Mutex;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread::{self, JoinHandle};
+
+use crossbeam_channel::Receiver;
+
+use crate::error::Error;
+use crate::event::Event;
+use crate::fs::{Fs, OsFs};
+use crate::manifest::Store;
+use crate::options::CopyOptions;
+use crate::path::RelPath;
+use crate::stop::Stopper;
+
+mod adopt;
+mod committer;
+mod failure;
+mod finish;
+mod flusher;
+mod message;
+mod names;
+mod planner;
+mod recover;
+mod run;
+mod setup;
+mod worker;
+
+/// Events wait in a queue of this length; a consumer that stops pulling stops the copy here.
+const EVENTS_MAX: usize = 16;
+
+/// What every stage of a run shares.
+struct Shared<F: Fs> {
+    fs: Arc<F>,
+    store: Mutex<Store<F>>,
+    names: names::Names,
+    /// The destination's path, for messages.
+    dest: PathBuf,
+    options: CopyOptions,
+    block_size: crate::block::BlockSize,
+    stopper: Stopper,
+    /// Set when the run cannot go on; stages end as when stopped.
+    failed: AtomicBool,
+}
+
+impl<F: Fs> Shared<F> {
+    fn should_stop(&self) -> bool {
+        self.stopper.is_stopped() || self.failed.load(Ordering::Relaxed)
+    }
+
+    /// The full path of a destination entry, for messages.
+    fn full(&self, path: &RelPath) -> PathBuf {
+        path.below(&self.dest)
+    }
+}
+
+/// Begins, or continues, a copy. See [`CopyRun`].
+pub fn copy(options: CopyOptions) -> Result<CopyRun, Error> {
+    let setup = setup::resolve(&options)?;
+    let fs = OsFs::open_root(&setup.root).map_err(|source| crate::error::SetupError::Dest {
+        path: setup.root.clone(),
+        source,
+    })?;
+    CopyRun::start(Arc::new(fs), setup, options)
+}
+
+/// A copy under way: an iterator of [`Event`]s that copies as it is pulled.
+///
+/// The copying happens on threads of its own, a few events ahead of the consumer. Stop pulling
+/// and it pauses; drop it and it makes durable what it has and ends; call [`copy`] again with the
+/// same options and it goes on. The last event is always [`Event::Finished`].
+///
+/// Dropping waits for the last barrier and reports nothing: pull to the end to know that
+/// everything is durable.
+///
+/// ```
+/// use sprag::{CopyOptions, Event};
+///
+/// # let temp = tempfile::tempdir()?;
+/// # let (source, dest) = (temp.path().join("film"), temp.path().join("drive"));
+/// # std::fs::create_dir(&dest)?;
+/// let content: Vec<u8> = (0..40 << 20).map(|n: u32| (n >> 9) as u8).collect();
+/// std::fs::write(&source, &content)?;
+///
+/// // Pull until half of it is written; then stop pulling, which pauses, and drop.
+/// let mut run = sprag::copy(CopyOptions::new([&source], &dest))?;
+/// for event in &mut run {
+///     if matches!(event, Event::Progress(at) if at.bytes_written >= 20 << 20) {
+///         break;
+///     }
+/// }
+/// drop(run);
+/// assert!(!dest.join("film").exists()); // a name means a whole file
+///
+/// // Made anew, it goes on inside the file.
+/// let mut resumed = 0;
+/// for event in sprag::copy(CopyOptions::new([&source], &dest))? {
+///     if let Event::Finished { summary, error } = event {
+///         assert!(error.is_none());
+///         resumed = summary.bytes_resumed;
+///     }
+/// }
+/// assert!(resumed >= 20 << 20);
+/// assert_eq!(std::fs::read(dest.join("film"))?, content);
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+#[derive(Debug)]
+pub struct CopyRun {
+    /// `None` once dropped.
+    events: Option<Receiver<Event>>,
+    stopper: Stopper,
+    thread: Option<JoinHandle<()>>,
+}
+
+impl CopyRun {
+    /// Begins a copy onto `fs`, which need not be the operating system's: the crash tests give a
+    /// simulated disk. `options.dest` then only serves in messages.
+    #[doc(hidden)]
+    pub fn start_on<F: Fs>(fs: Arc<F>, options: CopyOptions) -> Result<CopyRun, Error> {
+        let setup = setup::resolve_onto_root(&options)?;
+        CopyRun::start(fs, setup, options)
+    }
+
+    fn start<F: Fs>(
+        fs: Arc<F>,
+        setup: setup::Setup,
+        options: CopyOptions,
+    ) -> Result<CopyRun, Error> {
+        let stopper = Stopper::new();
+        let store = run::open(&fs, &setup, &options)?;
+        let (send, receive) = crossbeam_channel::bounded(EVENTS_MAX);
+        let shared = Arc::new(Shared {
+            names: names::Names::new(*store.id()),
+            block_size: store.block_size(),
+            fs,
+            store: Mutex::new(store),
+            dest: setup.root.clone(),
+            options,
+            stopper: stopper.clone(),
+            failed: AtomicBool::new(false),
+        });
+        let thread = thread::Builder::new()
+            .name("sprag-committer".into())
+            .spawn(move || run::run(&shared, &setup.sources, send))
+            .map_err(|error| {
+                Error::Io(crate::error::PathError::new(
+                    "start a thread for",
+                    "sprag",
+                    error,
+                ))
+            })?;
+        Ok(CopyRun {
+            events: Some(receive),
+            stopper,
+            thread: Some(thread),
+        })
+    }
+
+    /// A handle to ask this run to stop: it makes durable what it has and then ends with
+    /// [`Event::Finished`], its summary saying [`Exit::Stopped`](crate::exit::Exit::Stopped).
+    pub fn stopper(&self) -> Stopper {
+        self.stopper.clone()
+    }
+}
+
+impl Iterator for CopyRun {
+    type Item = Event;
+
+    fn next(&mut self) -> Option<Event> {
+        self.events.as_ref()?.recv().ok()
+    }
+}
+
+impl Drop for CopyRun {
+    /// Asks the run to stop and waits until it has; it checkpoints on its own thread.
+    fn drop(&mut self) {
+        self.stopper.stop();
+        self.events = None;
+        if let Some(thread) = self.thread.take() {
+            // A panic over there was reported by the panic hook; there is nothing to add.
+            let _ = thread.join();
+        }
+    }
+}

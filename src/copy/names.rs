@@ -1,0 +1,56 @@
+//! Which partial names are in use, so that one found in the way is known to be left over.
+//!
+//! A partial's name follows from manifest id, path and a small number, the *attempt*. A file of
+//! such a name that this run does not use and the manifest does not know was left by a run that
+//! was cut off before it could record it: it is ours, and it is removed.
+
+use std::collections::HashSet;
+use std::sync::Mutex;
+
+use crate::path::RelPath;
+use crate::{lock_mutex, partial};
+
+pub(super) struct Names {
+    id: [u8; 16],
+    in_use: Mutex<HashSet<Vec<u8>>>,
+}
+
+impl Names {
+    pub(super) fn new(id: [u8; 16]) -> Names {
+        Names {
+            id,
+            in_use: Mutex::new(HashSet::new()),
+        }
+    }
+
+    /// The manifest's id.
+    pub(super) fn id(&self) -> &[u8; 16] {
+        &self.id
+    }
+
+    /// Takes a name for `path` that nothing else uses; gives it with its attempt.
+    pub(super) fn claim(&self, path: &RelPath) -> (u8, Vec<u8>) {
+        let mut in_use = lock_mutex(&self.in_use);
+        for attempt in 0..u8::MAX {
+            let name = partial::name(&self.id, path, attempt);
+            if in_use.insert(name.clone()) {
+                return (attempt, name);
+            }
+        }
+        // 255 collisions of 32 bits at once do not happen; the last name is as good as any.
+        (u8::MAX, partial::name(&self.id, path, u8::MAX))
+    }
+
+    /// Takes the name that a record tells of.
+    pub(super) fn reserve(&self, path: &RelPath, attempt: u8) -> Vec<u8> {
+        let name = partial::name(&self.id, path, attempt);
+        lock_mutex(&self.in_use).insert(name.clone());
+        name
+    }
+
+    /// Gives a name back.
+    pub(super) fn release(&self, path: &RelPath, attempt: u8) {
+        let name = partial::name(&self.id, path, attempt);
+        lock_mutex(&self.in_use).remove(&name);
+    }
+}

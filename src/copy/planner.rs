@@ -1,0 +1,447 @@
+//! The planner: walks the sources, decides about each entry, makes the directories and hands the
+//! rest to the workers.
+
+use std::collections::HashMap;
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use crossbeam_channel::Sender;
+
+use super::Shared;
+use super::failure::{self, Failure};
+use super::message::{Completed, Content, Message, Settled, Task, Work, dest_meta};
+use super::worker::wanted_meta;
+use crate::error::EntryError;
+use crate::event::{Counted, Outcome};
+use crate::fs::{self, Fs, Kind, Meta, Stat, source};
+use crate::lock_mutex;
+use crate::manifest::Entry;
+use crate::path::RelPath;
+use crate::plan::{self, DirPlan, FilePlan, SymlinkPlan};
+use crate::scan::{self, Scan, Scanned, Source};
+
+/// The permission bits that a directory needs while entries are put into it.
+const DIR_WORKING_BITS: u32 = 0o700;
+/// The counting walk reports after this many entries.
+const COUNTED_EVERY: u64 = 1000;
+
+pub(super) struct Planner<'a, F: Fs> {
+    shared: &'a Shared<F>,
+    sources: &'a [Source],
+    works: Sender<Work<F>>,
+    messages: Sender<Message<F>>,
+    /// The open directories from the root to where the walk is.
+    open: Vec<(RelPath, Arc<F::Dir>)>,
+    /// The first destination path of each inode with several names, until all were met.
+    links: HashMap<(u64, u64), FirstName>,
+    holds_links: Option<bool>,
+}
+
+struct FirstName {
+    path: RelPath,
+    /// How many further names there can be.
+    left: u64,
+}
+
+/// Whether the walk goes down into a directory.
+#[derive(PartialEq, Eq)]
+enum Descend {
+    Yes,
+    No,
+}
+
+impl<'a, F: Fs> Planner<'a, F> {
+    pub(super) fn new(
+        shared: &'a Shared<F>,
+        sources: &'a [Source],
+        works: Sender<Work<F>>,
+        messages: Sender<Message<F>>,
+    ) -> Planner<'a, F> {
+        Planner {
+            shared,
+            sources,
+            works,
+            messages,
+            open: Vec::new(),
+            links: HashMap::new(),
+            holds_links: None,
+        }
+    }
+
+    /// Walks all sources, until the end or until the run ends.
+    pub(super) fn run(&mut self) {
+        for number in 0..self.sources.len() {
+            let mut scan = Scan::new(&self.sources[number]);
+            while let Some(scanned) = scan.next() {
+                if self.shared.should_stop() {
+                    return;
+                }
+                let (path, planned) = match scanned {
+                    Ok(scanned) => (scanned.dest.clone(), self.plan(number, scanned)),
+                    Err(failed) => (failed.dest, Err(failed.error.into())),
+                };
+                let sent = match planned {
+                    Ok(Descend::Yes) => Ok(()),
+                    Ok(Descend::No) => {
+                        scan.skip_dir();
+                        Ok(())
+                    }
+                    Err(Failure::Entry(error)) => self.send(Message::Failed { path, error }),
+                    Err(Failure::Fatal(error)) => self.send(Message::Fatal(error)),
+                    Err(Failure::Stopped) => Err(Failure::Stopped),
+                };
+                if sent.is_err() {
+                    return;
+                }
+            }
+        }
+    }
+
+    fn send(&self, message: Message<F>) -> Result<(), Failure> {
+        self.messages.send(message).map_err(|_| Failure::Stopped)
+    }
+
+    fn plan(&mut self, number: usize, scanned: Scanned) -> Result<Descend, Failure> {
+        let dir = scanned.stat.kind == Kind::Dir;
+        if let Some(earlier) = self.earlier(number, &scanned) {
+            let path = scanned.dest;
+            let error = EntryError::Clash {
+                path: scanned.source,
+                earlier,
+            };
+            self.send(Message::Failed { path, error })?;
+            return Ok(if dir { Descend::No } else { Descend::Yes });
+        }
+        if scanned.dest.is_root() {
+            self.dir(scanned, None)
+        } else {
+            let Some((parent, _)) = scanned.dest.split() else {
+                return Ok(Descend::Yes);
+            };
+            let parent = self.open_dir(&parent)?;
+            match scanned.stat.kind {
+                Kind::Dir => self.dir(scanned, Some(parent)),
+                Kind::File => self.file(scanned, parent).map(|()| Descend::Yes),
+                Kind::Symlink => self.symlink(scanned, parent).map(|()| Descend::Yes),
+                Kind::Special(what) => Err(EntryError::Special {
+                    path: scanned.source,
+                    what,
+                }
+                .into()),
+            }
+        }
+    }
+
+    /// What an earlier source put at the same destination path, unless both are directories.
+    fn earlier(&self, number: usize, scanned: &Scanned) -> Option<PathBuf> {
+        self.sources[..number].iter().find_map(|earlier| {
+            let below = scanned.dest.strip_prefix(&earlier.dest)?;
+            let path = below.below(&earlier.path);
+            let stat = source::lstat(&path).ok()?;
+            let merges = stat.kind == Kind::Dir && scanned.stat.kind == Kind::Dir;
+            (!merges).then_some(path)
+        })
+    }
+
+    fn at_dest(
+        &self,
+        action: &'static str,
+        path: &RelPath,
+    ) -> impl Fn(std::io::Error) -> Failure + use<F> {
+        failure::context(&self.shared.fs, action, self.shared.full(path))
+    }
+
+    /// Opens a directory at the destination, or finds it among the open ones.
+    fn open_dir(&mut self, path: &RelPath) -> Result<Arc<F::Dir>, Failure> {
+        while let Some((open, _)) = self.open.last() {
+            if path.strip_prefix(open).is_some() {
+                break;
+            }
+            self.open.pop();
+        }
+        if let Some((open, dir)) = self.open.last()
+            && open == path
+        {
+            return Ok(Arc::clone(dir));
+        }
+        let dir = if path.is_root() {
+            self.shared.fs.root()
+        } else {
+            let opened = self.shared.fs.open_dir(path);
+            Arc::new(opened.map_err(self.at_dest("open directory", path))?)
+        };
+        self.open.push((path.clone(), Arc::clone(&dir)));
+        Ok(dir)
+    }
+
+    fn known(&self, path: &RelPath) -> Result<Option<Entry>, Failure> {
+        let found = lock_mutex(&self.shared.store).lookup(path);
+        let found = found
+            .map_err(|error| Failure::Fatal(failure::manifest_failed(&*self.shared.fs, error)))?;
+        Ok(found.map(|(_, entry)| entry))
+    }
+
+    /// Makes or keeps a directory; `parent` is `None` for the root.
+    fn dir(&mut self, scanned: Scanned, parent: Option<Arc<F::Dir>>) -> Result<Descend, Failure> {
+        let (fs, path) = (&*self.shared.fs, scanned.dest);
+        let at_dest = self.at_dest("create directory", &path);
+        let there = match &parent {
+            Some(parent) => fs.stat(parent, path.name()),
+            None => fs.stat_dir(&fs.root()).map(Some),
+        };
+        let there = there.map_err(self.at_dest("look at", &path))?;
+        let known = self.known(&path)?;
+        let wanted = wanted_meta(self.shared, &scanned.stat);
+        let mend = match plan::plan_dir(&wanted, known.as_ref(), there.as_ref()) {
+            DirPlan::Conflict(found) => {
+                let error = self.conflict(&path, found, Kind::Dir);
+                self.send(Message::Failed { path, error })?;
+                return Ok(Descend::No);
+            }
+            DirPlan::Make => {
+                let Some(parent) = &parent else {
+                    return Ok(Descend::No);
+                };
+                self.drop_partial(&path, parent, known.as_ref())?;
+                if let Err(failure) = fs.make_dir(parent, path.name()).map_err(at_dest) {
+                    return self.leave_out(path, failure);
+                }
+                true
+            }
+            DirPlan::Keep { mend } => mend,
+        };
+        let locked_out = there.is_some_and(|stat| stat.mode & DIR_WORKING_BITS != DIR_WORKING_BITS);
+        if locked_out && let (Some(parent), Some(stat)) = (&parent, &there) {
+            let meta = Meta {
+                mode: Some(stat.mode | DIR_WORKING_BITS),
+                ..Meta::default()
+            };
+            let opened_up = fs.set_meta(parent, path.name(), &meta);
+            if let Err(failure) = opened_up.map_err(self.at_dest("make writable", &path)) {
+                return self.leave_out(path, failure);
+            }
+        }
+        self.send(Message::Dir {
+            path,
+            stat: scanned.stat,
+            mend: mend || locked_out,
+        })?;
+        Ok(Descend::Yes)
+    }
+
+    /// A directory that fails takes its contents with it.
+    fn leave_out(&self, path: RelPath, failure: Failure) -> Result<Descend, Failure> {
+        match failure {
+            Failure::Entry(error) => {
+                self.send(Message::Failed { path, error })?;
+                Ok(Descend::No)
+            }
+            failure => Err(failure),
+        }
+    }
+
+    fn conflict(&self, path: &RelPath, found: Kind, wanted: Kind) -> EntryError {
+        EntryError::Conflict {
+            path: self.shared.full(path),
+            found: found.describe(),
+            wanted: wanted.describe(),
+        }
+    }
+
+    fn file(&mut self, scanned: Scanned, dir: Arc<F::Dir>) -> Result<(), Failure> {
+        let path = &scanned.dest;
+        if scanned.stat.nlink > 1
+            && let Some(to) = self.first_name(path, &scanned.stat)
+            && self.holds_links()
+        {
+            let known = self.known(path)?;
+            self.drop_partial(path, &dir, known.as_ref())?;
+            let path = path.clone();
+            return self.send(Message::Link { path, to });
+        }
+        let there = self.shared.fs.stat(&dir, path.name());
+        let there = there.map_err(self.at_dest("look at", path))?;
+        let known = self.known(path)?;
+        let task = match plan::plan_file(&scanned.stat, known.as_ref(), there.as_ref()) {
+            FilePlan::Conflict(found) => {
+                return Err(self.conflict(path, found, Kind::File).into());
+            }
+            FilePlan::Unchanged => {
+                return self.send(Message::Settled {
+                    path: scanned.dest,
+                    outcome: Outcome::Unchanged,
+                    what: Settled::File {
+                        bytes: scanned.stat.size,
+                    },
+                });
+            }
+            FilePlan::Copy => {
+                self.drop_partial(path, &dir, known.as_ref())?;
+                Task::Copy
+            }
+            FilePlan::Adopt => Task::Adopt,
+            FilePlan::Resume => match known {
+                Some(Entry::Partial(partial)) => Task::Resume(partial),
+                _ => Task::Copy,
+            },
+        };
+        self.hand_on(scanned, dir, task)
+    }
+
+    /// Removes the partial of a path that will not be gone on with.
+    fn drop_partial(
+        &self,
+        path: &RelPath,
+        dir: &F::Dir,
+        known: Option<&Entry>,
+    ) -> Result<(), Failure> {
+        let Some(Entry::Partial(partial)) = known else {
+            return Ok(());
+        };
+        if !partial.begin.adopts {
+            let attempt = partial.begin.attempt;
+            let name = self.shared.names.reserve(path, attempt);
+            fs::found(self.shared.fs.remove(dir, &name))
+                .map_err(self.at_dest("remove the partial copy of", path))?;
+            self.shared.names.release(path, attempt);
+        }
+        Ok(())
+    }
+
+    fn hand_on(&self, scanned: Scanned, dir: Arc<F::Dir>, task: Task) -> Result<(), Failure> {
+        let work = Work {
+            path: scanned.dest,
+            source: scanned.source,
+            stat: scanned.stat,
+            dir,
+            task,
+        };
+        self.works.send(work).map_err(|_| Failure::Stopped)
+    }
+
+    /// The destination path under which this inode was met before. `None`: this is the first.
+    fn first_name(&mut self, path: &RelPath, stat: &Stat) -> Option<RelPath> {
+        let inode = (stat.dev, stat.ino);
+        let Some(first) = self.links.get_mut(&inode) else {
+            let first = FirstName {
+                path: path.clone(),
+                left: stat.nlink - 1,
+            };
+            self.links.insert(inode, first);
+            return None;
+        };
+        first.left -= 1;
+        if first.left == 0 {
+            return self.links.remove(&inode).map(|first| first.path);
+        }
+        Some(first.path.clone())
+    }
+
+    /// Whether the destination can hold hard links: tried once, when it first matters.
+    fn holds_links(&mut self) -> bool {
+        if let Some(holds) = self.holds_links {
+            return holds;
+        }
+        let holds = self.try_link().unwrap_or(false);
+        self.holds_links = Some(holds);
+        if !holds {
+            let text = "the destination cannot hold hard links: each of their names is copied as a file of its own";
+            let _ = self.send(Message::Warning(text.into()));
+        }
+        holds
+    }
+
+    fn try_link(&self) -> std::io::Result<bool> {
+        const PROBE: &[u8] = b"link-probe";
+        const PROBE_LINK: &[u8] = b"link-probe.2";
+        let fs = &*self.shared.fs;
+        let dir = fs.open_dir(&RelPath::state_dir())?;
+        for name in [PROBE, PROBE_LINK] {
+            fs::found(fs.remove(&dir, name))?;
+        }
+        fs.create_new(&dir, PROBE)?;
+        let holds = fs.link(&dir, PROBE, &dir, PROBE_LINK).is_ok();
+        for name in [PROBE, PROBE_LINK] {
+            fs::found(fs.remove(&dir, name))?;
+        }
+        Ok(holds)
+    }
+
+    fn symlink(&self, scanned: Scanned, dir: Arc<F::Dir>) -> Result<(), Failure> {
+        let fs = &*self.shared.fs;
+        let path = &scanned.dest;
+        let target = match source::read_link(&scanned.source) {
+            Ok(target) => target,
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
+                return Err(EntryError::Vanished(scanned.source).into());
+            }
+            Err(error) => {
+                let error = crate::error::PathError::new("read", scanned.source, error);
+                return Err(EntryError::Unreadable(error).into());
+            }
+        };
+        let at_dest = self.at_dest("look at", path);
+        let there = fs.stat(&dir, path.name()).map_err(&at_dest)?;
+        let there_target = match &there {
+            Some(stat) if stat.kind == Kind::Symlink => {
+                fs::found(fs.read_symlink(&dir, path.name())).map_err(&at_dest)?
+            }
+            _ => None,
+        };
+        let known = self.known(path)?;
+        let there_is = there.map(|stat| (stat.kind, there_target.as_deref()));
+        match plan::plan_symlink(&target, known.as_ref(), there_is) {
+            SymlinkPlan::Conflict(found) => Err(self.conflict(path, found, Kind::Symlink).into()),
+            SymlinkPlan::Unchanged => self.send(Message::Settled {
+                path: scanned.dest,
+                outcome: Outcome::Unchanged,
+                what: Settled::Symlink,
+            }),
+            SymlinkPlan::Make => {
+                self.drop_partial(path, &dir, known.as_ref())?;
+                self.hand_on(scanned, dir, Task::Symlink(target))
+            }
+            SymlinkPlan::Adopt => self.adopt_symlink(scanned, &dir, target),
+        }
+    }
+
+    fn adopt_symlink(
+        &self,
+        scanned: Scanned,
+        dir: &F::Dir,
+        target: Vec<u8>,
+    ) -> Result<(), Failure> {
+        let (fs, path) = (&*self.shared.fs, &scanned.dest);
+        let at_dest = self.at_dest("set the metadata of", path);
+        let meta = wanted_meta(self.shared, &scanned.stat);
+        fs.set_meta(dir, path.name(), &meta).map_err(&at_dest)?;
+        let there = fs.stat(dir, path.name()).map_err(&at_dest)?;
+        let there = there.ok_or_else(|| at_dest(std::io::ErrorKind::NotFound.into()))?;
+        self.send(Message::Complete {
+            worker: None,
+            completed: Completed {
+                mtime_ns: scanned.stat.mtime_ns,
+                dest: dest_meta(&there, scanned.stat.mtime_ns),
+                path: scanned.dest,
+                attempt: None,
+                content: Content::Symlink { target },
+                file: None,
+            },
+        })
+    }
+}
+
+/// The counting walk: totals for whoever shows progress.
+pub(super) fn count<F: Fs>(shared: &Shared<F>, sources: &[Source], messages: &Sender<Message<F>>) {
+    let mut last = Counted::default();
+    let complete = scan::count(sources, |entries, bytes| {
+        last.entries = entries;
+        last.bytes = bytes;
+        let report = entries % COUNTED_EVERY == 0;
+        !shared.should_stop() && (!report || messages.send(Message::Counted(last)).is_ok())
+    });
+    if complete {
+        last.complete = true;
+        let _ = messages.send(Message::Counted(last));
+    }
+}

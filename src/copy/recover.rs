@@ -1,0 +1,451 @@
+//! Recovery: what an earlier run recorded after its last trusted barrier is proved or forgotten.
+//!
+//! Each such claim is checked against what the medium holds, block by block, only where it is not
+//! trusted: a partial is cut at its first block that differs, a done file is looked for under its
+//! partial name (its rename was lost) and under its final one. What is proved is flushed and
+//! covered by two new barriers, so that the run begins with a manifest that is trusted as a whole.
+//! A crash in the middle of this changes nothing: it is simply done again.
+
+use std::io;
+use std::sync::Mutex;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::thread;
+
+use super::{Shared, failure};
+use crate::error::{Error, PathContext};
+use crate::event::Recovered;
+use crate::fs::{AlignedBuf, FlushBy, Fs, FsFile, Kind, Meta, found};
+use crate::hash::Hash32;
+use crate::lock_mutex;
+use crate::manifest::{Cut, Done, Entry, Partial, Record, SlotKind, SymlinkRecord, Tail};
+use crate::path::RelPath;
+use crate::verify::medium::{self, MediumReader};
+
+/// What became of one claim.
+enum Finding {
+    /// It is true as it stands.
+    True,
+    /// It is true, but under its partial name still: rename it.
+    Rename { path: RelPath, attempt: u8 },
+    /// Only the first blocks are there.
+    Cut { partial: Partial, keep: u64 },
+    /// It is not true.
+    Untrue(RelPath),
+}
+
+/// The claims of a done file that are to be checked.
+struct Claim {
+    size: u64,
+    first: u64,
+    hashes: Vec<Hash32>,
+}
+
+struct Recovery<'a, F: Fs> {
+    shared: &'a Shared<F>,
+    tail: Tail,
+    next: AtomicUsize,
+    findings: Mutex<Vec<Finding>>,
+    totals: Mutex<Recovered>,
+}
+
+/// Proves or forgets what is not trusted.
+pub(super) fn recover<F: Fs>(shared: &Shared<F>, threads: usize) -> Result<Recovered, Error> {
+    let (tail, totals) = {
+        let store = lock_mutex(&shared.store);
+        (store.tail(), store.totals())
+    };
+    let recovery = Recovery {
+        shared,
+        next: AtomicUsize::new(0),
+        findings: Mutex::new(Vec::with_capacity(tail.positions.len())),
+        totals: Mutex::new(Recovered {
+            files_done: totals.files_done + totals.symlinks,
+            files_partial: totals.files_partial,
+            ..Recovered::default()
+        }),
+        tail,
+    };
+    if !recovery.tail.positions.is_empty() {
+        recovery.check_all(threads)?;
+        recovery.apply()?;
+    }
+    recovery.reserve_names()?;
+    let compacted = {
+        let mut store = lock_mutex(&shared.store);
+        if store.wants_compaction() {
+            store.compact(Some(&super::run::holder()))
+        } else {
+            Ok(())
+        }
+    };
+    compacted.map_err(|error| failure::manifest_failed(&*shared.fs, error))?;
+    let totals = *lock_mutex(&recovery.totals);
+    Ok(totals)
+}
+
+impl<F: Fs> Recovery<'_, F> {
+    fn check_all(&self, threads: usize) -> Result<(), Error> {
+        thread::scope(|scope| {
+            let threads: Vec<_> = (0..threads.min(self.tail.positions.len()))
+                .map(|_| scope.spawn(|| self.check_some()))
+                .collect();
+            threads
+                .into_iter()
+                .try_for_each(|thread| match thread.join() {
+                    Ok(result) => result,
+                    Err(panic) => std::panic::resume_unwind(panic),
+                })
+        })
+    }
+
+    fn check_some(&self) -> Result<(), Error> {
+        let mut buf = medium::buffer();
+        while !self.shared.should_stop() {
+            let number = self.next.fetch_add(1, Ordering::Relaxed);
+            let Some(pos) = self.tail.positions.get(number) else {
+                break;
+            };
+            let entry = lock_mutex(&self.shared.store).entry_at(*pos);
+            let (path, entry) =
+                entry.map_err(|error| failure::manifest_failed(&*self.shared.fs, error))?;
+            let finding = self.check(&path, entry, &mut buf)?;
+            lock_mutex(&self.findings).push(finding);
+        }
+        Ok(())
+    }
+
+    fn check(&self, path: &RelPath, entry: Entry, buf: &mut AlignedBuf) -> Result<Finding, Error> {
+        match entry {
+            // The plan looks at these again in any case.
+            Entry::Dir(_) | Entry::Link(_) | Entry::LinkWanted(_) => Ok(Finding::True),
+            Entry::Symlink(link) => self.check_symlink(path, &link),
+            Entry::Partial(partial) if partial.begin.adopts => Ok(Finding::Untrue(path.clone())),
+            Entry::Partial(partial) => self.check_partial(path, partial, buf),
+            Entry::Done(done) => self.check_done(path, &done, buf),
+        }
+    }
+
+    /// An error at the destination: a file that cannot be read back is one that is not there,
+    /// unless the device is gone as a whole.
+    fn unless_gone<T>(&self, path: &RelPath, result: io::Result<T>) -> Result<Option<T>, Error> {
+        match result {
+            Ok(value) => Ok(Some(value)),
+            Err(error) if self.shared.fs.device_gone() => Err(failure::ends_run(
+                &*self.shared.fs,
+                "read back",
+                self.shared.full(path),
+                error,
+            )),
+            Err(_) => Ok(None),
+        }
+    }
+
+    fn parent(&self, path: &RelPath) -> Result<Option<F::Dir>, Error> {
+        let Some((parent, _)) = path.split() else {
+            return Ok(None);
+        };
+        self.unless_gone(path, self.shared.fs.open_dir(&parent))
+    }
+
+    fn check_partial(
+        &self,
+        path: &RelPath,
+        partial: Partial,
+        buf: &mut AlignedBuf,
+    ) -> Result<Finding, Error> {
+        let size = partial.begin.source.size;
+        let claim = self.claim(partial.last_pos, size)?;
+        let name = self.partial_name(path, partial.begin.attempt);
+        let Some(dir) = self.parent(path)? else {
+            return Ok(Finding::Untrue(path.clone()));
+        };
+        let (first, claimed) = (claim.first, claim.hashes.len() as u64);
+        let Some(matching) = self.matching(path, &dir, &name, &claim, buf)? else {
+            return Ok(Finding::Untrue(path.clone()));
+        };
+        if matching == claimed {
+            return Ok(Finding::True);
+        }
+        let keep = first + matching;
+        let block = self.shared.block_size.bytes();
+        lock_mutex(&self.totals).bytes_discarded += (claimed - matching) * block;
+        Ok(Finding::Cut { partial, keep })
+    }
+
+    fn check_done(
+        &self,
+        path: &RelPath,
+        done: &Done,
+        buf: &mut AlignedBuf,
+    ) -> Result<Finding, Error> {
+        let mut claim = match done.chain {
+            0 => Claim {
+                size: done.size,
+                first: 0,
+                hashes: vec![done.hash],
+            },
+            chain => self.claim(chain, done.size)?,
+        };
+        if claim.hashes.is_empty() {
+            // All blocks are trusted, but not that this is the file they are in.
+            claim = self.last_block(done, claim)?;
+        }
+        let Some(dir) = self.parent(path)? else {
+            return Ok(Finding::Untrue(path.clone()));
+        };
+        if let Some(attempt) = done.attempt {
+            let name = self.partial_name(path, attempt);
+            if self.is_whole(path, &dir, &name, &claim, buf)? {
+                self.set_meta(path, &dir, &name, done)?;
+                let path = path.clone();
+                return Ok(Finding::Rename { path, attempt });
+            }
+        }
+        if !self.is_whole(path, &dir, path.name(), &claim, buf)? {
+            return Ok(Finding::Untrue(path.clone()));
+        }
+        self.set_meta(path, &dir, path.name(), done)?;
+        Ok(Finding::True)
+    }
+
+    /// The hashes of a chain that are not trusted.
+    fn claim(&self, chain: u64, size: u64) -> Result<Claim, Error> {
+        let store = lock_mutex(&self.shared.store);
+        let failed = |error| failure::manifest_failed(&*self.shared.fs, error);
+        let chain = store.chain(chain).map_err(failed)?;
+        let first = chain.blocks_before(self.tail.trusted);
+        let mut hashes = Vec::new();
+        store
+            .for_each_hash(&chain, |index, hash| {
+                if index >= first {
+                    hashes.push(*hash);
+                }
+            })
+            .map_err(failed)?;
+        Ok(Claim {
+            size,
+            first,
+            hashes,
+        })
+    }
+
+    fn last_block(&self, done: &Done, claim: Claim) -> Result<Claim, Error> {
+        let store = lock_mutex(&self.shared.store);
+        let failed = |error| failure::manifest_failed(&*self.shared.fs, error);
+        let chain = store.chain(done.chain).map_err(failed)?;
+        let mut last = None;
+        store
+            .for_each_hash(&chain, |index, hash| last = Some((index, *hash)))
+            .map_err(failed)?;
+        Ok(match last {
+            Some((first, hash)) => Claim {
+                first,
+                hashes: vec![hash],
+                ..claim
+            },
+            None => claim,
+        })
+    }
+
+    /// How many of the claimed blocks the file holds, one behind the other. `None`: there is no
+    /// such file, or it is too short to hold even the trusted blocks.
+    fn matching(
+        &self,
+        path: &RelPath,
+        dir: &F::Dir,
+        name: &[u8],
+        claim: &Claim,
+        buf: &mut AlignedBuf,
+    ) -> Result<Option<u64>, Error> {
+        let size = self.shared.block_size;
+        let opened = MediumReader::open(&*self.shared.fs, dir, name, size);
+        let Some(mut reader) = self.unless_gone(path, opened)? else {
+            return Ok(None);
+        };
+        let Some(stat) = self.unless_gone(path, reader.stat())? else {
+            return Ok(None);
+        };
+        if stat.size < size.range(claim.first, claim.size).start {
+            return Ok(None);
+        }
+        let mut matching = 0;
+        for (index, hash) in (claim.first..).zip(&claim.hashes) {
+            let read = reader.hash_block(buf, index, claim.size);
+            if self.unless_gone(path, read)?.flatten() != Some(*hash) {
+                break;
+            }
+            matching += 1;
+        }
+        lock_mutex(&self.totals).bytes_rehashed += reader.bytes_read();
+        if self.shared.fs.flush_by() == FlushBy::Each {
+            let path = self.shared.full(path);
+            let flushed = reader.file().sync();
+            flushed.map_err(|error| failure::ends_run(&*self.shared.fs, "flush", path, error))?;
+        }
+        Ok(Some(matching))
+    }
+
+    /// Whether the file of this name is exactly as long as claimed and holds all that is claimed.
+    fn is_whole(
+        &self,
+        path: &RelPath,
+        dir: &F::Dir,
+        name: &[u8],
+        claim: &Claim,
+        buf: &mut AlignedBuf,
+    ) -> Result<bool, Error> {
+        let stat = self.unless_gone(path, self.shared.fs.stat(dir, name))?;
+        match stat.flatten() {
+            Some(stat) if stat.kind == Kind::File && stat.size == claim.size => {}
+            _ => return Ok(false),
+        }
+        let matching = self.matching(path, dir, name, claim, buf)?;
+        Ok(matching == Some(claim.hashes.len() as u64))
+    }
+
+    /// Sets the recorded metadata if what was flushed last does not show it.
+    fn set_meta(
+        &self,
+        path: &RelPath,
+        dir: &F::Dir,
+        name: &[u8],
+        done: &Done,
+    ) -> Result<(), Error> {
+        let fs = &*self.shared.fs;
+        let meta = Meta {
+            mode: Some(done.dest.mode),
+            owner: (self.shared.options.owner).then_some((done.dest.uid, done.dest.gid)),
+            times_ns: Some((done.mtime_ns, done.mtime_ns)),
+        };
+        let set = fs.stat(dir, name).and_then(|stat| match stat {
+            Some(stat) if stat.mtime_ns == done.dest_mtime_ns() && stat.mode == done.dest.mode => {
+                Ok(())
+            }
+            _ => fs.set_meta(dir, name, &meta),
+        });
+        // Wrong metadata is for the plan to see and to mend; wrong devices are not.
+        self.unless_gone(path, set).map(drop)
+    }
+
+    fn check_symlink(&self, path: &RelPath, link: &SymlinkRecord) -> Result<Finding, Error> {
+        let Some(dir) = self.parent(path)? else {
+            return Ok(Finding::Untrue(path.clone()));
+        };
+        let fs = &*self.shared.fs;
+        let name = self.partial_name(path, link.attempt);
+        for (name, partial) in [(&name[..], true), (path.name(), false)] {
+            let target = self.unless_gone(path, found(fs.read_symlink(&dir, name)))?;
+            if target.flatten().is_some_and(|target| target == link.target) {
+                let (path, attempt) = (path.clone(), link.attempt);
+                return Ok(match partial {
+                    true => Finding::Rename { path, attempt },
+                    false => Finding::True,
+                });
+            }
+        }
+        Ok(Finding::Untrue(path.clone()))
+    }
+
+    fn partial_name(&self, path: &RelPath, attempt: u8) -> Vec<u8> {
+        crate::partial::name(self.shared.names.id(), path, attempt)
+    }
+
+    /// Flushes what was proved, renames what has to be, records the rest, and makes two barriers.
+    fn apply(&self) -> Result<(), Error> {
+        if self.shared.should_stop() {
+            // Nothing is recorded: the next run checks everything again.
+            return Ok(());
+        }
+        let fs = &*self.shared.fs;
+        self.flush_all()?;
+        let mut renamed = Vec::new();
+        for finding in std::mem::take(&mut *lock_mutex(&self.findings)) {
+            match finding {
+                Finding::True => {}
+                Finding::Rename { path, attempt } => renamed.extend(self.rename(path, attempt)?),
+                Finding::Cut { partial, keep } => self.record(&Record::Cut(Cut {
+                    begin: partial.begin_pos,
+                    prev: partial.last_pos,
+                    keep,
+                }))?,
+                Finding::Untrue(path) => self.record(&Record::Removed(path))?,
+            }
+        }
+        if fs.flush_by() == FlushBy::Whole {
+            self.flush_all()?;
+        } else {
+            renamed.dedup();
+            for parent in renamed {
+                let full = self.shared.full(&parent);
+                let flushed = fs.open_dir(&parent).and_then(|dir| fs.sync_dir(&dir));
+                flushed.map_err(|error| failure::ends_run(fs, "flush", full, error))?;
+            }
+        }
+        let mut store = lock_mutex(&self.shared.store);
+        for _ in 0..3 {
+            // The first round flushes the records, the others the barriers that cover them.
+            let path = store.path().to_path_buf();
+            let failed = |error| failure::manifest_failed(fs, error);
+            store.write_out().map_err(failed)?;
+            let flushed = store.file().sync().at("flush", &path);
+            flushed.map_err(|e| failure::ends_run(fs, e.action, e.path, e.source))?;
+            let covers = store.end();
+            store.append(&Record::Barrier { covers }).map_err(failed)?;
+        }
+        Ok(())
+    }
+
+    fn flush_all(&self) -> Result<(), Error> {
+        let fs = &*self.shared.fs;
+        if fs.flush_by() == FlushBy::Whole {
+            let flushed = fs.sync_all();
+            let dest = self.shared.dest.clone();
+            flushed.map_err(|error| failure::ends_run(fs, "flush", dest, error))?;
+            // And the device's own cache, which that alone does not empty everywhere.
+            let file = lock_mutex(&self.shared.store).file();
+            let dest = self.shared.dest.clone();
+            file.sync()
+                .map_err(|error| failure::ends_run(fs, "flush the manifest in", dest, error))?;
+        }
+        Ok(())
+    }
+
+    /// Gives a proved file its final name. Gives the directory, if it was renamed.
+    fn rename(&self, path: RelPath, attempt: u8) -> Result<Option<RelPath>, Error> {
+        let fs = &*self.shared.fs;
+        let name = self.partial_name(&path, attempt);
+        let Some((parent, _)) = path.split() else {
+            return Ok(None);
+        };
+        let renamed = fs
+            .open_dir(&parent)
+            .and_then(|dir| fs.rename(&dir, &name, path.name()));
+        if self.unless_gone(&path, renamed)?.is_none() {
+            self.record(&Record::Removed(path))?;
+            return Ok(None);
+        }
+        Ok(Some(parent))
+    }
+
+    fn record(&self, record: &Record) -> Result<(), Error> {
+        let appended = lock_mutex(&self.shared.store).append(record);
+        appended
+            .map(drop)
+            .map_err(|error| failure::manifest_failed(&*self.shared.fs, error))
+    }
+
+    /// Keeps the names of all partials from being taken for left over.
+    fn reserve_names(&self) -> Result<(), Error> {
+        let store = lock_mutex(&self.shared.store);
+        for pos in store.positions_of(SlotKind::Partial) {
+            let entry = store.entry_at(pos);
+            let entry = entry.map_err(|error| failure::manifest_failed(&*self.shared.fs, error))?;
+            if let (path, Entry::Partial(partial)) = entry
+                && !partial.begin.adopts
+            {
+                self.shared.names.reserve(&path, partial.begin.attempt);
+            }
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,218 @@
+//! One run from end to end: open, recover, the stages on their threads, the end.
+
+use std::sync::Arc;
+use std::thread;
+use std::time::Instant;
+
+use crossbeam_channel::Sender;
+
+use super::committer::Committer;
+use super::flusher;
+use super::planner::{self, Planner};
+use super::recover;
+use super::setup::Setup;
+use super::worker::Worker;
+use super::{Shared, failure};
+use crate::error::{Error, PathError, SetupError, UsageError};
+use crate::event::Event;
+use crate::fs::{self, Fs};
+use crate::lock_mutex;
+use crate::manifest::{Holder, OpenMode, Record, RunBegin, Store};
+use crate::options::CopyOptions;
+use crate::scan::Source;
+use crate::time;
+
+/// Messages to the committer wait in a queue of this length.
+const MESSAGES_MAX: usize = 32;
+/// Work for the workers waits in a queue of this length.
+const WORKS_MAX: usize = 128;
+/// More workers than this are never chosen by default.
+const JOBS_DEFAULT_MAX: usize = 4;
+
+/// Opens the manifest as the options say and notes the beginning of the run in it.
+pub(super) fn open<F: Fs>(
+    fs: &Arc<F>,
+    setup: &Setup,
+    options: &CopyOptions,
+) -> Result<Store<F>, Error> {
+    let asked = options.block_size;
+    let mode = match (options.restart, options.require_manifest) {
+        (true, false) => OpenMode::Restart(asked.unwrap_or_default()),
+        (false, false) => OpenMode::Create(asked.unwrap_or_default()),
+        (restart, true) => {
+            let there = Store::open(fs, &setup.root, OpenMode::Read);
+            let there = there.map_err(|error| failure::manifest_failed(&**fs, error))?;
+            if there.is_none() {
+                let path = setup.root.clone();
+                return Err(SetupError::NoManifest { path }.into());
+            }
+            match restart {
+                true => OpenMode::Restart(asked.unwrap_or_default()),
+                false => OpenMode::Write,
+            }
+        }
+    };
+    let store = Store::open(fs, &setup.root, mode);
+    let store = store.map_err(|error| failure::manifest_failed(&**fs, error))?;
+    let Some(mut store) = store else {
+        let path = setup.root.clone();
+        return Err(SetupError::NoManifest { path }.into());
+    };
+    let have = store.block_size();
+    if let Some(asked) = asked.filter(|asked| *asked != have) {
+        let dest = setup.root.clone();
+        return Err(UsageError::OtherBlockSize { dest, have, asked }.into());
+    }
+    store.set_holder(Some(&holder()));
+    let sources = setup.sources.iter().map(Source::as_given);
+    let begun = store
+        .append(&Record::RunBegin(RunBegin {
+            started_ms: time::now_ms(),
+            sources: sources.map(serde_bytes::ByteBuf::from).collect(),
+        }))
+        .and_then(|_| store.write_out());
+    begun.map_err(|error| failure::manifest_failed(&**fs, error))?;
+    Ok(store)
+}
+
+pub(super) fn holder() -> Holder {
+    Holder {
+        pid: std::process::id(),
+        host: fs::host_name(),
+        started_ms: time::now_ms(),
+    }
+}
+
+/// How many workers a run has by default: a few, so that reading, hashing and writing overlap.
+fn jobs(options: &CopyOptions) -> usize {
+    let cores = || thread::available_parallelism().map_or(1, usize::from);
+    let chosen = options.jobs.map(usize::from);
+    chosen.unwrap_or_else(|| cores().clamp(2, JOBS_DEFAULT_MAX))
+}
+
+/// Runs the copy; this is the committer's thread.
+pub(super) fn run<F: Fs>(shared: &Shared<F>, sources: &[Source], events: Sender<Event>) {
+    let started = Instant::now();
+    let workers = jobs(&shared.options);
+    let (jobs_in, jobs_out) = crossbeam_channel::bounded(1);
+    let (flushed_in, flushed_out) = crossbeam_channel::bounded(1);
+    let mut committer = Committer::new(shared, workers, events, jobs_in, flushed_out);
+    let recovered = recover::recover(shared, workers);
+    thread::scope(|scope| {
+        match recovered {
+            Ok(recovered) => {
+                committer.summary.bytes_rehashed = recovered.bytes_rehashed;
+                committer.emit(Event::Opened(recovered));
+                // Only now: recovery may have put a new file in place.
+                let manifest = lock_mutex(&shared.store).file();
+                let flusher = thread::Builder::new().name("sprag-flusher".into());
+                let flusher = flusher.spawn_scoped(scope, move || {
+                    flusher::flush(shared, &manifest, &jobs_out, &flushed_in);
+                });
+                if let Err(error) = flusher.and_then(|_| stages(&mut committer, sources, workers)) {
+                    let error = PathError::new("start threads for", &shared.dest, error);
+                    committer.fail(Error::Io(error));
+                }
+            }
+            Err(error) => committer.fail(error),
+        }
+        close(&mut committer, started);
+        // The flusher ends when its job queue does.
+        drop(committer);
+    });
+}
+
+/// Starts planner, workers and counter, and takes their messages until they have ended.
+fn stages<F: Fs>(
+    committer: &mut Committer<'_, F>,
+    sources: &[Source],
+    workers: usize,
+) -> std::io::Result<()> {
+    let shared = committer.shared;
+    thread::scope(|scope| {
+        let (messages_in, messages_out) = crossbeam_channel::bounded(MESSAGES_MAX);
+        let (works_in, works_out) = crossbeam_channel::bounded(WORKS_MAX);
+        let mut started = Ok(());
+        for number in 0..workers {
+            let (works, messages) = (works_out.clone(), messages_in.clone());
+            let builder = thread::Builder::new().name(format!("sprag-worker-{number}"));
+            let thread = builder.spawn_scoped(scope, move || {
+                Worker::new(shared, number, &messages).run(&works);
+            });
+            started = started.and(thread.map(drop));
+        }
+        drop(works_out);
+        if shared.options.count && started.is_ok() {
+            let messages = messages_in.clone();
+            let builder = thread::Builder::new().name("sprag-counter".into());
+            let thread = builder.spawn_scoped(scope, move || {
+                planner::count(shared, sources, &messages);
+            });
+            started = started.and(thread.map(drop));
+        }
+        if started.is_ok() {
+            let builder = thread::Builder::new().name("sprag-planner".into());
+            let thread = builder.spawn_scoped(scope, move || {
+                Planner::new(shared, sources, works_in, messages_in).run();
+            });
+            started = started.and(thread.map(drop));
+        } else {
+            drop((works_in, messages_in));
+        }
+        committer.run(&messages_out);
+        started
+    })
+}
+
+/// Makes everything durable that can be, and tells the consumer how it ended.
+fn close<F: Fs>(committer: &mut Committer<'_, F>, started: Instant) {
+    if !committer.has_failed() {
+        make_durable(committer);
+    } else if committer.failed_harmlessly() {
+        committer.last_barrier_despite_failure();
+    }
+    let (end, _) = committer.end(started.elapsed());
+    if !committer.has_failed() {
+        committer.record(&Record::RunEnd(end));
+        committer.barrier_now();
+    }
+    if !committer.has_failed() {
+        compact(committer);
+    } else {
+        committer.note_failed_end(started.elapsed());
+    }
+    // Once more: the last steps may have failed, too.
+    committer.end(started.elapsed());
+    committer.store().set_holder(None);
+    let event = Event::Finished {
+        summary: committer.summary.clone(),
+        error: committer.take_fatal(),
+    };
+    committer.emit(event);
+    committer.pump_all();
+}
+
+/// The barriers before the last: data and final names, then the renames and what came with them.
+fn make_durable<F: Fs>(committer: &mut Committer<'_, F>) {
+    if committer.has_unsealed() {
+        committer.barrier_now();
+    }
+    if !committer.shared.stopper.is_stopped() {
+        committer.finish();
+    }
+    if committer.has_unsealed() {
+        committer.barrier_now();
+    }
+}
+
+fn compact<F: Fs>(committer: &mut Committer<'_, F>) {
+    let compacted = {
+        let mut store = committer.store();
+        if store.wants_compaction() {
+            store.compact(None)
+        } else {
+            Ok(())
+        }
+    };
+    committer.manifest(compacted);
+}

@@ -1,0 +1,214 @@
+//! Before the first byte: which directories, which names, and whether that can work at all.
+
+use std::ffi::OsStr;
+use std::os::unix::ffi::OsStrExt;
+use std::path::{Component, Path, PathBuf};
+
+use crate::error::{Error, SetupError, UsageError};
+use crate::fs::{Kind, Stat, source};
+use crate::options::CopyOptions;
+use crate::path::RelPath;
+use crate::scan::Source;
+
+/// What to copy and where to, resolved.
+#[derive(Debug)]
+pub(super) struct Setup {
+    /// The directory that holds, or will hold, `.sprag`.
+    pub(super) root: PathBuf,
+    pub(super) sources: Vec<Source>,
+}
+
+/// A source as it was given, looked at.
+struct Given {
+    path: PathBuf,
+    /// It means the contents, not the directory itself.
+    contents: bool,
+    stat: Stat,
+}
+
+/// Resolves sources and destination, and makes the destination directory if only that is missing.
+pub(super) fn resolve(options: &CopyOptions) -> Result<Setup, Error> {
+    let given = look_at(&options.sources)?;
+    let dest = &options.dest;
+    let single_file = match &given[..] {
+        [only] => !only.contents && only.stat.kind == Kind::File,
+        _ => false,
+    };
+    let names_directory = dest.as_os_str().as_bytes().ends_with(b"/");
+    let there = match source::stat_follow(dest) {
+        Ok(stat) => Some(stat.kind),
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => None,
+        Err(source) => return Err(cannot_use(dest, source)),
+    };
+    let as_file = match there {
+        Some(Kind::Dir) => false,
+        Some(_) if single_file => true,
+        Some(_) => return Err(SetupError::DestNotDir { path: dest.clone() }.into()),
+        None => single_file && !names_directory,
+    };
+    let (root, file_name) = if as_file {
+        let name = dest
+            .file_name()
+            .ok_or_else(|| SetupError::DestNotDir { path: dest.clone() })?;
+        (parent_of(dest), Some(name))
+    } else {
+        (dest.clone(), None)
+    };
+    check_overlap(&given, &root, file_name)?;
+    if there.is_none() && !as_file {
+        source::make_dir(dest).map_err(|error| missing_or(dest, error))?;
+    }
+    let sources = given
+        .iter()
+        .map(|given| source_of(given, file_name))
+        .collect::<Result<_, _>>()?;
+    Ok(Setup { root, sources })
+}
+
+/// Resolves sources alone; the destination is a directory that is known to be good.
+pub(super) fn resolve_onto_root(options: &CopyOptions) -> Result<Setup, Error> {
+    let given = look_at(&options.sources)?;
+    let sources = given
+        .iter()
+        .map(|given| source_of(given, None))
+        .collect::<Result<_, _>>()?;
+    Ok(Setup {
+        root: options.dest.clone(),
+        sources,
+    })
+}
+
+fn look_at(sources: &[PathBuf]) -> Result<Vec<Given>, Error> {
+    if sources.is_empty() {
+        return Err(UsageError::NoSource.into());
+    }
+    let look = |path: &PathBuf| {
+        let contents = means_contents(path);
+        let stat = if contents {
+            source::stat_follow(path)
+        } else {
+            source::lstat(path)
+        };
+        let stat = stat.map_err(|source| SetupError::Source {
+            path: path.clone(),
+            source,
+        })?;
+        Ok(Given {
+            path: path.clone(),
+            contents,
+            stat,
+        })
+    };
+    sources.iter().map(look).collect()
+}
+
+/// Whether a source means its contents: it ends in `/`, `.` or `..`, as with rsync.
+fn means_contents(path: &Path) -> bool {
+    let bytes = path.as_os_str().as_bytes();
+    let last = bytes.rsplit(|b| *b == b'/').next().unwrap_or_default();
+    last.is_empty() || last == b"." || last == b".."
+}
+
+fn source_of(given: &Given, file_name: Option<&OsStr>) -> Result<Source, Error> {
+    let unusable = |source| SetupError::Source {
+        path: given.path.clone(),
+        source,
+    };
+    if given.contents {
+        let path = source::canonicalize(&given.path).map_err(unusable)?;
+        let dest = RelPath::root();
+        return Ok(Source { path, dest });
+    }
+    let name = file_name
+        .or(given.path.file_name())
+        .ok_or_else(|| SetupError::SourceName {
+            path: given.path.clone(),
+        })?;
+    let dest = RelPath::root().join(name.as_bytes()).map_err(|_| {
+        let path = given.path.clone();
+        SetupError::SourceName { path }
+    })?;
+    Ok(Source {
+        path: given.path.clone(),
+        dest,
+    })
+}
+
+/// Refuses a destination inside a source and a source inside the destination.
+fn check_overlap(given: &[Given], root: &Path, file_name: Option<&OsStr>) -> Result<(), Error> {
+    let dest = resolved(root)?;
+    for given in given {
+        let source = source::canonicalize(&given.path).unwrap_or_else(|_| given.path.clone());
+        let is_dir = given.stat.kind == Kind::Dir;
+        if is_dir && dest.starts_with(&source) {
+            return Err(SetupError::DestInsideSource {
+                dest: root.to_path_buf(),
+                source_path: given.path.clone(),
+            }
+            .into());
+        }
+        let name = file_name.or(given.path.file_name());
+        let onto_itself = name.is_some_and(|name| dest.join(name) == source);
+        if (is_dir && source.starts_with(&dest)) || (!given.contents && onto_itself) {
+            return Err(SetupError::SourceInsideDest {
+                dest: root.to_path_buf(),
+                source_path: given.path.clone(),
+            }
+            .into());
+        }
+    }
+    Ok(())
+}
+
+/// The canonical path of a directory that may still have to be made.
+fn resolved(root: &Path) -> Result<PathBuf, Error> {
+    match source::canonicalize(root) {
+        Ok(path) => Ok(path),
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
+            let parent =
+                source::canonicalize(&parent_of(root)).map_err(|error| missing_or(root, error))?;
+            Ok(match root.components().next_back() {
+                Some(Component::Normal(name)) => parent.join(name),
+                _ => parent,
+            })
+        }
+        Err(error) => Err(cannot_use(root, error)),
+    }
+}
+
+/// The directory a path is in; the current one for a bare name.
+fn parent_of(path: &Path) -> PathBuf {
+    match path.parent() {
+        Some(parent) if !parent.as_os_str().is_empty() => parent.to_path_buf(),
+        Some(_) => PathBuf::from("."),
+        None => PathBuf::from("/"),
+    }
+}
+
+fn missing_or(dest: &Path, error: std::io::Error) -> Error {
+    if error.kind() == std::io::ErrorKind::NotFound {
+        let (path, parent) = (dest.to_path_buf(), parent_of(dest));
+        return SetupError::DestParentMissing { path, parent }.into();
+    }
+    cannot_use(dest, error)
+}
+
+fn cannot_use(path: &Path, source: std::io::Error) -> Error {
+    let path = path.to_path_buf();
+    SetupError::Dest { path, source }.into()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_source_means_its_contents_exactly_when_it_does_to_rsync() {
+        for path in ["a/", "a/.", ".", "..", "a/..", "/", "a//"] {
+            assert!(means_contents(Path::new(path)), "{path}");
+        }
+        for path in ["a", "a/b", ".a", "a.", "...", "/a"] {
+            assert!(!means_contents(Path::new(path)), "{path}");
+        }
+    }
+}

@@ -1,0 +1,483 @@
+//! A worker: reads, hashes and writes one file at a time, and tells the committer.
+//!
+//! It writes under partial names only, never flushes (but where each file must be flushed by
+//! itself), never renames to a final name and never touches the manifest.
+
+use std::io;
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use crossbeam_channel::{Receiver, Sender};
+
+use super::failure::{self, Failure};
+use super::message::{Completed, Content, Message, Task, Work, dest_meta};
+use super::{Shared, adopt};
+use crate::error::{EntryError, PathError};
+use crate::fs::{FlushBy, Fs, FsFile, Meta, Stat, source::SourceFile};
+use crate::hash::{BlockHasher, Hash32, TreeMerger};
+use crate::lock_mutex;
+use crate::manifest::{Begin, Partial, SourceId};
+use crate::path::RelPath;
+use crate::plan::source_id;
+
+/// What is read and written at once: it stays in a core's cache.
+pub(super) const PIECE_BYTES: usize = 256 << 10;
+/// How often a file that changes while it is read is begun again before it is given up.
+const TRIES: u32 = 3;
+/// Files of this size and more are announced to the system as read in sequence.
+const SEQUENTIAL_BYTES: u64 = 4 << 20;
+
+pub(super) struct Worker<'a, F: Fs> {
+    pub(super) shared: &'a Shared<F>,
+    pub(super) number: usize,
+    pub(super) messages: &'a Sender<Message<F>>,
+    pub(super) buf: Vec<u8>,
+}
+
+/// How one reading of a source ended.
+pub(super) enum Reading<F: Fs> {
+    Done(Completed<F>),
+    /// The source changed meanwhile; what was written of it is worthless.
+    Changed,
+}
+
+impl<'a, F: Fs> Worker<'a, F> {
+    pub(super) fn new(
+        shared: &'a Shared<F>,
+        number: usize,
+        messages: &'a Sender<Message<F>>,
+    ) -> Worker<'a, F> {
+        Worker {
+            shared,
+            number,
+            messages,
+            buf: vec![0; PIECE_BYTES],
+        }
+    }
+
+    /// Works until there is no more work or the run ends.
+    pub(super) fn run(&mut self, works: &Receiver<Work<F>>) {
+        for work in works {
+            if self.shared.should_stop() {
+                return;
+            }
+            let message = match self.work(&work) {
+                Ok(completed) => completed,
+                Err(Failure::Entry(error)) => Message::Failed {
+                    path: work.path,
+                    error,
+                },
+                Err(Failure::Fatal(error)) => Message::Fatal(error),
+                Err(Failure::Stopped) => return,
+            };
+            if self.messages.send(message).is_err() {
+                return;
+            }
+        }
+    }
+
+    pub(super) fn send(&self, message: Message<F>) -> Result<(), Failure> {
+        self.messages.send(message).map_err(|_| Failure::Stopped)
+    }
+
+    pub(super) fn at_dest(
+        &self,
+        action: &'static str,
+        path: &RelPath,
+    ) -> impl Fn(io::Error) -> Failure + use<F> {
+        failure::context(&self.shared.fs, action, self.shared.full(path))
+    }
+
+    fn work(&mut self, work: &Work<F>) -> Result<Message<F>, Failure> {
+        if let Task::Symlink(target) = &work.task {
+            return self.symlink(work, target);
+        }
+        let source = SourceFile::open(&work.source).map_err(|error| unreadable(work, error))?;
+        if work.stat.size >= SEQUENTIAL_BYTES {
+            source.advise_sequential();
+        }
+        for first in [true, false, false].into_iter().take(TRIES as usize) {
+            let stat = source.stat().map_err(|error| unreadable(work, error))?;
+            let reading = match &work.task {
+                Task::Resume(partial) if first => self.resume(work, &source, &stat, partial)?,
+                Task::Adopt if first => match adopt::adopt(self, work, &source, &stat)? {
+                    Some(reading) => reading,
+                    None => self.copy(work, &source, &stat)?,
+                },
+                _ => self.copy(work, &source, &stat)?,
+            };
+            if let Reading::Done(completed) = reading {
+                let multi = matches!(completed.content, Content::File { blocks: true, .. });
+                return Ok(Message::Complete {
+                    worker: multi.then_some(self.number),
+                    completed,
+                });
+            }
+        }
+        Err(EntryError::Changing {
+            path: work.source.clone(),
+            tries: TRIES,
+        }
+        .into())
+    }
+
+    /// Copies a file from the beginning.
+    pub(super) fn copy(
+        &mut self,
+        work: &Work<F>,
+        source: &SourceFile,
+        stat: &Stat,
+    ) -> Result<Reading<F>, Failure> {
+        let id = source_id(stat);
+        if self.shared.block_size.is_single(id.size) {
+            return self.copy_single(work, source, stat);
+        }
+        let (attempt, name, file) = self.create(work)?;
+        let begin = Begin {
+            path: work.path.clone(),
+            source: id,
+            attempt,
+            adopts: false,
+        };
+        let file = Arc::new(file);
+        self.send(Message::Begin {
+            worker: self.number,
+            begin,
+            file: Some(Arc::clone(&file)),
+        })?;
+        let merger = TreeMerger::new(self.shared.block_size);
+        let written = self.write_blocks(work, source, stat, &file, merger);
+        self.settle_blocks(work, stat, (attempt, &name), written)
+    }
+
+    /// Goes on with a partial; begins again if it is not what the manifest says.
+    fn resume(
+        &mut self,
+        work: &Work<F>,
+        source: &SourceFile,
+        stat: &Stat,
+        partial: &Partial,
+    ) -> Result<Reading<F>, Failure> {
+        let (fs, attempt) = (&*self.shared.fs, partial.begin.attempt);
+        let name = self.shared.names.reserve(&work.path, attempt);
+        let kept = (partial.blocks)
+            .saturating_mul(self.shared.block_size.bytes())
+            .min(stat.size);
+        let at_dest = self.at_dest("open the partial copy of", &work.path);
+        let file = crate::fs::found(fs.open(&work.dir, &name, crate::fs::Access::Write))
+            .map_err(&at_dest)?;
+        let whole = match &file {
+            Some(file) => file.stat().map_err(&at_dest)?.size >= kept,
+            None => false,
+        };
+        let Some(file) = file.filter(|_| whole && partial.begin.source == source_id(stat)) else {
+            self.discard(work, attempt, &name)?;
+            return self.copy(work, source, stat);
+        };
+        file.set_len(kept).map_err(&at_dest)?;
+        let mut merger = TreeMerger::new(self.shared.block_size);
+        {
+            let store = lock_mutex(&self.shared.store);
+            let failed = |error| Failure::Fatal(failure::manifest_failed(fs, error));
+            let chain = store.chain(partial.last_pos).map_err(failed)?;
+            store
+                .for_each_hash(&chain, |_, hash| merger.push(*hash))
+                .map_err(failed)?;
+        }
+        let file = Arc::new(file);
+        self.send(Message::Resumed {
+            worker: self.number,
+            partial: partial.clone(),
+            bytes: kept,
+            file: Arc::clone(&file),
+        })?;
+        let written = self.write_blocks(work, source, stat, &file, merger);
+        self.settle_blocks(work, stat, (attempt, &name), written)
+    }
+
+    /// Writes the blocks that `merger` does not have yet, then the metadata.
+    fn write_blocks(
+        &mut self,
+        work: &Work<F>,
+        source: &SourceFile,
+        stat: &Stat,
+        file: &Arc<F::File>,
+        mut merger: TreeMerger,
+    ) -> Result<Option<(Hash32, Stat)>, Failure> {
+        let size = self.shared.block_size;
+        let at_dest = self.at_dest("write to the partial copy of", &work.path);
+        for index in merger.count()..size.count(stat.size) {
+            if self.shared.should_stop() {
+                return Err(Failure::Stopped);
+            }
+            let range = size.range(index, stat.size);
+            let mut hasher = BlockHasher::new(range.start, false);
+            let whole = for_each_piece(&mut self.buf, source, range.clone(), |piece, offset| {
+                hasher.update(piece);
+                file.write_at(piece, offset)
+            });
+            match whole {
+                Ok(true) => {}
+                Ok(false) => return Ok(None),
+                Err(PieceError::Read(error)) => return Err(unreadable(work, error).into()),
+                Err(PieceError::Visit(error)) => return Err(at_dest(error)),
+            }
+            let hash = hasher.finish();
+            merger.push(hash);
+            self.send(Message::Block {
+                worker: self.number,
+                hash,
+                bytes: range.end - range.start,
+            })?;
+        }
+        if !self.is_unchanged(work, source, &source_id(stat))? {
+            return Ok(None);
+        }
+        let dest = self.set_meta(work, file, stat)?;
+        Ok(Some((merger.finish(), dest)))
+    }
+
+    /// Tells the committer how the writing of blocks ended, and makes a completion of it.
+    fn settle_blocks(
+        &self,
+        work: &Work<F>,
+        source: &Stat,
+        (attempt, name): (u8, &[u8]),
+        written: Result<Option<(Hash32, Stat)>, Failure>,
+    ) -> Result<Reading<F>, Failure> {
+        match written {
+            Ok(Some((hash, dest))) => Ok(Reading::Done(Completed {
+                path: work.path.clone(),
+                mtime_ns: source.mtime_ns,
+                dest: dest_meta(&dest, source.mtime_ns),
+                attempt: Some(attempt),
+                content: Content::File {
+                    size: source.size,
+                    hash,
+                    blocks: true,
+                },
+                // The committer has it from the beginning of the file.
+                file: None,
+            })),
+            Ok(None) => {
+                self.send(Message::Left {
+                    worker: self.number,
+                    keep: false,
+                })?;
+                self.discard(work, attempt, name)?;
+                Ok(Reading::Changed)
+            }
+            Err(failure) => {
+                self.send(Message::Left {
+                    worker: self.number,
+                    keep: true,
+                })?;
+                Err(failure)
+            }
+        }
+    }
+
+    /// Copies a file of one block or less: no record is made of it before it is complete.
+    fn copy_single(
+        &mut self,
+        work: &Work<F>,
+        source: &SourceFile,
+        stat: &Stat,
+    ) -> Result<Reading<F>, Failure> {
+        let (attempt, name, file) = self.create(work)?;
+        match self.write_single(work, source, stat, &file) {
+            Ok(Some((hash, dest))) => Ok(Reading::Done(Completed {
+                path: work.path.clone(),
+                mtime_ns: stat.mtime_ns,
+                dest: dest_meta(&dest, stat.mtime_ns),
+                attempt: Some(attempt),
+                content: Content::File {
+                    size: stat.size,
+                    hash,
+                    blocks: false,
+                },
+                file: None,
+            })),
+            Ok(None) => {
+                self.discard(work, attempt, &name)?;
+                Ok(Reading::Changed)
+            }
+            Err(Failure::Entry(error)) => {
+                self.discard(work, attempt, &name)?;
+                Err(error.into())
+            }
+            Err(failure) => Err(failure),
+        }
+    }
+
+    fn write_single(
+        &mut self,
+        work: &Work<F>,
+        source: &SourceFile,
+        stat: &Stat,
+        file: &F::File,
+    ) -> Result<Option<(Hash32, Stat)>, Failure> {
+        let mut hasher = BlockHasher::new(0, true);
+        let whole = for_each_piece(&mut self.buf, source, 0..stat.size, |piece, offset| {
+            hasher.update(piece);
+            file.write_at(piece, offset)
+        });
+        match whole {
+            Ok(true) => {}
+            Ok(false) => return Ok(None),
+            Err(PieceError::Read(error)) => return Err(unreadable(work, error).into()),
+            Err(PieceError::Visit(error)) => {
+                return Err(self.at_dest("write to the partial copy of", &work.path)(
+                    error,
+                ));
+            }
+        }
+        if !self.is_unchanged(work, source, &source_id(stat))? {
+            return Ok(None);
+        }
+        let dest = self.set_meta(work, file, stat)?;
+        if self.shared.fs.flush_by() == FlushBy::Each {
+            file.sync()
+                .map_err(|error| self.flush_failed(work, error))?;
+        }
+        Ok(Some((hasher.finish(), dest)))
+    }
+
+    /// A failed flush always ends the run: the data is suspect, and so is the device.
+    pub(super) fn flush_failed(&self, work: &Work<F>, error: io::Error) -> Failure {
+        let path = self.shared.full(&work.path);
+        Failure::Fatal(failure::ends_run(&*self.shared.fs, "flush", path, error))
+    }
+
+    fn is_unchanged(
+        &self,
+        work: &Work<F>,
+        source: &SourceFile,
+        before: &SourceId,
+    ) -> Result<bool, Failure> {
+        let after = source.stat().map_err(|error| unreadable(work, error))?;
+        Ok(source_id(&after) == *before)
+    }
+
+    /// Gives the partial the source's metadata; gives back what the destination made of it.
+    fn set_meta(&self, work: &Work<F>, file: &F::File, stat: &Stat) -> Result<Stat, Failure> {
+        let meta = wanted_meta(self.shared, stat);
+        let at_dest = self.at_dest("set the metadata of", &work.path);
+        file.set_meta(&meta).map_err(&at_dest)?;
+        file.stat().map_err(&at_dest)
+    }
+
+    /// Makes an empty partial. One that is in the way under a name of ours was left over.
+    fn create(&self, work: &Work<F>) -> Result<(u8, Vec<u8>, F::File), Failure> {
+        let fs = &*self.shared.fs;
+        let (attempt, name) = self.shared.names.claim(&work.path);
+        let created = make_over_left_over(fs, &work.dir, &name, || fs.create_new(&work.dir, &name));
+        match created {
+            Ok(file) => Ok((attempt, name, file)),
+            Err(error) => {
+                self.shared.names.release(&work.path, attempt);
+                Err(self.at_dest("create a partial copy of", &work.path)(error))
+            }
+        }
+    }
+
+    /// Removes a partial that is of no use.
+    fn discard(&self, work: &Work<F>, attempt: u8, name: &[u8]) -> Result<(), Failure> {
+        let removed = crate::fs::found(self.shared.fs.remove(&work.dir, name));
+        removed.map_err(self.at_dest("remove the partial copy of", &work.path))?;
+        self.shared.names.release(&work.path, attempt);
+        Ok(())
+    }
+
+    fn symlink(&self, work: &Work<F>, target: &[u8]) -> Result<Message<F>, Failure> {
+        let fs = &*self.shared.fs;
+        let at_dest = self.at_dest("create the symbolic link", &work.path);
+        let (attempt, name) = self.shared.names.claim(&work.path);
+        let made = make_over_left_over(fs, &work.dir, &name, || {
+            fs.make_symlink(&work.dir, &name, target)
+        });
+        if let Err(error) = made {
+            self.shared.names.release(&work.path, attempt);
+            return Err(at_dest(error));
+        }
+        let meta = wanted_meta(self.shared, &work.stat);
+        fs.set_meta(&work.dir, &name, &meta).map_err(&at_dest)?;
+        let stat = fs.stat(&work.dir, &name).map_err(&at_dest)?;
+        let stat = stat.ok_or_else(|| at_dest(io::ErrorKind::NotFound.into()))?;
+        Ok(Message::Complete {
+            worker: None,
+            completed: Completed {
+                path: work.path.clone(),
+                mtime_ns: work.stat.mtime_ns,
+                dest: dest_meta(&stat, work.stat.mtime_ns),
+                attempt: Some(attempt),
+                content: Content::Symlink {
+                    target: target.to_vec(),
+                },
+                file: None,
+            },
+        })
+    }
+}
+
+/// The metadata that a copy of `stat` shall have.
+pub(super) fn wanted_meta<F: Fs>(shared: &Shared<F>, stat: &Stat) -> Meta {
+    Meta {
+        mode: Some(stat.mode),
+        owner: shared.options.owner.then_some((stat.uid, stat.gid)),
+        times_ns: Some((stat.atime_ns, stat.mtime_ns)),
+    }
+}
+
+/// Makes something under a partial name, after removing what is left over there.
+pub(super) fn make_over_left_over<F: Fs, T>(
+    fs: &F,
+    dir: &F::Dir,
+    name: &[u8],
+    make: impl Fn() -> io::Result<T>,
+) -> io::Result<T> {
+    match make() {
+        Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {
+            crate::fs::found(fs.remove(dir, name))?;
+            make()
+        }
+        made => made,
+    }
+}
+
+/// A source that cannot be read; one that is gone by now has vanished.
+pub(super) fn unreadable<F: Fs>(work: &Work<F>, error: io::Error) -> EntryError {
+    let path: PathBuf = work.source.clone();
+    if error.kind() == io::ErrorKind::NotFound {
+        EntryError::Vanished(path)
+    } else {
+        EntryError::Unreadable(PathError::new("read", path, error))
+    }
+}
+
+pub(super) enum PieceError {
+    Read(io::Error),
+    Visit(io::Error),
+}
+
+/// Reads a range of a source in pieces. `false`: the source ended early.
+pub(super) fn for_each_piece(
+    buf: &mut [u8],
+    source: &SourceFile,
+    range: std::ops::Range<u64>,
+    mut visit: impl FnMut(&[u8], u64) -> io::Result<()>,
+) -> Result<bool, PieceError> {
+    let mut offset = range.start;
+    while offset < range.end {
+        let want = usize::try_from(range.end - offset).unwrap_or(usize::MAX);
+        let want = want.min(buf.len());
+        let piece = &mut buf[..want];
+        let have = source.read(piece, offset).map_err(PieceError::Read)?;
+        if have < want {
+            return Ok(false);
+        }
+        visit(piece, offset).map_err(PieceError::Visit)?;
+        offset += want as u64;
+    }
+    Ok(true)
+}

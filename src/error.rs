@@ -1,0 +1,352 @@
+//! The errors: one small enum a family, each with the path it is about and its cause.
+//!
+//! [`Error`] ends a run and knows its exit code. [`EntryError`] fails one entry while the run goes
+//! on. Every text says what happened, to which path, why, and, where there is one, what to do now.
+
+use std::io;
+use std::path::{Path, PathBuf};
+
+use crate::block::{BlockSize, BlockSizeError};
+use crate::exit::Exit;
+use crate::path::Printable;
+
+/// An I/O error with what was being done, and to which path.
+#[derive(Debug, thiserror::Error)]
+#[error("cannot {action} {}: {source}", Printable(path))]
+pub struct PathError {
+    /// What was tried, as it reads after "cannot": "open", "write to".
+    pub action: &'static str,
+    /// The path it was tried on.
+    pub path: PathBuf,
+    /// What the system said.
+    pub source: io::Error,
+}
+
+impl PathError {
+    /// An error of `action` on `path`.
+    pub fn new(action: &'static str, path: impl Into<PathBuf>, source: io::Error) -> PathError {
+        PathError {
+            action,
+            path: path.into(),
+            source,
+        }
+    }
+}
+
+/// Adds the action and the path to an I/O result.
+pub trait PathContext<T> {
+    /// On an error, says that `action` failed on `path`.
+    fn at(self, action: &'static str, path: &Path) -> Result<T, PathError>;
+}
+
+impl<T> PathContext<T> for io::Result<T> {
+    fn at(self, action: &'static str, path: &Path) -> Result<T, PathError> {
+        self.map_err(|source| PathError::new(action, path, source))
+    }
+}
+
+/// What ends a run, or keeps it from starting.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// The options contradict each other or the destination's state.
+    #[error(transparent)]
+    Usage(#[from] UsageError),
+    /// A source or the destination cannot be used.
+    #[error(transparent)]
+    Setup(#[from] SetupError),
+    /// The manifest cannot be used.
+    #[error(transparent)]
+    Manifest(#[from] ManifestError),
+    /// An I/O error after which nothing more can be made durable.
+    #[error(
+        "{0}\nThe run ended here; what was durable before is kept. Rerun the same command to go on once the cause is mended."
+    )]
+    Io(#[from] PathError),
+    /// The destination has no room left.
+    #[error(
+        "{0}\nThe destination is full; progress is saved. Free some space and rerun the same command to go on."
+    )]
+    Full(#[source] PathError),
+    /// The device below the destination is gone.
+    #[error(
+        "{0}\nThe device is gone; progress is saved on it. Plug it in, mount it and rerun the same command to go on."
+    )]
+    DeviceGone(#[source] PathError),
+}
+
+impl Error {
+    /// The exit code this error ends the program with.
+    pub fn exit(&self) -> Exit {
+        match self {
+            Error::Usage(_) => Exit::Usage,
+            Error::Setup(_) => Exit::Unusable,
+            Error::Manifest(error) => error.exit(),
+            Error::Io(_) | Error::Full(_) => Exit::Io,
+            Error::DeviceGone(_) => Exit::DeviceGone,
+        }
+    }
+}
+
+/// Wrong options.
+#[derive(Debug, thiserror::Error)]
+pub enum UsageError {
+    /// No source was given.
+    #[error("no source was given: say what to copy, then where to")]
+    NoSource,
+    /// The block size is not one.
+    #[error(transparent)]
+    BlockSize(#[from] BlockSizeError),
+    /// The block size differs from the one the destination was begun with.
+    #[error(
+        "{} was begun with a block size of {} bytes, not {}: leave --block-size out, or begin again with --restart",
+        Printable(dest), have.bytes(), asked.bytes()
+    )]
+    OtherBlockSize {
+        /// The destination.
+        dest: PathBuf,
+        /// The block size in its manifest.
+        have: BlockSize,
+        /// The block size that was asked for.
+        asked: BlockSize,
+    },
+}
+
+/// A source or destination that cannot be used.
+#[derive(Debug, thiserror::Error)]
+pub enum SetupError {
+    /// A source is missing or cannot be looked at.
+    #[error("cannot use source {}: {source}", Printable(path))]
+    Source {
+        /// The source as it was given.
+        path: PathBuf,
+        /// What the system said.
+        source: io::Error,
+    },
+    /// The source has no name to give to its copy.
+    #[error(
+        "source {} has no name to copy it under: end it with / to copy its contents",
+        Printable(path)
+    )]
+    SourceName {
+        /// The source as it was given.
+        path: PathBuf,
+    },
+    /// The destination lies inside a source.
+    #[error(
+        "destination {} is inside source {}: the copy would copy itself; choose a destination elsewhere",
+        Printable(dest),
+        Printable(source_path)
+    )]
+    DestInsideSource {
+        /// The destination.
+        dest: PathBuf,
+        /// The source that contains it.
+        source_path: PathBuf,
+    },
+    /// A source would be copied onto itself or onto one of its parents' names.
+    #[error(
+        "source {} is inside destination {}, or would be copied onto itself: choose a destination that does not hold it",
+        Printable(source_path),
+        Printable(dest)
+    )]
+    SourceInsideDest {
+        /// The destination.
+        dest: PathBuf,
+        /// The source inside it.
+        source_path: PathBuf,
+    },
+    /// The destination is not a directory where it has to be one.
+    #[error(
+        "destination {} is not a directory: name a directory, new or existing",
+        Printable(path)
+    )]
+    DestNotDir {
+        /// The destination.
+        path: PathBuf,
+    },
+    /// The destination is a directory where a single file was meant to go, or cannot be opened.
+    #[error("cannot use destination {}: {source}", Printable(path))]
+    Dest {
+        /// The destination.
+        path: PathBuf,
+        /// What the system said.
+        source: io::Error,
+    },
+    /// The directory above a new destination is missing.
+    #[error(
+        "destination {} cannot be made, because {} does not exist: is the drive mounted? If it is, make that directory first",
+        Printable(path),
+        Printable(parent)
+    )]
+    DestParentMissing {
+        /// The destination.
+        path: PathBuf,
+        /// The missing directory.
+        parent: PathBuf,
+    },
+    /// There is no manifest where one has to be.
+    #[error(
+        "{} holds no sprag manifest: nothing was copied there by sprag, or its drive is not mounted",
+        Printable(path)
+    )]
+    NoManifest {
+        /// The destination.
+        path: PathBuf,
+    },
+}
+
+/// A manifest that cannot be used.
+#[derive(Debug, thiserror::Error)]
+pub enum ManifestError {
+    /// Another process holds the lock.
+    #[error(
+        "{} is in use by {holder}: wait until it ends, or stop it",
+        Printable(path)
+    )]
+    Locked {
+        /// The manifest.
+        path: PathBuf,
+        /// Who holds it, in words.
+        holder: String,
+    },
+    /// Written by a newer sprag.
+    #[error(
+        "{} has format version {version}, and this sprag knows only up to {known}: nothing was touched; use a newer sprag",
+        Printable(path)
+    )]
+    Newer {
+        /// The manifest.
+        path: PathBuf,
+        /// The version in its header.
+        version: u32,
+        /// The newest version that is understood.
+        known: u32,
+    },
+    /// Damaged in a way that a crash does not explain.
+    #[error(
+        "{} is damaged at byte {offset}: {what}. It is kept as it is; `sprag copy --restart` sets it aside, begins a new one and takes over the files that are whole",
+        Printable(path)
+    )]
+    Damaged {
+        /// The manifest.
+        path: PathBuf,
+        /// Where the damage begins, in bytes.
+        offset: u64,
+        /// What is wrong there.
+        what: &'static str,
+    },
+    /// It could not be read or written.
+    #[error(transparent)]
+    Io(#[from] PathError),
+}
+
+impl ManifestError {
+    /// The exit code this error ends the program with.
+    pub fn exit(&self) -> Exit {
+        match self {
+            ManifestError::Locked { .. } => Exit::Locked,
+            ManifestError::Newer { .. } => Exit::Unusable,
+            ManifestError::Damaged { .. } => Exit::BadManifest,
+            ManifestError::Io(_) => Exit::Io,
+        }
+    }
+}
+
+/// Why one entry failed while the run went on.
+#[derive(Debug, thiserror::Error)]
+pub enum EntryError {
+    /// The source entry cannot be read.
+    #[error("{0}; it was not copied")]
+    Unreadable(#[source] PathError),
+    /// The source entry was there when it was listed and then was not.
+    #[error("{} vanished before it could be read", Printable(.0))]
+    Vanished(PathBuf),
+    /// The source file changed each time it was read.
+    #[error(
+        "{} changed while it was read, {tries} times over; it was not copied. Rerun when nothing writes to it",
+        Printable(path)
+    )]
+    Changing {
+        /// The source file.
+        path: PathBuf,
+        /// How often it was read.
+        tries: u32,
+    },
+    /// The destination refused this entry.
+    #[error("{0}")]
+    Dest(#[source] PathError),
+    /// Something of another kind stands where the entry must go.
+    #[error(
+        "{} is {found}, where {wanted} must go: move it away and rerun; sprag never deletes one to place the other",
+        Printable(path)
+    )]
+    Conflict {
+        /// The destination path.
+        path: PathBuf,
+        /// What is there.
+        found: &'static str,
+        /// What should be.
+        wanted: &'static str,
+    },
+    /// A fifo, socket or device node.
+    #[error("{} is a {what}, which this version does not copy", Printable(path))]
+    Special {
+        /// The source path.
+        path: PathBuf,
+        /// What it is.
+        what: &'static str,
+    },
+    /// An earlier source of the same run has an entry of the same destination path.
+    #[error(
+        "{} has the same destination as {}, which was copied; copy them into different directories",
+        Printable(path),
+        Printable(earlier)
+    )]
+    Clash {
+        /// The source path that was left out.
+        path: PathBuf,
+        /// The source path that was copied.
+        earlier: PathBuf,
+    },
+    /// The path is one that a destination cannot have.
+    #[error("{}: {reason}", Printable(path))]
+    Path {
+        /// The source path.
+        path: PathBuf,
+        /// What is wrong with it.
+        reason: crate::path::RelPathError,
+    },
+    /// The first name of a hard-linked file failed, so there is nothing to link to.
+    #[error("{} is a hard link to {to}, which failed", Printable(path))]
+    LinkTarget {
+        /// The source path.
+        path: PathBuf,
+        /// The destination path it should have been linked to.
+        to: crate::path::RelPath,
+    },
+}
+
+impl EntryError {
+    /// The word for this problem in `--json`.
+    pub fn kind(&self) -> &'static str {
+        match self {
+            EntryError::Unreadable(_) => "unreadable",
+            EntryError::Vanished(_) => "vanished",
+            EntryError::Changing { .. } => "changing",
+            EntryError::Dest(_) => "destination",
+            EntryError::Conflict { .. } => "conflict",
+            EntryError::Special { .. } => "special",
+            EntryError::Clash { .. } => "clash",
+            EntryError::Path { .. } => "path",
+            EntryError::LinkTarget { .. } => "link",
+        }
+    }
+
+    /// The exit code of a run in which nothing worse happened.
+    pub fn exit(&self) -> Exit {
+        match self {
+            EntryError::Vanished(_) | EntryError::Changing { .. } => Exit::Vanished,
+            _ => Exit::Partial,
+        }
+    }
+}

@@ -1,0 +1,293 @@
+//! What a run tells whoever pulls it: events, problems, totals. Plain types, no I/O.
+//!
+//! The progress display, `--json` and the tests are consumers of these and of nothing else.
+
+use std::ops::Range;
+
+use serde::Serialize;
+
+use crate::error::{EntryError, Error};
+use crate::exit::Exit;
+use crate::path::RelPath;
+
+/// One step of a copy, as [`CopyRun`](crate::CopyRun) yields it.
+#[derive(Debug)]
+pub enum Event {
+    /// The manifest is open and, after a crash, recovered.
+    Opened(Recovered),
+    /// What the counting walk has found so far.
+    Counted(Counted),
+    /// More content is at the destination, though not yet durable.
+    Progress(Progress),
+    /// An entry has reached its end state.
+    Entry {
+        /// Its path at the destination.
+        path: RelPath,
+        /// What became of it.
+        outcome: Outcome,
+    },
+    /// An entry failed; the run goes on.
+    Problem {
+        /// Its path at the destination.
+        path: RelPath,
+        /// Why.
+        error: EntryError,
+    },
+    /// The destination cannot hold something; said once a kind.
+    Warning(String),
+    /// The run is over; the last event.
+    Finished {
+        /// The totals.
+        summary: CopySummary,
+        /// What ended the run early, if something did.
+        error: Option<Error>,
+    },
+}
+
+/// What opening the destination found.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize)]
+pub struct Recovered {
+    /// Files and symlinks that the manifest knew as done.
+    pub files_done: u64,
+    /// Files that were begun and not finished.
+    pub files_partial: u64,
+    /// Bytes read back and hashed because they were written after the last trusted barrier.
+    pub bytes_rehashed: u64,
+    /// Bytes of partial files that did not match and were cut off, as far as they were recorded.
+    pub bytes_discarded: u64,
+}
+
+/// Totals of the counting walk.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Counted {
+    /// Entries seen, directories included.
+    pub entries: u64,
+    /// Bytes of the regular files seen.
+    pub bytes: u64,
+    /// Whether the walk is over, so that the totals are final.
+    pub complete: bool,
+}
+
+/// Where the content stands. All figures only ever grow within a run.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Progress {
+    /// Bytes that need no more copying: written now, resumed, adopted or unchanged.
+    pub bytes_written: u64,
+    /// Of those, bytes that are durable on the device.
+    pub bytes_durable: u64,
+    /// Of the written bytes, those that were there before this run.
+    pub bytes_before: u64,
+}
+
+/// What became of an entry that did not fail.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Outcome {
+    /// Its content was written (in this run or, in part, in earlier ones) and published.
+    Copied,
+    /// It was already there, as the manifest says.
+    Unchanged,
+    /// It was already there, not from sprag, with the same content.
+    Adopted,
+    /// A rule of the user's left it out.
+    Skipped,
+}
+
+/// The totals of a copy. Every source entry is in exactly one of the `files_*`, `dirs` and
+/// `symlinks` counts; `files_failed` counts failed entries of every kind.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct CopySummary {
+    /// How the run ended.
+    pub exit_code: Exit,
+    /// Regular files whose content was written and published in this run.
+    pub files_copied: u64,
+    /// Regular files that were already done.
+    pub files_unchanged: u64,
+    /// Regular files found with the same content and taken into the manifest.
+    pub files_adopted: u64,
+    /// Regular files left out by a rule of the user's.
+    pub files_skipped: u64,
+    /// Entries of any kind that failed.
+    pub files_failed: u64,
+    /// Directories that are at the destination.
+    pub dirs: u64,
+    /// Symbolic links that are at the destination.
+    pub symlinks: u64,
+    /// Bytes of the regular files that are at the destination now, by this run or before.
+    pub bytes_total: u64,
+    /// Bytes written to the destination's files in this run.
+    pub bytes_copied: u64,
+    /// Bytes of partial files that were trusted and not read again.
+    pub bytes_resumed: u64,
+    /// Bytes that recovery read back from the destination and hashed.
+    pub bytes_rehashed: u64,
+    /// Bytes, of `bytes_total` and of partial files, known to be durable on the device.
+    pub bytes_durable: u64,
+    /// Wall time in milliseconds.
+    pub elapsed_ms: u64,
+}
+
+impl Default for CopySummary {
+    fn default() -> Self {
+        CopySummary {
+            exit_code: Exit::Done,
+            files_copied: 0,
+            files_unchanged: 0,
+            files_adopted: 0,
+            files_skipped: 0,
+            files_failed: 0,
+            dirs: 0,
+            symlinks: 0,
+            bytes_total: 0,
+            bytes_copied: 0,
+            bytes_resumed: 0,
+            bytes_rehashed: 0,
+            bytes_durable: 0,
+            elapsed_ms: 0,
+        }
+    }
+}
+
+/// How the bytes of a file were read back.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum ReadHow {
+    /// With O_DIRECT, past the page cache.
+    Direct,
+    /// After the file's pages were dropped from the page cache.
+    Evicted,
+    /// Possibly from the page cache, because the file system allows no other way.
+    Cached,
+}
+
+/// One step of a verification, as [`VerifyRun`](crate::VerifyRun) yields it.
+#[derive(Debug)]
+pub enum VerifyEvent {
+    /// The manifest is open.
+    Opened {
+        /// Entries that will be checked.
+        entries: u64,
+        /// Bytes that will be read.
+        bytes: u64,
+    },
+    /// Bytes read back so far.
+    Progress {
+        /// Bytes read so far, from the beginning of the run.
+        bytes_read: u64,
+    },
+    /// A recorded entry was checked.
+    Entry {
+        /// Its path at the destination.
+        path: RelPath,
+        /// What was found.
+        verdict: Verdict,
+        /// How it was read, if it was.
+        how: Option<ReadHow>,
+    },
+    /// The run is over; the last event.
+    Finished {
+        /// The totals.
+        summary: VerifySummary,
+        /// What ended the run early, if something did.
+        error: Option<Error>,
+    },
+}
+
+/// What verification found out about one path.
+#[derive(Debug)]
+pub enum Verdict {
+    /// Content (of a file) or target (of a symlink) is as recorded.
+    Ok,
+    /// The content differs though size and modification time are as recorded.
+    Corrupt {
+        /// The bad blocks as byte ranges, neighbours joined.
+        ranges: Vec<Range<u64>>,
+    },
+    /// The content differs, and so does the file's size, modification time or kind.
+    Modified {
+        /// What differs, in words.
+        what: String,
+    },
+    /// It is not there.
+    Missing,
+    /// Its copy was begun and is not finished.
+    Incomplete {
+        /// Bytes recorded so far.
+        bytes: u64,
+        /// Bytes it will have.
+        of: u64,
+    },
+    /// The manifest does not know it.
+    Extra,
+    /// It could not be read.
+    Unreadable {
+        /// Why.
+        error: crate::error::PathError,
+    },
+}
+
+impl Verdict {
+    /// The word for this verdict in `--json`.
+    pub fn kind(&self) -> &'static str {
+        match self {
+            Verdict::Ok => "ok",
+            Verdict::Corrupt { .. } => "corrupt",
+            Verdict::Modified { .. } => "modified",
+            Verdict::Missing => "missing",
+            Verdict::Incomplete { .. } => "incomplete",
+            Verdict::Extra => "extra",
+            Verdict::Unreadable { .. } => "unreadable",
+        }
+    }
+}
+
+/// The totals of a verification.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct VerifySummary {
+    /// How the run ended.
+    pub exit_code: Exit,
+    /// Recorded entries that are as recorded.
+    pub files_ok: u64,
+    /// Files whose content differs though their stat does not.
+    pub files_corrupt: u64,
+    /// Entries that were changed since.
+    pub files_modified: u64,
+    /// Entries that are not there.
+    pub files_missing: u64,
+    /// Files whose copy is not finished.
+    pub files_incomplete: u64,
+    /// Entries in the tree that the manifest does not know.
+    pub files_extra: u64,
+    /// Entries that could not be read.
+    pub files_unreadable: u64,
+    /// Bytes read back.
+    pub bytes_read: u64,
+    /// Files read with O_DIRECT.
+    pub read_direct: u64,
+    /// Files read after their pages were dropped from the page cache.
+    pub read_evicted: u64,
+    /// Files read possibly from the page cache.
+    pub read_cached: u64,
+    /// Wall time in milliseconds.
+    pub elapsed_ms: u64,
+}
+
+impl Default for VerifySummary {
+    fn default() -> Self {
+        VerifySummary {
+            exit_code: Exit::Done,
+            files_ok: 0,
+            files_corrupt: 0,
+            files_modified: 0,
+            files_missing: 0,
+            files_incomplete: 0,
+            files_extra: 0,
+            files_unreadable: 0,
+            bytes_read: 0,
+            read_direct: 0,
+            read_evicted: 0,
+            read_cached: 0,
+            elapsed_ms: 0,
+        }
+    }
+}

@@ -1,0 +1,151 @@
+//! An open file of the real file system, and how its reads get past the page cache.
+//!
+//! Not guaranteed: that dropped pages are gone; the kernel takes it as advice and says nothing, so
+//! `Evicted` means asked for, not proved. Nor that O_DIRECT was honoured for each file: ext4 reads
+//! encrypted and journalled data through the page cache all the same. Pages are therefore dropped
+//! in any case. And whatever the host of a virtual disk or loop device caches is out of reach.
+
+use std::fs::File;
+use std::io;
+use std::os::fd::AsFd;
+use std::os::unix::fs::FileExt;
+use std::sync::atomic::{AtomicU8, Ordering};
+
+use super::meta::{self, Target};
+use super::{ALIGN, FsFile, Kind, Meta, Stat, sys};
+use crate::event::ReadHow;
+
+/// An open file of a destination.
+#[derive(Debug)]
+pub struct OsFile {
+    file: File,
+    /// [`ReadHow`], ordered from the strictest to the laxest: it only ever grows.
+    how: AtomicU8,
+}
+
+impl OsFile {
+    /// Takes a file that was just opened, if it is a regular one.
+    pub(super) fn regular(file: File) -> io::Result<OsFile> {
+        let kind = stat(&file)?.kind;
+        if kind != Kind::File {
+            return Err(sys::not_regular(kind));
+        }
+        Ok(OsFile {
+            file,
+            how: AtomicU8::new(ReadHow::Cached as u8),
+        })
+    }
+
+    /// Turns a file that was opened for reading towards the medium, as far as that goes.
+    pub(super) fn past_the_cache(file: OsFile) -> io::Result<OsFile> {
+        let traits = sys::traits(&file.file)?;
+        let how = if traits.always_cached {
+            // Still flushed and dropped: what can be had short of the medium.
+            sys::sync_data(&file.file)?;
+            ReadHow::Cached
+        } else if !traits.may_ignore_direct && sys::set_direct(&file.file, true)? {
+            ReadHow::Direct
+        } else {
+            sys::sync_data(&file.file)?;
+            ReadHow::Evicted
+        };
+        sys::drop_cache(&file.file)?;
+        file.how.store(how as u8, Ordering::Relaxed);
+        Ok(file)
+    }
+
+    /// Goes on without O_DIRECT, for a file system that took the flag but not the read.
+    fn leave_direct(&self) -> io::Result<()> {
+        // The flag last: another thread's read must not find the old pages.
+        sys::sync_data(&self.file)?;
+        sys::drop_cache(&self.file)?;
+        sys::set_direct(&self.file, false)?;
+        self.how
+            .fetch_max(ReadHow::Evicted as u8, Ordering::Relaxed);
+        Ok(())
+    }
+
+    /// One direct read, repeated as long as it goes on in whole [`ALIGN`]s. `Err(done)` if it has
+    /// to be finished without O_DIRECT from there on.
+    fn read_direct(&self, buf: &mut [u8], offset: u64) -> io::Result<Result<usize, usize>> {
+        let mut done = 0;
+        while done < buf.len() {
+            let at = offset + done as u64;
+            match self.file.read_at(&mut buf[done..], at) {
+                Ok(0) => break,
+                Ok(n) => done += n,
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
+                Err(error) if error.kind() == io::ErrorKind::InvalidInput => return Ok(Err(done)),
+                Err(error) => return Err(error),
+            }
+            if done < buf.len() && done % ALIGN != 0 {
+                // The end of the file, or a bad sector: the size tells them apart.
+                let end = stat(&self.file)?.size;
+                let at_end = offset + done as u64 >= end;
+                return Ok(if at_end { Ok(done) } else { Err(done) });
+            }
+        }
+        Ok(Ok(done))
+    }
+}
+
+fn is_aligned(buf: &[u8], offset: u64) -> bool {
+    let address = buf.as_ptr() as usize;
+    address.is_multiple_of(ALIGN)
+        && buf.len().is_multiple_of(ALIGN)
+        && offset.is_multiple_of(ALIGN as u64)
+}
+
+fn stat(file: &File) -> io::Result<Stat> {
+    Ok(sys::stat_of(&sys::retry(|| rustix::fs::fstat(file))?))
+}
+
+impl FsFile for OsFile {
+    fn read_at(&self, buf: &mut [u8], offset: u64) -> io::Result<usize> {
+        let mut done = 0;
+        if self.how() == ReadHow::Direct {
+            // Not all file systems refuse what is not aligned; some quietly use the cache then.
+            if is_aligned(buf, offset) {
+                match self.read_direct(buf, offset)? {
+                    Ok(n) => return Ok(n),
+                    Err(n) => done = n,
+                }
+            }
+            self.leave_direct()?;
+        }
+        Ok(done + sys::read_full(&self.file, &mut buf[done..], offset + done as u64)?)
+    }
+
+    fn write_at(&self, buf: &[u8], offset: u64) -> io::Result<()> {
+        // Loops over short writes and signals; a write of nothing is `WriteZero`.
+        self.file.write_all_at(buf, offset)
+    }
+
+    fn set_len(&self, len: u64) -> io::Result<()> {
+        self.file.set_len(len)
+    }
+
+    fn sync(&self) -> io::Result<()> {
+        sys::sync_data(&self.file)
+    }
+
+    fn stat(&self) -> io::Result<Stat> {
+        stat(&self.file)
+    }
+
+    fn set_meta(&self, meta: &Meta) -> io::Result<()> {
+        meta::set(Target::Open(self.file.as_fd()), meta)
+    }
+
+    fn how(&self) -> ReadHow {
+        match self.how.load(Ordering::Relaxed) {
+            how if how == ReadHow::Direct as u8 => ReadHow::Direct,
+            how if how == ReadHow::Evicted as u8 => ReadHow::Evicted,
+            _ => ReadHow::Cached,
+        }
+    }
+
+    fn as_std(&self) -> Option<&File> {
+        Some(&self.file)
+    }
+}

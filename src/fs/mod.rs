@@ -1,0 +1,204 @@
+//! The seam to the operating system: the only place with system calls and `std::fs`.
+//!
+//! [`Fs`] is a destination as the engine sees it: a tree below one open root directory, reached
+//! through directory handles only, so that a drive that vanishes gives errors and never a write
+//! into the bare mount point. [`OsFs`] is the real one; the crash tests have a simulated disk.
+//! Sources are always real and are read through [`source`].
+//!
+//! What is *not* guaranteed: that two calls are atomic together, or that anything is durable
+//! before the matching `sync_*` call has returned `Ok`. A failed `sync_*` means the data is
+//! suspect for good: it is never to be called again in the hope of a better answer.
+
+use std::io;
+use std::sync::Arc;
+
+use crate::event::ReadHow;
+use crate::path::RelPath;
+
+mod aligned;
+mod file;
+mod meta;
+mod os;
+pub mod source;
+mod sys;
+
+pub use aligned::{ALIGN, AlignedBuf};
+pub use file::OsFile;
+pub use os::{OsDir, OsFs};
+pub use sys::{host_name, is_root, process_alive, raise_open_file_limit, random_bytes};
+
+/// What a directory entry is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Kind {
+    /// A regular file.
+    File,
+    /// A directory.
+    Dir,
+    /// A symbolic link.
+    Symlink,
+    /// A fifo, socket or device node; the word says which.
+    Special(&'static str),
+}
+
+impl Kind {
+    /// With its article, for messages.
+    pub fn describe(self) -> &'static str {
+        match self {
+            Kind::File => "a file",
+            Kind::Dir => "a directory",
+            Kind::Symlink => "a symbolic link",
+            Kind::Special(_) => "a special file",
+        }
+    }
+}
+
+/// What `stat` says, without following a symlink. Times are nanoseconds since the Unix epoch.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Stat {
+    /// What it is.
+    pub kind: Kind,
+    /// Size in bytes.
+    pub size: u64,
+    /// Modification time in ns.
+    pub mtime_ns: i128,
+    /// Access time in ns.
+    pub atime_ns: i128,
+    /// Inode change time in ns.
+    pub ctime_ns: i128,
+    /// Permission bits, setuid, setgid and sticky included.
+    pub mode: u32,
+    /// Owner.
+    pub uid: u32,
+    /// Group.
+    pub gid: u32,
+    /// Device number.
+    pub dev: u64,
+    /// Inode number.
+    pub ino: u64,
+    /// Number of hard links.
+    pub nlink: u64,
+}
+
+/// Metadata to set. `None` leaves that part alone.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Meta {
+    /// Permission bits.
+    pub mode: Option<u32>,
+    /// Owner and group.
+    pub owner: Option<(u32, u32)>,
+    /// Access and modification time in ns since the Unix epoch.
+    pub times_ns: Option<(i128, i128)>,
+}
+
+/// What a file is opened for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Access {
+    /// Reading only.
+    Read,
+    /// Reading and writing.
+    Write,
+    /// Reading and writing; made with mode 0644 if it is missing.
+    WriteOrCreate,
+}
+
+/// How a barrier makes data durable on this file system.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum FlushBy {
+    /// One `sync_all` covers every file and directory of the file system and reports its errors.
+    Whole,
+    /// Only `sync` of each file and `sync_dir` of each directory can be relied on.
+    Each,
+}
+
+/// The data calls. Names are single components; no call follows a symlink.
+pub trait Fs: FsMeta {
+    /// Creates a file that must not exist yet, mode 0600, for reading and writing.
+    fn create_new(&self, dir: &Self::Dir, name: &[u8]) -> io::Result<Self::File>;
+    /// Opens an existing regular file, through the page cache. Anything else than a regular file
+    /// is an error.
+    fn open(&self, dir: &Self::Dir, name: &[u8], access: Access) -> io::Result<Self::File>;
+    /// Opens a regular file to read what the medium holds. Reads want offset, length and buffer
+    /// aligned to [`ALIGN`]; [`FsFile::how`] says afterwards how they were answered.
+    fn open_medium(&self, dir: &Self::Dir, name: &[u8]) -> io::Result<Self::File>;
+    /// Renames within one directory, replacing what is there if it is not a directory.
+    fn rename(&self, dir: &Self::Dir, from: &[u8], to: &[u8]) -> io::Result<()>;
+    /// Removes a name that is not a directory.
+    fn remove(&self, dir: &Self::Dir, name: &[u8]) -> io::Result<()>;
+    /// Adds a hard link.
+    fn link(
+        &self,
+        from_dir: &Self::Dir,
+        from: &[u8],
+        to_dir: &Self::Dir,
+        to: &[u8],
+    ) -> io::Result<()>;
+    /// Makes the names in a directory durable.
+    fn sync_dir(&self, dir: &Self::Dir) -> io::Result<()>;
+    /// Hands everything dirty on the whole file system to the device.
+    fn sync_all(&self) -> io::Result<()>;
+    /// Which of the two ways to flush this file system honours.
+    fn flush_by(&self) -> FlushBy;
+    /// Whether the device below has vanished, asked of the system and not guessed from an errno.
+    fn device_gone(&self) -> bool;
+}
+
+/// The calls about names and metadata.
+pub trait FsMeta: Send + Sync + 'static {
+    /// An open directory.
+    type Dir: Send + Sync + 'static;
+    /// An open file.
+    type File: FsFile;
+
+    /// The root of the destination.
+    fn root(&self) -> Arc<Self::Dir>;
+    /// Opens a directory below the root; no component of the path may be a symlink.
+    fn open_dir(&self, path: &RelPath) -> io::Result<Self::Dir>;
+    /// Looks at a name without following it. `None` if there is nothing of that name.
+    fn stat(&self, dir: &Self::Dir, name: &[u8]) -> io::Result<Option<Stat>>;
+    /// Looks at an open directory itself.
+    fn stat_dir(&self, dir: &Self::Dir) -> io::Result<Stat>;
+    /// Makes a directory, mode 0700.
+    fn make_dir(&self, dir: &Self::Dir, name: &[u8]) -> io::Result<()>;
+    /// Removes an empty directory.
+    fn remove_dir(&self, dir: &Self::Dir, name: &[u8]) -> io::Result<()>;
+    /// Makes a symlink.
+    fn make_symlink(&self, dir: &Self::Dir, name: &[u8], target: &[u8]) -> io::Result<()>;
+    /// The target of a symlink.
+    fn read_symlink(&self, dir: &Self::Dir, name: &[u8]) -> io::Result<Vec<u8>>;
+    /// Sets metadata of a name without following it.
+    fn set_meta(&self, dir: &Self::Dir, name: &[u8], meta: &Meta) -> io::Result<()>;
+    /// Sets metadata of an open directory.
+    fn set_dir_meta(&self, dir: &Self::Dir, meta: &Meta) -> io::Result<()>;
+    /// The names in a directory with their kinds, in no order, without `.` and `..`.
+    fn list(&self, dir: &Self::Dir) -> io::Result<Vec<(Vec<u8>, Kind)>>;
+}
+
+/// An open file.
+pub trait FsFile: Send + Sync + 'static {
+    /// Reads at an offset, as many bytes as are there up to the buffer's length; fewer only at the
+    /// end of the file.
+    fn read_at(&self, buf: &mut [u8], offset: u64) -> io::Result<usize>;
+    /// Writes all of `buf` at an offset.
+    fn write_at(&self, buf: &[u8], offset: u64) -> io::Result<()>;
+    /// Sets the length.
+    fn set_len(&self, len: u64) -> io::Result<()>;
+    /// Makes data and what is needed to find it durable.
+    fn sync(&self) -> io::Result<()>;
+    /// What `fstat` says.
+    fn stat(&self) -> io::Result<Stat>;
+    /// Sets metadata.
+    fn set_meta(&self, meta: &Meta) -> io::Result<()>;
+    /// How reads of this file were answered so far.
+    fn how(&self) -> ReadHow;
+    /// The standard file, to lock it; `None` where there is none to lock.
+    fn as_std(&self) -> Option<&std::fs::File>;
+}
+
+/// `None` for "there is nothing of that name", which is an answer and not a failure.
+pub fn found<T>(result: io::Result<T>) -> io::Result<Option<T>> {
+    match result {
+        Ok(value) => Ok(Some(value)),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+        Err(error) => Err(error),
+    }
+}

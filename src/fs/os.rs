@@ -1,0 +1,276 @@
+//! The real file system: a tree below one directory that is opened once and held.
+//!
+//! Everything is reached from that handle. When the drive is pulled and another directory shows
+//! at the same path, calls fail and nothing is written there.
+//!
+//! File systems that are mounted inside the tree are noticed when a directory of theirs is opened,
+//! and are flushed with the rest. [`Fs::device_gone`] speaks of the root's device only.
+
+use std::fs::File;
+use std::io;
+use std::os::fd::{AsFd, OwnedFd};
+use std::path::Path;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+
+use rustix::fs::{AtFlags, Dir, Mode, OFlags};
+use rustix::io::Errno;
+
+use super::file::OsFile;
+use super::meta::{self, Target};
+use super::sys::{self, component, retry};
+use super::{Access, FlushBy, Fs, FsMeta, Kind, Meta, Stat, found};
+use crate::path::RelPath;
+
+const DIRECTORY: OFlags = OFlags::RDONLY
+    .union(OFlags::DIRECTORY)
+    .union(OFlags::CLOEXEC);
+/// O_NONBLOCK: a fifo is to be refused, not waited for.
+const FILE: OFlags = OFlags::NOFOLLOW
+    .union(OFlags::NONBLOCK)
+    .union(OFlags::CLOEXEC);
+
+/// An open directory of a destination.
+#[derive(Debug)]
+pub struct OsDir {
+    fd: OwnedFd,
+}
+
+/// A destination on the real file system. Clones share one root handle.
+#[derive(Debug, Clone)]
+pub struct OsFs {
+    shared: Arc<Shared>,
+}
+
+#[derive(Debug)]
+struct Shared {
+    root: Arc<OsDir>,
+    root_dev: u64,
+    device: sys::Device,
+    /// Whether any file system seen so far has to be flushed file by file.
+    flush_each: AtomicBool,
+    /// The file systems mounted inside the tree, each by its device number and one handle.
+    inside: Mutex<Vec<(u64, Arc<OwnedFd>)>>,
+}
+
+impl OsFs {
+    /// Opens the root of a destination. This path alone may lead through symlinks: it is the
+    /// user's own.
+    pub fn open_root(path: &Path) -> io::Result<OsFs> {
+        let fd = retry(|| rustix::fs::open(path, DIRECTORY, Mode::empty()))?;
+        let flush_by = sys::traits(&fd)?.flush_by;
+        let shared = Shared {
+            root_dev: stat_fd(&fd)?.dev,
+            device: sys::Device::below(&fd)?,
+            flush_each: AtomicBool::new(flush_by == FlushBy::Each),
+            inside: Mutex::new(Vec::new()),
+            root: Arc::new(OsDir { fd }),
+        };
+        Ok(OsFs {
+            shared: Arc::new(shared),
+        })
+    }
+
+    /// Remembers the file system of `dir` if it is another than the root's.
+    fn note_file_system(&self, dir: &OwnedFd) -> io::Result<()> {
+        let dev = stat_fd(dir)?.dev;
+        if dev == self.shared.root_dev {
+            return Ok(());
+        }
+        let mut inside = self.inside();
+        if inside.iter().all(|(known, _)| *known != dev) {
+            if sys::traits(dir)?.flush_by == FlushBy::Each {
+                self.shared.flush_each.store(true, Ordering::Relaxed);
+            }
+            inside.push((dev, Arc::new(dir.try_clone()?)));
+        }
+        Ok(())
+    }
+
+    fn inside(&self) -> std::sync::MutexGuard<'_, Vec<(u64, Arc<OwnedFd>)>> {
+        // The list is whole between any two statements, so a panic elsewhere does not spoil it.
+        self.shared
+            .inside
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+fn stat_fd(fd: impl AsFd) -> io::Result<Stat> {
+    Ok(sys::stat_of(&retry(|| rustix::fs::fstat(&fd))?))
+}
+
+/// Opens a directory one component at a time, where the system cannot do all at once.
+fn walk(root: &OwnedFd, path: &RelPath) -> io::Result<OwnedFd> {
+    let flags = DIRECTORY | OFlags::NOFOLLOW;
+    let mut at = None;
+    for name in path.components() {
+        let dir = at.as_ref().unwrap_or(root);
+        let next = retry(|| rustix::fs::openat(dir, name, flags, Mode::empty()))?;
+        at = Some(next);
+    }
+    match at {
+        Some(fd) => Ok(fd),
+        None => retry(|| rustix::fs::openat(root, c".", flags, Mode::empty())),
+    }
+}
+
+fn open_file(dir: &OsDir, name: &[u8], flags: OFlags, mode: u32) -> io::Result<OsFile> {
+    let name = component(name)?;
+    let mode = Mode::from_raw_mode(mode as _);
+    let opened = retry(|| rustix::fs::openat(&dir.fd, name, FILE | flags, mode));
+    match opened {
+        Ok(fd) => OsFile::regular(File::from(fd)),
+        // There are no components before the name, so it is the name that is a symlink.
+        Err(error) if Errno::from_io_error(&error) == Some(Errno::LOOP) => {
+            Err(sys::not_regular(Kind::Symlink))
+        }
+        Err(error) => Err(error),
+    }
+}
+
+impl FsMeta for OsFs {
+    type Dir = OsDir;
+    type File = OsFile;
+
+    fn root(&self) -> Arc<OsDir> {
+        Arc::clone(&self.shared.root)
+    }
+
+    fn open_dir(&self, path: &RelPath) -> io::Result<OsDir> {
+        let root = &self.shared.root.fd;
+        if path.is_root() {
+            return Ok(OsDir {
+                fd: walk(root, path)?,
+            });
+        }
+        let fd = sys::open_beneath(root, path).unwrap_or_else(|| walk(root, path))?;
+        self.note_file_system(&fd)?;
+        Ok(OsDir { fd })
+    }
+
+    fn stat(&self, dir: &OsDir, name: &[u8]) -> io::Result<Option<Stat>> {
+        let name = component(name)?;
+        let stat = retry(|| rustix::fs::statat(&dir.fd, name, AtFlags::SYMLINK_NOFOLLOW));
+        Ok(found(stat)?.as_ref().map(sys::stat_of))
+    }
+
+    fn stat_dir(&self, dir: &OsDir) -> io::Result<Stat> {
+        stat_fd(&dir.fd)
+    }
+
+    fn make_dir(&self, dir: &OsDir, name: &[u8]) -> io::Result<()> {
+        let name = component(name)?;
+        retry(|| rustix::fs::mkdirat(&dir.fd, name, Mode::RWXU))
+    }
+
+    fn remove_dir(&self, dir: &OsDir, name: &[u8]) -> io::Result<()> {
+        let name = component(name)?;
+        retry(|| rustix::fs::unlinkat(&dir.fd, name, AtFlags::REMOVEDIR))
+    }
+
+    fn make_symlink(&self, dir: &OsDir, name: &[u8], target: &[u8]) -> io::Result<()> {
+        let name = component(name)?;
+        retry(|| rustix::fs::symlinkat(target, &dir.fd, name))
+    }
+
+    fn read_symlink(&self, dir: &OsDir, name: &[u8]) -> io::Result<Vec<u8>> {
+        let name = component(name)?;
+        let target = retry(|| rustix::fs::readlinkat(&dir.fd, name, Vec::new()))?;
+        Ok(target.into_bytes())
+    }
+
+    fn set_meta(&self, dir: &OsDir, name: &[u8], meta: &Meta) -> io::Result<()> {
+        meta::set(Target::Name(dir.fd.as_fd(), name), meta)
+    }
+
+    fn set_dir_meta(&self, dir: &OsDir, meta: &Meta) -> io::Result<()> {
+        meta::set(Target::Open(dir.fd.as_fd()), meta)
+    }
+
+    fn list(&self, dir: &OsDir) -> io::Result<Vec<(Vec<u8>, Kind)>> {
+        let mut names = Vec::new();
+        for entry in Dir::read_from(&dir.fd)? {
+            let entry = entry?;
+            let name = entry.file_name().to_bytes();
+            if name == b"." || name == b".." {
+                continue;
+            }
+            let kind = match sys::kind_of(entry.file_type()) {
+                Some(kind) => Some(kind),
+                // Not every file system says; what is gone by now is not listed.
+                None => self.stat(dir, name)?.map(|stat| stat.kind),
+            };
+            names.extend(kind.map(|kind| (name.to_vec(), kind)));
+        }
+        Ok(names)
+    }
+}
+
+impl Fs for OsFs {
+    fn create_new(&self, dir: &OsDir, name: &[u8]) -> io::Result<OsFile> {
+        let flags = OFlags::RDWR | OFlags::CREATE | OFlags::EXCL;
+        open_file(dir, name, flags, 0o600)
+    }
+
+    fn open(&self, dir: &OsDir, name: &[u8], access: Access) -> io::Result<OsFile> {
+        let flags = match access {
+            Access::Read => OFlags::RDONLY,
+            Access::Write => OFlags::RDWR,
+            Access::WriteOrCreate => OFlags::RDWR | OFlags::CREATE,
+        };
+        open_file(dir, name, flags, 0o644)
+    }
+
+    fn open_medium(&self, dir: &OsDir, name: &[u8]) -> io::Result<OsFile> {
+        // A look at a file must not count as an access to it; who is not its owner cannot say so.
+        let file = match open_file(dir, name, OFlags::RDONLY | sys::NO_ATIME, 0) {
+            Err(error) if error.kind() == io::ErrorKind::PermissionDenied => {
+                open_file(dir, name, OFlags::RDONLY, 0)?
+            }
+            result => result?,
+        };
+        OsFile::past_the_cache(file)
+    }
+
+    fn rename(&self, dir: &OsDir, from: &[u8], to: &[u8]) -> io::Result<()> {
+        let (from, to) = (component(from)?, component(to)?);
+        retry(|| rustix::fs::renameat(&dir.fd, from, &dir.fd, to))
+    }
+
+    fn remove(&self, dir: &OsDir, name: &[u8]) -> io::Result<()> {
+        let name = component(name)?;
+        retry(|| rustix::fs::unlinkat(&dir.fd, name, AtFlags::empty()))
+    }
+
+    fn link(&self, from_dir: &OsDir, from: &[u8], to_dir: &OsDir, to: &[u8]) -> io::Result<()> {
+        let (from, to) = (component(from)?, component(to)?);
+        let flags = AtFlags::empty();
+        retry(|| rustix::fs::linkat(&from_dir.fd, from, &to_dir.fd, to, flags))
+    }
+
+    fn sync_dir(&self, dir: &OsDir) -> io::Result<()> {
+        sys::sync_dir(&dir.fd)
+    }
+
+    fn sync_all(&self) -> io::Result<()> {
+        sys::sync_fs(&self.shared.root.fd)?;
+        // Copied, so that directories can be opened during a flush, which may take long.
+        let inside = self.inside().clone();
+        inside.iter().try_for_each(|(_, fd)| sys::sync_fs(fd))
+    }
+
+    fn flush_by(&self) -> FlushBy {
+        match self.shared.flush_each.load(Ordering::Relaxed) {
+            true => FlushBy::Each,
+            false => FlushBy::Whole,
+        }
+    }
+
+    fn device_gone(&self) -> bool {
+        self.shared.device.gone(&self.shared.root.fd)
+    }
+}
+
+#[cfg(test)]
+mod tests;

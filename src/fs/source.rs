@@ -1,0 +1,164 @@
+//! Reading the source side. Sources are always real files, named by ordinary paths.
+//!
+//! Not guaranteed: that a source stays the same while it is read. Whoever reads compares
+//! [`SourceFile::stat`] before and after.
+
+use std::fs::{self, File, Metadata};
+use std::io;
+use std::os::unix::fs::OpenOptionsExt;
+use std::path::{Path, PathBuf};
+
+use rustix::fs::OFlags;
+
+use super::{Kind, Stat, sys};
+
+/// A regular file that is open for reading.
+#[derive(Debug)]
+pub struct SourceFile {
+    file: File,
+}
+
+impl SourceFile {
+    /// Opens a regular file, leaving its access time alone where that is allowed. A symlink at
+    /// the end of the path is refused, and so is whatever else is no regular file.
+    pub fn open(path: &Path) -> io::Result<SourceFile> {
+        // O_NONBLOCK: a fifo that took the file's place must not hang the run.
+        let flags = OFlags::NOFOLLOW | OFlags::NONBLOCK;
+        let file = match open(path, flags | sys::NO_ATIME) {
+            // Only the owner of a file and root may read it without a trace.
+            Err(error) if error.kind() == io::ErrorKind::PermissionDenied => open(path, flags)?,
+            result => result?,
+        };
+        let kind = sys::stat_of_metadata(&file.metadata()?).kind;
+        if kind != Kind::File {
+            return Err(sys::not_regular(kind));
+        }
+        Ok(SourceFile { file })
+    }
+
+    /// What `fstat` says.
+    pub fn stat(&self) -> io::Result<Stat> {
+        Ok(sys::stat_of_metadata(&self.file.metadata()?))
+    }
+
+    /// Reads at an offset until the buffer is full or the file ends.
+    pub fn read(&self, buf: &mut [u8], offset: u64) -> io::Result<usize> {
+        sys::read_full(&self.file, buf, offset)
+    }
+
+    /// Asks the system to read ahead. Not worth a call for a small file.
+    pub fn advise_sequential(&self) {
+        // Advice that is not taken costs speed only.
+        let _ = sys::advise_sequential(&self.file);
+    }
+}
+
+fn open(path: &Path, flags: OFlags) -> io::Result<File> {
+    let result = fs::OpenOptions::new()
+        .read(true)
+        .custom_flags(flags.bits() as i32)
+        .open(path);
+    match result {
+        Err(error) if error.raw_os_error() == Some(rustix::io::Errno::LOOP.raw_os_error()) => {
+            // A loop of symlinks further up is the same error; only the last name is judged here.
+            match lstat(path) {
+                Ok(stat) if stat.kind == Kind::Symlink => Err(sys::not_regular(Kind::Symlink)),
+                _ => Err(error),
+            }
+        }
+        result => result,
+    }
+}
+
+/// Looks at a path without following a symlink at its end.
+pub fn lstat(path: &Path) -> io::Result<Stat> {
+    Ok(from_metadata(&fs::symlink_metadata(path)?))
+}
+
+/// Looks at a path, following symlinks.
+pub fn stat_follow(path: &Path) -> io::Result<Stat> {
+    Ok(from_metadata(&fs::metadata(path)?))
+}
+
+/// The target of a symlink, byte for byte.
+pub fn read_link(path: &Path) -> io::Result<Vec<u8>> {
+    Ok(sys::into_bytes(fs::read_link(path)?))
+}
+
+/// The absolute path without symlinks, `.` and `..`.
+pub fn canonicalize(path: &Path) -> io::Result<PathBuf> {
+    fs::canonicalize(path)
+}
+
+/// A path made absolute by name alone; as it is if the current directory is gone.
+pub fn absolute(path: &Path) -> PathBuf {
+    std::path::absolute(path).unwrap_or_else(|_| path.to_path_buf())
+}
+
+/// What the standard library found out, in our terms.
+pub fn from_metadata(metadata: &Metadata) -> Stat {
+    sys::stat_of_metadata(metadata)
+}
+
+/// Makes one directory, with the mode that the user's umask leaves: for a new destination.
+pub fn make_dir(path: &Path) -> io::Result<()> {
+    fs::create_dir(path)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::os::unix::fs::symlink;
+
+    #[test]
+    fn a_file_is_read_at_offsets_up_to_its_end() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("f");
+        fs::write(&path, b"hello world").unwrap();
+        let file = SourceFile::open(&path).unwrap();
+        file.advise_sequential();
+        let mut buf = [0; 8];
+        assert_eq!(file.read(&mut buf, 6).unwrap(), 5);
+        assert_eq!(&buf[..5], b"world");
+        assert_eq!(file.read(&mut buf, 11).unwrap(), 0);
+        let mut before = file.stat().unwrap();
+        let after = lstat(&path).unwrap();
+        before.atime_ns = after.atime_ns;
+        assert_eq!(before, after);
+        assert_eq!((after.kind, after.size), (Kind::File, 11));
+    }
+
+    #[test]
+    fn what_is_no_regular_file_is_refused_and_a_fifo_does_not_hang() {
+        let dir = tempfile::tempdir().unwrap();
+        fs::write(dir.path().join("f"), b"x").unwrap();
+        symlink("f", dir.path().join("link")).unwrap();
+        fs::create_dir(dir.path().join("sub")).unwrap();
+        let mode = rustix::fs::Mode::from_raw_mode(0o600);
+        let fifo = dir.path().join("fifo");
+        rustix::fs::mknodat(rustix::fs::CWD, &fifo, rustix::fs::FileType::Fifo, mode, 0).unwrap();
+        for (name, what) in [
+            ("link", "it is a symbolic link, not a regular file"),
+            ("sub", "it is a directory, not a regular file"),
+            ("fifo", "it is a fifo, not a regular file"),
+        ] {
+            let error = SourceFile::open(&dir.path().join(name)).unwrap_err();
+            assert_eq!(error.to_string(), what);
+        }
+        let missing = SourceFile::open(&dir.path().join("none")).unwrap_err();
+        assert_eq!(missing.kind(), io::ErrorKind::NotFound);
+    }
+
+    #[test]
+    fn links_are_looked_at_or_followed_as_asked() {
+        let dir = tempfile::tempdir().unwrap();
+        let link = dir.path().join("link");
+        make_dir(&dir.path().join("sub")).unwrap();
+        symlink("sub", &link).unwrap();
+        assert_eq!(lstat(&link).unwrap().kind, Kind::Symlink);
+        assert_eq!(stat_follow(&link).unwrap().kind, Kind::Dir);
+        assert_eq!(read_link(&link).unwrap(), b"sub");
+        let real = canonicalize(dir.path()).unwrap().join("sub");
+        assert_eq!(canonicalize(&link).unwrap(), real);
+    }
+}

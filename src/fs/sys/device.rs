@@ -1,0 +1,140 @@
+//! Whether the block device below a file system is still there, asked of sysfs.
+//!
+//! The devices are noted while all is well and looked for later. A device that maps others
+//! (encryption, LVM) outlives them, so its lowest ones are noted too. What is not noticed: a
+//! device that still exists but answers no more, and one leg of several that is missing.
+
+use std::fs;
+use std::io;
+use std::os::fd::{AsFd, AsRawFd};
+use std::os::unix::fs::{FileTypeExt, MetadataExt};
+use std::path::PathBuf;
+
+use rustix::fs::{Dir, fstat, fstatfs, major, minor};
+use rustix::io::Errno;
+
+use super::mountinfo;
+
+/// Mapped devices stand on others at most this deep; a bound, not a limit of the system.
+const DEPTH_MAX: usize = 8;
+
+/// The devices below an open directory.
+#[derive(Debug)]
+pub(crate) struct Device {
+    /// The one the file system is on, if it is on one and sysfs shows it.
+    own: Option<PathBuf>,
+    /// The ones that it stands on in the end; itself where it maps no other.
+    lowest: Vec<PathBuf>,
+}
+
+impl Device {
+    /// Finds the devices below `root`.
+    pub(crate) fn below(root: impl AsFd) -> io::Result<Device> {
+        let dev = fstat(&root)?.st_dev;
+        let number = if major(dev) == 0 {
+            // Not the number of a device: btrfs and others make one up for each mount.
+            mounted_device(&root)
+        } else {
+            Some(dev)
+        };
+        let own = number
+            .map(|dev| PathBuf::from(format!("/sys/dev/block/{}:{}", major(dev), minor(dev))))
+            .filter(|path| path.exists());
+        let mut lowest = Vec::new();
+        if let Some(own) = &own {
+            find_lowest(own.clone(), DEPTH_MAX, &mut lowest);
+        }
+        Ok(Device { own, lowest })
+    }
+
+    /// Whether they are gone, or `root` answers as if they were.
+    pub(crate) fn gone(&self, root: impl AsFd) -> bool {
+        let missing = |path: &PathBuf| matches!(fs::symlink_metadata(path), Err(error) if error.kind() == io::ErrorKind::NotFound);
+        self.own.as_ref().is_some_and(missing)
+            || (!self.lowest.is_empty() && self.lowest.iter().all(missing))
+            || look(root).is_err_and(says_gone)
+    }
+}
+
+/// Calls that need an answer from the file system, and change nothing.
+fn look(root: impl AsFd) -> Result<(), Errno> {
+    fstatfs(&root)?;
+    match Dir::read_from(&root)?.read() {
+        Some(Err(errno)) => Err(errno),
+        _ => Ok(()),
+    }
+}
+
+fn says_gone(errno: Errno) -> bool {
+    // The last two are FUSE without its daemon.
+    matches!(
+        errno,
+        Errno::NODEV | Errno::NXIO | Errno::STALE | Errno::NOTCONN | Errno::CONNABORTED
+    )
+}
+
+/// The number of the device that the mount of `root` names as its source.
+fn mounted_device(root: impl AsFd) -> Option<u64> {
+    let fd = root.as_fd().as_raw_fd();
+    let fdinfo = fs::read(format!("/proc/self/fdinfo/{fd}")).ok()?;
+    let mounts = fs::read("/proc/self/mountinfo").ok()?;
+    let source = mountinfo::device_of_mount(&mounts, mountinfo::mount_id(&fdinfo)?)?;
+    let metadata = fs::metadata(source).ok()?;
+    metadata
+        .file_type()
+        .is_block_device()
+        .then(|| metadata.rdev())
+}
+
+/// Follows `slaves` directories down. Each entry leads to another device's directory.
+fn find_lowest(device: PathBuf, depth: usize, lowest: &mut Vec<PathBuf>) {
+    let below: Vec<PathBuf> = fs::read_dir(device.join("slaves"))
+        .into_iter()
+        .flatten()
+        .flatten()
+        // The link itself stays until the mapping is taken down; the number is what vanishes.
+        .filter_map(|entry| fs::read_to_string(entry.path().join("dev")).ok())
+        .map(|number| PathBuf::from(format!("/sys/dev/block/{}", number.trim())))
+        .collect();
+    if below.is_empty() || depth == 0 {
+        lowest.push(device);
+    } else {
+        for path in below {
+            find_lowest(path, depth - 1, lowest);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_device_is_gone_when_its_own_entry_or_all_of_its_lowest_are() {
+        let dir = tempfile::tempdir().unwrap();
+        let root = fs::File::open(dir.path()).unwrap();
+        let here = dir.path().join("here");
+        let missing = dir.path().join("missing");
+        fs::write(&here, "").unwrap();
+        let gone = |own: Option<&PathBuf>, lowest: &[&PathBuf]| {
+            let device = Device {
+                own: own.cloned(),
+                lowest: lowest.iter().map(|path| (*path).clone()).collect(),
+            };
+            device.gone(&root)
+        };
+        assert!(!gone(None, &[]));
+        assert!(!gone(Some(&here), &[&here]));
+        assert!(gone(Some(&missing), &[&missing]));
+        assert!(gone(Some(&here), &[&missing]));
+        assert!(!gone(Some(&here), &[&here, &missing]));
+    }
+
+    #[test]
+    fn the_errors_of_a_lost_device_are_told_from_others() {
+        assert!(says_gone(Errno::NODEV));
+        assert!(says_gone(Errno::NOTCONN));
+        assert!(!says_gone(Errno::IO));
+        assert!(!says_gone(Errno::ROFS));
+    }
+}

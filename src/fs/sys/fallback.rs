@@ -1,0 +1,103 @@
+//! Other unixes: the same calls with what is common to all, which is less, and slower.
+
+use std::fs::File;
+use std::io::{self, Read};
+use std::os::fd::{AsFd, OwnedFd};
+
+use rustix::fs::{AtFlags, Mode, OFlags};
+use rustix::io::Errno;
+
+use super::{FlushBy, Traits, component, retry};
+use crate::path::RelPath;
+
+/// Reading always sets the access time here.
+pub(crate) const NO_ATIME: OFlags = OFlags::empty();
+
+/// Nothing is known about the file system, so the least is assumed.
+pub(crate) fn traits(_fd: impl AsFd) -> io::Result<Traits> {
+    Ok(Traits {
+        flush_by: FlushBy::Each,
+        always_cached: true,
+        may_ignore_direct: false,
+        may_lack_modes: false,
+    })
+}
+
+/// There is no such call.
+pub(crate) fn open_beneath(_root: impl AsFd, _path: &RelPath) -> Option<io::Result<OwnedFd>> {
+    None
+}
+
+/// Hands the data of a file to the device. Where the system has a stronger call than fsync for
+/// that, the standard library makes it.
+pub(crate) fn sync_data(file: &File) -> io::Result<()> {
+    file.sync_all()
+}
+
+/// Hands a directory to the device.
+pub(crate) fn sync_dir(dir: impl AsFd) -> io::Result<()> {
+    Ok(rustix::fs::fsync(dir)?)
+}
+
+/// Hands everything to the device; errors are not told, hence [`FlushBy::Each`].
+pub(crate) fn sync_fs(_dir: impl AsFd) -> io::Result<()> {
+    rustix::fs::sync();
+    Ok(())
+}
+
+/// There is no O_DIRECT.
+pub(crate) fn set_direct(_file: &File, _on: bool) -> io::Result<bool> {
+    Ok(false)
+}
+
+/// There is no way to drop pages, and none is claimed: everything is `always_cached`.
+pub(crate) fn drop_cache(_file: &File) -> io::Result<()> {
+    Ok(())
+}
+
+/// No advice is given.
+pub(crate) fn advise_sequential(_file: &File) -> io::Result<()> {
+    Ok(())
+}
+
+/// Sets the mode of a name without following it; a symlink is left alone.
+pub(crate) fn chmod_name(dir: impl AsFd, name: &[u8], mode: Mode) -> io::Result<()> {
+    let name = component(name)?;
+    let flags = OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::CLOEXEC;
+    match retry(|| rustix::fs::openat(&dir, name, flags, Mode::empty())) {
+        Ok(opened) => retry(|| rustix::fs::fchmod(&opened, mode)),
+        Err(error) => {
+            let stat = retry(|| rustix::fs::statat(&dir, name, AtFlags::SYMLINK_NOFOLLOW))?;
+            match super::stat_of(&stat).kind {
+                super::Kind::Symlink => Ok(()),
+                _ => Err(error),
+            }
+        }
+    }
+}
+
+/// Random bytes, good enough for ids that must not collide.
+pub fn random_bytes() -> io::Result<[u8; 16]> {
+    let mut bytes = [0; 16];
+    File::open("/dev/urandom")?.read_exact(&mut bytes)?;
+    Ok(bytes)
+}
+
+/// The device below a directory, of which nothing is known here.
+#[derive(Debug)]
+pub(crate) struct Device;
+
+impl Device {
+    /// Notes nothing.
+    pub(crate) fn below(_root: impl AsFd) -> io::Result<Device> {
+        Ok(Device)
+    }
+
+    /// Whether the root answers as if the device were gone.
+    pub(crate) fn gone(&self, root: impl AsFd) -> bool {
+        matches!(
+            rustix::fs::fstatfs(root),
+            Err(Errno::NODEV | Errno::NXIO | Errno::STALE | Errno::NOTCONN)
+        )
+    }
+}

@@ -1,0 +1,266 @@
+//! System calls in our types: what every unix has is here, what differs is in one file each.
+//!
+//! Nothing here knows about copying. A call that is interrupted by a signal is made again, except
+//! a flush: whether that one did its work can only be said by its first answer.
+
+use std::ffi::{OsStr, OsString};
+use std::fs::{File, Metadata};
+use std::io;
+use std::os::unix::ffi::{OsStrExt, OsStringExt};
+use std::os::unix::fs::{FileExt, FileTypeExt, MetadataExt};
+
+use rustix::fs::{FileType, Timespec, Timestamps};
+use rustix::io::{Errno, retry_on_intr};
+use rustix::process::{Pid, Resource, getrlimit, setrlimit};
+
+use super::{FlushBy, Kind, Stat};
+
+#[cfg(target_os = "linux")]
+mod device;
+#[cfg(not(target_os = "linux"))]
+mod fallback;
+#[cfg(target_os = "linux")]
+mod linux;
+#[cfg(target_os = "linux")]
+mod mountinfo;
+
+#[cfg(target_os = "linux")]
+pub(super) use device::Device;
+#[cfg(not(target_os = "linux"))]
+pub use fallback::random_bytes;
+#[cfg(not(target_os = "linux"))]
+pub(super) use fallback::*;
+#[cfg(target_os = "linux")]
+pub use linux::random_bytes;
+#[cfg(target_os = "linux")]
+pub(super) use linux::*;
+
+const NS_PER_S: i128 = 1_000_000_000;
+
+/// What a file system can and cannot do, as far as it changes how it is treated.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Traits {
+    /// The way to flush that can be believed.
+    pub(super) flush_by: FlushBy,
+    /// Its data never reaches a medium of this machine, or passes a cache that cannot be avoided.
+    pub(super) always_cached: bool,
+    /// It takes O_DIRECT and then reads some data, compressed or tiny, through the page cache.
+    pub(super) may_ignore_direct: bool,
+    /// It may be unable to keep owners and modes, and refuses to set them then.
+    pub(super) may_lack_modes: bool,
+}
+
+/// Whether this process runs as root, and so may give files away and make device nodes.
+pub fn is_root() -> bool {
+    rustix::process::geteuid().is_root()
+}
+
+/// Raises the number of files that may be open at once as far as this process is allowed to.
+/// If that fails, the limit stays what it was.
+pub fn raise_open_file_limit() {
+    /// Where the system names no limit of its own, asking for "all" is refused by some.
+    const NO_LIMIT: u64 = 10_240;
+    let mut limit = getrlimit(Resource::Nofile);
+    let wanted = limit.maximum.unwrap_or(NO_LIMIT);
+    if limit.current.is_some_and(|current| current < wanted) {
+        limit.current = Some(wanted);
+        // A lower limit only means fewer files at a time: nothing to report.
+        let _ = setrlimit(Resource::Nofile, limit);
+    }
+}
+
+/// The name of this machine, as far as it is text.
+pub fn host_name() -> String {
+    rustix::system::uname()
+        .nodename()
+        .to_string_lossy()
+        .into_owned()
+}
+
+/// Whether a process of that number exists on this machine, whoever owns it. The number may have
+/// been given to another process since it was noted.
+pub fn process_alive(pid: u32) -> bool {
+    let Some(pid) = i32::try_from(pid).ok().and_then(Pid::from_raw) else {
+        return false;
+    };
+    !matches!(rustix::process::test_kill_process(pid), Err(Errno::SRCH))
+}
+
+/// Reads until the buffer is full or the file ends.
+pub(super) fn read_full(file: &File, buf: &mut [u8], offset: u64) -> io::Result<usize> {
+    let mut done = 0;
+    while done < buf.len() {
+        match file.read_at(&mut buf[done..], offset + done as u64) {
+            Ok(0) => break,
+            Ok(n) => done += n,
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+            Err(error) => return Err(error),
+        }
+    }
+    Ok(done)
+}
+
+/// Runs a rustix call again while signals interrupt it. Not for flushes.
+pub(super) fn retry<T>(call: impl FnMut() -> rustix::io::Result<T>) -> io::Result<T> {
+    Ok(retry_on_intr(call)?)
+}
+
+/// Checks that a name is one component, so that no call can leave its directory.
+pub(super) fn component(name: &[u8]) -> io::Result<&OsStr> {
+    let bad = name.is_empty() || name == b"." || name == b".." || name.contains(&b'/');
+    if bad {
+        return Err(io::Error::new(
+            io::ErrorKind::InvalidInput,
+            "the name is not a single path component",
+        ));
+    }
+    Ok(OsStr::from_bytes(name))
+}
+
+/// The error for something that is opened as a file and is none.
+pub(super) fn not_regular(kind: Kind) -> io::Error {
+    let what = match kind {
+        Kind::Special(word) => word,
+        Kind::File => "file",
+        Kind::Dir => "directory",
+        Kind::Symlink => "symbolic link",
+    };
+    io::Error::new(
+        io::ErrorKind::InvalidInput,
+        format!("it is a {what}, not a regular file"),
+    )
+}
+
+/// The bytes of a system string.
+pub(super) fn into_bytes(text: impl Into<OsString>) -> Vec<u8> {
+    text.into().into_vec()
+}
+
+/// Our word for a file type. `None` if the file system did not say.
+pub(super) fn kind_of(file_type: FileType) -> Option<Kind> {
+    Some(match file_type {
+        FileType::RegularFile => Kind::File,
+        FileType::Directory => Kind::Dir,
+        FileType::Symlink => Kind::Symlink,
+        FileType::Fifo => Kind::Special("fifo"),
+        FileType::Socket => Kind::Special("socket"),
+        FileType::BlockDevice => Kind::Special("block device"),
+        FileType::CharacterDevice => Kind::Special("character device"),
+        _ => return None,
+    })
+}
+
+// The fields have other widths on other machines, where the casts do change something.
+#[allow(clippy::unnecessary_cast)]
+pub(super) fn stat_of(stat: &rustix::fs::Stat) -> Stat {
+    let ns = |seconds, nanos| seconds * NS_PER_S + nanos;
+    Stat {
+        kind: kind_of(FileType::from_raw_mode(stat.st_mode)).unwrap_or(Kind::Special("thing")),
+        size: stat.st_size as u64,
+        mtime_ns: ns(stat.st_mtime as i128, stat.st_mtime_nsec as i128),
+        atime_ns: ns(stat.st_atime as i128, stat.st_atime_nsec as i128),
+        ctime_ns: ns(stat.st_ctime as i128, stat.st_ctime_nsec as i128),
+        mode: stat.st_mode as u32 & 0o7777,
+        uid: stat.st_uid,
+        gid: stat.st_gid,
+        dev: stat.st_dev as u64,
+        ino: stat.st_ino as u64,
+        nlink: stat.st_nlink as u64,
+    }
+}
+
+pub(super) fn stat_of_metadata(metadata: &Metadata) -> Stat {
+    let ns = |seconds: i64, nanos: i64| i128::from(seconds) * NS_PER_S + i128::from(nanos);
+    let file_type = metadata.file_type();
+    let kind = if file_type.is_file() {
+        Kind::File
+    } else if file_type.is_dir() {
+        Kind::Dir
+    } else if file_type.is_symlink() {
+        Kind::Symlink
+    } else if file_type.is_fifo() {
+        Kind::Special("fifo")
+    } else if file_type.is_socket() {
+        Kind::Special("socket")
+    } else if file_type.is_block_device() {
+        Kind::Special("block device")
+    } else {
+        Kind::Special("character device")
+    };
+    Stat {
+        kind,
+        size: metadata.size(),
+        mtime_ns: ns(metadata.mtime(), metadata.mtime_nsec()),
+        atime_ns: ns(metadata.atime(), metadata.atime_nsec()),
+        ctime_ns: ns(metadata.ctime(), metadata.ctime_nsec()),
+        mode: metadata.mode() & 0o7777,
+        uid: metadata.uid(),
+        gid: metadata.gid(),
+        dev: metadata.dev(),
+        ino: metadata.ino(),
+        nlink: metadata.nlink(),
+    }
+}
+
+/// Access and modification time for the system.
+pub(super) fn timestamps(atime_ns: i128, mtime_ns: i128) -> Timestamps {
+    Timestamps {
+        last_access: timespec(atime_ns),
+        last_modification: timespec(mtime_ns),
+    }
+}
+
+/// Times before 1970 have negative seconds and nanoseconds that count up. What is outside of the
+/// range of 64-bit seconds becomes the end of that range; each file system narrows further.
+fn timespec(ns: i128) -> Timespec {
+    let seconds = ns.div_euclid(NS_PER_S);
+    let seconds = seconds.clamp(i128::from(i64::MIN), i128::from(i64::MAX));
+    Timespec {
+        // Both fit by now: the clamp and the Euclidean remainder saw to it.
+        tv_sec: seconds as i64,
+        tv_nsec: ns.rem_euclid(NS_PER_S) as _,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn times_before_1970_and_out_of_range_become_valid_timespecs() {
+        for (ns, seconds, nanos) in [
+            (0, 0, 0),
+            (1_500_000_000, 1, 500_000_000),
+            (-1, -1, 999_999_999),
+            (-1_000_000_000, -1, 0),
+            (-1_500_000_000, -2, 500_000_000),
+        ] {
+            let spec = timespec(ns);
+            assert_eq!((spec.tv_sec, i128::from(spec.tv_nsec)), (seconds, nanos));
+        }
+        assert_eq!(timespec(i128::MAX).tv_sec, i64::MAX);
+        assert_eq!(timespec(i128::MIN).tv_sec, i64::MIN);
+    }
+
+    #[test]
+    fn only_processes_that_exist_are_alive() {
+        assert!(process_alive(std::process::id()));
+        assert!(process_alive(1));
+        assert!(!process_alive(0));
+        assert!(!process_alive(u32::MAX));
+        assert!(!process_alive(i32::MAX as u32));
+    }
+
+    #[test]
+    fn random_bytes_differ_from_call_to_call() {
+        assert_ne!(random_bytes().unwrap(), random_bytes().unwrap());
+    }
+
+    #[test]
+    fn the_open_file_limit_is_raised_to_the_hard_one() {
+        raise_open_file_limit();
+        let limit = getrlimit(Resource::Nofile);
+        assert!(limit.maximum.is_none() || limit.current == limit.maximum);
+        assert!(!host_name().is_empty());
+    }
+}

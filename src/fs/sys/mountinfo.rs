@@ -1,0 +1,89 @@
+//! Which device a mount came from, out of the text of `/proc/self/mountinfo`.
+//!
+//! A line is `id parent major:minor root mount-point options [tag…] - type source super-options`,
+//! where blanks and backslashes inside a field are written as three octal digits.
+
+use std::ffi::OsString;
+use std::os::unix::ffi::OsStringExt;
+use std::path::PathBuf;
+
+/// The source of the mount with that id, if it is a path below `/dev`.
+pub(super) fn device_of_mount(mountinfo: &[u8], mount_id: &[u8]) -> Option<PathBuf> {
+    let source = mountinfo.split(|byte| *byte == b'\n').find_map(|line| {
+        let mut fields = line.split(|byte| *byte == b' ');
+        if fields.next()? != mount_id {
+            return None;
+        }
+        // Any number of tags stand before the lone dash, the type after it.
+        fields.find(|field| *field == b"-")?;
+        fields.nth(1).map(unescape)
+    })?;
+    source
+        .starts_with(b"/dev/")
+        .then(|| PathBuf::from(OsString::from_vec(source)))
+}
+
+/// The mount id out of the text of a `/proc/self/fdinfo` file.
+pub(super) fn mount_id(fdinfo: &[u8]) -> Option<&[u8]> {
+    fdinfo
+        .split(|byte| *byte == b'\n')
+        .find_map(|line| line.strip_prefix(b"mnt_id:"))
+        .map(<[u8]>::trim_ascii)
+}
+
+fn unescape(field: &[u8]) -> Vec<u8> {
+    let mut text = Vec::with_capacity(field.len());
+    let mut rest = field;
+    while let Some((first, after)) = rest.split_first() {
+        match after {
+            [
+                a @ b'0'..=b'3',
+                b @ b'0'..=b'7',
+                c @ b'0'..=b'7',
+                behind @ ..,
+            ] if *first == b'\\' => {
+                text.push((a - b'0') << 6 | (b - b'0') << 3 | (c - b'0'));
+                rest = behind;
+            }
+            _ => {
+                text.push(*first);
+                rest = after;
+            }
+        }
+    }
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const TEXT: &[u8] = b"\
+22 27 0:21 / /proc rw,relatime - proc proc rw
+36 27 0:45 /@ /mnt/a\\040b rw,noatime shared:7 master:1 - btrfs /dev/mapper/my\\040disk\\134x rw,subvol=/@
+37 27 0:46 / /mnt/- rw - tmpfs none rw
+cut off
+38 27 0:47";
+
+    #[test]
+    fn the_source_is_found_behind_any_number_of_tags() {
+        assert_eq!(
+            device_of_mount(TEXT, b"36"),
+            Some(PathBuf::from("/dev/mapper/my disk\\x"))
+        );
+    }
+
+    #[test]
+    fn a_mount_without_a_device_or_a_line_has_none() {
+        for id in ["22", "37", "38", "3", "99", "cut"] {
+            assert_eq!(device_of_mount(TEXT, id.as_bytes()), None, "{id}");
+        }
+    }
+
+    #[test]
+    fn the_mount_id_is_read_from_fdinfo() {
+        let text = b"pos:\t0\nflags:\t02300000\nmnt_id:\t36\nino:\t2\n";
+        assert_eq!(mount_id(text), Some(&b"36"[..]));
+        assert_eq!(mount_id(b"pos:\t0\n"), None);
+    }
+}

@@ -1,0 +1,165 @@
+//! Removing what unfinished copies left, and, if wanted, sprag's state.
+//!
+//! The manifest forgets a partial before the file is removed. So after a crash in between there is
+//! a file that nothing speaks of, by its name still known as ours, and never a record of a prefix
+//! that is gone.
+
+use std::io;
+use std::ops::ControlFlow;
+use std::path::Path;
+use std::sync::Arc;
+
+use serde::Serialize;
+
+use crate::error::{Error, ManifestError, PathContext, PathError};
+use crate::fs::{self, Fs, FsFile, FsMeta, Kind, OsFs, found};
+use crate::manifest::{Entry, Holder, OpenMode, Record, STATE_DIR, SlotKind, Store};
+use crate::partial;
+use crate::path::RelPath;
+use crate::time::now_ms;
+use crate::tree::{self, Step};
+
+/// What is removed from the state directory, the manifest first.
+const STATE_FILES: [&[u8]; 3] = [b"manifest", b"manifest.new", b"manifest.damaged"];
+
+/// What was removed.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize)]
+pub struct CleanSummary {
+    /// Partial files that were removed.
+    pub partials_removed: u64,
+    /// Their sizes added up, in bytes.
+    pub bytes_freed: u64,
+    /// Whether the manifest was removed as well.
+    pub state_removed: bool,
+}
+
+/// Removes the partial files of `dest`, and with `all` its manifest. Finished files stay; without
+/// a manifest they can no longer be verified.
+///
+/// # Errors
+///
+/// As [`status`](super::status), but any other sprag is in the way; and the first error of
+/// removing something, as [`Error::Io`]. What was removed until then stays removed.
+pub fn clean(dest: &Path, all: bool) -> Result<CleanSummary, Error> {
+    let (fs, mut store) = super::open(dest, OpenMode::Write)?;
+    store.set_holder(Some(&Holder {
+        pid: std::process::id(),
+        host: fs::host_name(),
+        started_ms: now_ms(),
+    }));
+    let cleaned = clean_held(&fs, &mut store, dest, all);
+    store.set_holder(None);
+    cleaned
+}
+
+fn clean_held(
+    fs: &Arc<OsFs>,
+    store: &mut Store<OsFs>,
+    dest: &Path,
+    all: bool,
+) -> Result<CleanSummary, Error> {
+    forget(fs, store, dest)?;
+    let mut summary = CleanSummary::default();
+    remove_partials(fs, store.id(), dest, &mut summary)?;
+    if all {
+        remove_state(fs, dest)?;
+        summary.state_removed = true;
+    }
+    Ok(summary)
+}
+
+/// Makes the manifest forget, durably, every file that is not under its final name.
+fn forget(fs: &Arc<OsFs>, store: &mut Store<OsFs>, dest: &Path) -> Result<(), Error> {
+    let mut paths = Vec::new();
+    for kind in [SlotKind::Partial, SlotKind::LinkWanted] {
+        for pos in store.positions_of(kind) {
+            paths.push(store.entry_at(pos)?.0);
+        }
+    }
+    // Only a record of the tail can speak of a file that was not renamed any more.
+    for pos in store.tail().positions {
+        let (path, entry) = store.entry_at(pos)?;
+        let attempt = match entry {
+            Entry::Done(done) => done.attempt,
+            Entry::Symlink(link) => Some(link.attempt),
+            _ => None,
+        };
+        if let Some(attempt) = attempt {
+            let name = partial::name(store.id(), &path, attempt);
+            let waits = stands_beside(fs, &path, &name);
+            if waits.at("look at", &path.below(dest))? {
+                paths.push(path);
+            }
+        }
+    }
+    if paths.is_empty() {
+        return Ok(());
+    }
+    for path in paths {
+        store.append(&Record::Removed(path))?;
+    }
+    store.write_out()?;
+    let flushed = store.file().sync().at("flush", store.path());
+    Ok(flushed.map_err(ManifestError::Io)?)
+}
+
+fn stands_beside(fs: &OsFs, path: &RelPath, name: &[u8]) -> io::Result<bool> {
+    let (parent, _) = path.split().unwrap_or_default();
+    match found(fs.open_dir(&parent))? {
+        Some(dir) => Ok(fs.stat(&dir, name)?.is_some()),
+        None => Ok(false),
+    }
+}
+
+/// Removes every file of the form that only partials of this manifest have. What cannot be listed
+/// is passed over: it holds nothing that this user could have copied there.
+fn remove_partials(
+    fs: &OsFs,
+    id: &[u8; 16],
+    dest: &Path,
+    summary: &mut CleanSummary,
+) -> Result<(), Error> {
+    let walked = tree::walk(fs, &RelPath::root(), |step| {
+        let Step::Entry { dir, path, kind } = step else {
+            return ControlFlow::Continue(());
+        };
+        let removable = matches!(kind, Kind::File | Kind::Symlink);
+        if !removable || !partial::is_ours(id, path.name()) {
+            return ControlFlow::Continue(());
+        }
+        let size = match fs.stat(dir, path.name()) {
+            Ok(Some(stat)) if kind == Kind::File => stat.size,
+            _ => 0,
+        };
+        match fs.remove(dir, path.name()) {
+            Ok(()) => {
+                summary.partials_removed += 1;
+                summary.bytes_freed += size;
+                ControlFlow::Continue(())
+            }
+            Err(error) => ControlFlow::Break(PathError::new("remove", path.below(dest), error)),
+        }
+    });
+    match walked {
+        ControlFlow::Continue(()) => Ok(()),
+        ControlFlow::Break(error) => Err(error.into()),
+    }
+}
+
+/// Removes the manifest, while it is locked, and its directory if nothing else is in there.
+fn remove_state(fs: &OsFs, dest: &Path) -> Result<(), Error> {
+    let path = RelPath::state_dir();
+    let full = path.below(dest);
+    let dir = fs.open_dir(&path).at("open", &full)?;
+    for name in STATE_FILES {
+        found(fs.remove(&dir, name)).at("remove what is in", &full)?;
+    }
+    let root = fs.root();
+    match fs.remove_dir(&root, STATE_DIR) {
+        Err(error) if error.kind() != io::ErrorKind::DirectoryNotEmpty => {
+            Err(error).at("remove", &full)?;
+        }
+        _ => {}
+    }
+    Ok(fs.sync_dir(&root).at("flush", dest)?)
+}

@@ -1,0 +1,138 @@
+//! What is done, what is partial, and how the last run went.
+
+use std::ffi::OsString;
+use std::os::unix::ffi::OsStringExt;
+use std::path::{Path, PathBuf};
+
+use serde::Serialize;
+
+use crate::error::Error;
+use crate::exit::Exit;
+use crate::hash::to_hex;
+use crate::manifest::{Entry, OpenMode, RunBegin, RunEnd, SlotKind};
+use crate::path::RelPath;
+
+/// So many partial files are listed by name.
+const PARTIAL_MAX: usize = 20;
+
+/// The state of a destination, as its manifest tells it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Status {
+    /// The block size in bytes.
+    pub block_size: u64,
+    /// The manifest's id, in hexadecimal.
+    pub manifest_id: String,
+    /// The length of the manifest in bytes.
+    pub manifest_bytes: u64,
+    /// Regular files that are there; each further hard link counts as one more.
+    pub files_done: u64,
+    /// Files that were begun and not finished, and hard links still to be made.
+    pub files_partial: u64,
+    /// Directories that are there.
+    pub dirs: u64,
+    /// Symbolic links that are there.
+    pub symlinks: u64,
+    /// Bytes of the regular files that are there, those of hard links counted once.
+    pub bytes_done: u64,
+    /// Bytes recorded of the files that are not finished.
+    pub bytes_partial: u64,
+    /// The first 20 of the files that are not finished.
+    pub partial: Vec<PartialFile>,
+    /// The last run of `copy`, finished or not.
+    pub last_run: Option<LastRun>,
+}
+
+/// A file that was begun and is not finished.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct PartialFile {
+    /// Its final path.
+    pub path: RelPath,
+    /// Bytes recorded so far.
+    pub bytes: u64,
+    /// Bytes it will have.
+    pub of: u64,
+}
+
+/// A run of `copy`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct LastRun {
+    /// When it began, in ms since the Unix epoch.
+    pub started_ms: u64,
+    /// When it ended, in ms since the Unix epoch. `None`: it did not end in good order.
+    pub ended_ms: Option<u64>,
+    /// The sources as they were given.
+    pub sources: Vec<PathBuf>,
+    /// How it ended. `None`: not in good order, or in a way that this version does not know.
+    pub exit: Option<Exit>,
+    /// Files whose content it wrote.
+    pub files_copied: u64,
+    /// Entries that failed.
+    pub files_failed: u64,
+    /// Bytes it wrote.
+    pub bytes_copied: u64,
+    /// The first of the failures, with their reasons.
+    pub failures: Vec<(RelPath, String)>,
+}
+
+/// Says what is done at `dest`.
+///
+/// # Errors
+///
+/// The destination cannot be opened or has no manifest, or its manifest is locked by a copy,
+/// damaged or newer than this sprag.
+pub fn status(dest: &Path) -> Result<Status, Error> {
+    let (_, store) = super::open(dest, OpenMode::Read)?;
+    let totals = store.totals();
+    let block_size = store.block_size().bytes();
+    let mut bytes_partial: u64 = 0;
+    let mut partial = Vec::new();
+    for pos in store.positions_of(SlotKind::Partial) {
+        let (path, entry) = store.entry_at(pos)?;
+        let Entry::Partial(file) = entry else {
+            continue;
+        };
+        let of = file.begin.source.size;
+        let bytes = file.blocks.saturating_mul(block_size).min(of);
+        bytes_partial = bytes_partial.saturating_add(bytes);
+        if partial.len() < PARTIAL_MAX {
+            partial.push(PartialFile { path, bytes, of });
+        }
+    }
+    let last_run = store.last_run()?;
+    Ok(Status {
+        block_size,
+        manifest_id: to_hex(store.id()),
+        manifest_bytes: store.end(),
+        files_done: totals.files_done,
+        files_partial: totals.files_partial,
+        dirs: totals.dirs,
+        symlinks: totals.symlinks,
+        bytes_done: totals.bytes_done,
+        bytes_partial,
+        partial,
+        last_run: last_run.map(|(begin, end)| last_run_of(begin, end)),
+    })
+}
+
+fn last_run_of(begin: RunBegin, end: Option<RunEnd>) -> LastRun {
+    let source = |path: serde_bytes::ByteBuf| OsString::from_vec(path.into_vec()).into();
+    let mut run = LastRun {
+        started_ms: begin.started_ms,
+        ended_ms: None,
+        sources: begin.sources.into_iter().map(source).collect(),
+        exit: None,
+        files_copied: 0,
+        files_failed: 0,
+        bytes_copied: 0,
+        failures: Vec::new(),
+    };
+    if let Some(end) = end {
+        run.ended_ms = Some(end.ended_ms);
+        run.exit = Exit::from_code(end.exit_code);
+        run.files_copied = end.files_copied;
+        run.files_failed = end.files_failed;
+        run.bytes_copied = end.bytes_copied;
+        run.failures = end.failures;
+    }
+    run
+}

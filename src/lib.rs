@@ -1,0 +1,46 @@
+//! Resumable file copy with integrity verification: the engine behind the `sprag` command.
+//!
+//! A copy is a generator: [`copy`] returns a [`CopyRun`], an iterator of [`Event`]s. Pull and it
+//! copies; stop pulling and it pauses; drop it and it has checkpointed; make it anew and it goes
+//! on from the last durable offset. The library prints nothing and reads no environment.
+
+#![warn(missing_docs)]
+
+pub mod block;
+mod codec;
+mod copy;
+pub mod error;
+pub mod event;
+pub mod exit;
+pub mod fs;
+pub mod hash;
+mod inspect;
+mod lock;
+mod manifest;
+mod options;
+mod partial;
+pub mod path;
+mod plan;
+mod scan;
+mod stop;
+mod time;
+mod tree;
+mod verify;
+
+pub use copy::{CopyRun, copy};
+pub use event::Event;
+pub use inspect::{
+    CleanSummary, ExportSummary, LastRun, PartialFile, Status, clean, export, status,
+};
+pub use options::{CopyOptions, VerifyOptions};
+pub use stop::Stopper;
+pub use time::utc_text;
+pub use verify::{VerifyRun, verify};
+
+/// Locks a mutex. One that a panicking thread held is used all the same: what it guards is only
+/// ever changed in steps that are whole by themselves.
+fn lock_mutex<T>(mutex: &std::sync::Mutex<T>) -> std::sync::MutexGuard<'_, T> {
+    mutex
+        .lock()
+        .unwrap_or_else(std::sync::PoisonError::into_inner)
+}

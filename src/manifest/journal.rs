@@ -1,0 +1,308 @@
+//! Frames: how records lie in the file one behind the other, and where the good ones end.
+//!
+//! ```text
+//!    0   4  length of the payload in bytes, little endian, 1..=FRAME_MAX
+//!    4   8  checksum over manifest id, position of the frame, length and payload
+//!   12   …  payload: one bincode `Record`
+//! ```
+//!
+//! What was appended after the last flush may be there in any part after a power cut: a bad frame
+//! with good frames behind it is therefore *torn*, and cut off, as long as no barrier vouches for
+//! its position. If the last barrier but one does, it is *damage*, and nothing is cut.
+
+use std::io;
+use std::sync::Arc;
+
+use super::header::HEADER_BYTES;
+use super::record::Record;
+use crate::codec::{self, FRAME_MAX};
+use crate::fs::FsFile;
+use crate::hash::frame_checksum;
+
+/// Where the first frame is.
+pub(crate) const FRAMES_START: u64 = HEADER_BYTES as u64;
+/// What stands before a payload, in bytes.
+pub(super) const FRAME_PREFIX: usize = 12;
+
+/// Appended frames are handed to the system in pieces of about this many bytes.
+const WRITE_BYTES: usize = 64 << 10;
+/// A record is first tried with one read of this many bytes, which is enough for nearly all.
+const READ_BYTES: usize = 256;
+/// The scan reads ahead by this many bytes.
+const SCAN_BYTES: usize = 256 << 10;
+/// Looking for good frames behind a bad one gives up after hashing this many bytes in vain.
+const RESYNC_HASH_BYTES_MAX: u64 = 1 << 30;
+
+/// The appending end of a manifest, and random reads of it.
+pub(super) struct Journal<F> {
+    file: Arc<F>,
+    id: [u8; 16],
+    /// Everything before this position was handed to the system.
+    written: u64,
+    pending: Vec<u8>,
+    failed: bool,
+}
+
+/// What a scan found.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct ScanEnd {
+    /// Where the good frames end.
+    pub(super) end: u64,
+    /// What lies before this position is trusted.
+    pub(super) trusted: u64,
+    /// The first bad frame, if a barrier behind it vouches for it.
+    pub(super) damage: Option<(u64, &'static str)>,
+}
+
+impl<F: FsFile> Journal<F> {
+    pub(super) fn new(file: Arc<F>, id: [u8; 16], end: u64) -> Journal<F> {
+        Journal {
+            file,
+            id,
+            written: end,
+            pending: Vec::new(),
+            failed: false,
+        }
+    }
+
+    pub(super) fn file(&self) -> &Arc<F> {
+        &self.file
+    }
+
+    /// Where the next frame will begin.
+    pub(super) fn end(&self) -> u64 {
+        self.written + self.pending.len() as u64
+    }
+
+    /// Appends a record and returns its position. It may not be handed to the system yet.
+    pub(super) fn append(&mut self, record: &Record) -> io::Result<u64> {
+        self.check()?;
+        let pos = self.end();
+        let start = self.pending.len();
+        self.pending.extend_from_slice(&[0; FRAME_PREFIX]);
+        if let Err(error) = codec::encode(record, &mut self.pending) {
+            self.pending.truncate(start);
+            return Err(io::Error::new(io::ErrorKind::InvalidInput, error));
+        }
+        let payload = &self.pending[start + FRAME_PREFIX..];
+        let len = (payload.len() as u32).to_le_bytes();
+        let checksum = frame_checksum(&self.id, pos, payload).to_le_bytes();
+        self.pending[start..start + 4].copy_from_slice(&len);
+        self.pending[start + 4..start + FRAME_PREFIX].copy_from_slice(&checksum);
+        if self.pending.len() >= WRITE_BYTES {
+            self.write_out()?;
+        }
+        Ok(pos)
+    }
+
+    /// Hands everything appended to the system, so that it outlives this process.
+    pub(super) fn write_out(&mut self) -> io::Result<()> {
+        self.check()?;
+        if self.pending.is_empty() {
+            return Ok(());
+        }
+        if let Err(error) = self.file.write_at(&self.pending, self.written) {
+            self.failed = true;
+            return Err(error);
+        }
+        self.written += self.pending.len() as u64;
+        self.pending.clear();
+        Ok(())
+    }
+
+    /// After a failed write the end of the file is unknown: nothing more may be appended.
+    fn check(&self) -> io::Result<()> {
+        if self.failed {
+            return Err(io::Error::other("an earlier write to the manifest failed"));
+        }
+        Ok(())
+    }
+
+    /// Reads the record at a position, and the length of its frame.
+    pub(super) fn read(&self, pos: u64) -> io::Result<(Record, u64)> {
+        if pos >= self.written {
+            let start = usize::try_from(pos - self.written).unwrap_or(usize::MAX);
+            return self.decode(pos, self.pending.get(start..).unwrap_or(&[]));
+        }
+        let mut first = [0; READ_BYTES];
+        let have = self.file.read_at(&mut first, pos)?;
+        let frame = frame_bytes(&first[..have]).ok_or_else(|| bad(pos))?;
+        if frame <= have {
+            return self.decode(pos, &first[..have]);
+        }
+        let mut whole = vec![0; frame];
+        let have = self.file.read_at(&mut whole, pos)?;
+        self.decode(pos, &whole[..have])
+    }
+
+    fn decode(&self, pos: u64, bytes: &[u8]) -> io::Result<(Record, u64)> {
+        let frame = frame_bytes(bytes).ok_or_else(|| bad(pos))?;
+        let payload = checked(&self.id, pos, bytes).ok_or_else(|| bad(pos))?;
+        let record = codec::decode(payload)
+            .map_err(|error| io::Error::new(io::ErrorKind::InvalidData, error))?;
+        Ok((record, frame as u64))
+    }
+}
+
+fn bad(pos: u64) -> io::Error {
+    io::Error::new(
+        io::ErrorKind::InvalidData,
+        format!("the record at byte {pos} of the manifest is damaged"),
+    )
+}
+
+/// The length of the frame that begins with `bytes`, if its length field can be right.
+fn frame_bytes(bytes: &[u8]) -> Option<usize> {
+    let len = bytes.get(..4)?;
+    let len = u32::from_le_bytes([len[0], len[1], len[2], len[3]]) as usize;
+    (1..=FRAME_MAX).contains(&len).then_some(FRAME_PREFIX + len)
+}
+
+/// The payload of the frame that begins with `bytes`, if all of it is there and right.
+fn checked<'a>(id: &[u8; 16], pos: u64, bytes: &'a [u8]) -> Option<&'a [u8]> {
+    let frame = bytes.get(..frame_bytes(bytes)?)?;
+    let (prefix, payload) = frame.split_at(FRAME_PREFIX);
+    let mut checksum = [0; 8];
+    checksum.copy_from_slice(&prefix[4..]);
+    (u64::from_le_bytes(checksum) == frame_checksum(id, pos, payload)).then_some(payload)
+}
+
+/// Reads every frame in order, up to the end or to the first bad one.
+///
+/// `visit` gets each record with its position and the length of its frame; what it refuses is
+/// damage, since the frame itself is whole.
+pub(super) fn scan<F: FsFile>(
+    file: &F,
+    id: &[u8; 16],
+    mut visit: impl FnMut(u64, u64, Record) -> io::Result<Result<(), &'static str>>,
+) -> io::Result<ScanEnd> {
+    let file_len = file.stat()?.size;
+    let mut window = Window::new(file, file_len);
+    let mut barriers = Barriers::default();
+    let mut pos = FRAMES_START;
+    while let Some(payload) = window.frame(id, pos)? {
+        let frame = (FRAME_PREFIX + payload.len()) as u64;
+        let said = match codec::decode::<Record>(payload) {
+            Err(_) => Err("a record that is whole cannot be understood"),
+            Ok(Record::Barrier { covers }) => barriers.note(pos, covers),
+            Ok(record) => visit(pos, frame, record)?,
+        };
+        if let Err(what) = said {
+            return Ok(ScanEnd {
+                end: pos,
+                trusted: barriers.trusted(),
+                damage: Some((pos, what)),
+            });
+        }
+        pos += frame;
+    }
+    let trusted = barriers.trusted();
+    let damage = (pos < file_len)
+        .then(|| vouched(&mut window, id, pos, barriers))
+        .transpose()?
+        .flatten();
+    Ok(ScanEnd {
+        end: pos,
+        trusted,
+        damage,
+    })
+}
+
+/// Looks behind the bad frame at `bad` for barriers that say it was once whole.
+fn vouched<F: FsFile>(
+    window: &mut Window<'_, F>,
+    id: &[u8; 16],
+    bad: u64,
+    mut barriers: Barriers,
+) -> io::Result<Option<(u64, &'static str)>> {
+    let mut hashed: u64 = 0;
+    let mut pos = bad + 1;
+    while pos + (FRAME_PREFIX as u64) < window.file_len {
+        let Some(payload) = window.frame(id, pos)? else {
+            hashed += window.tried_bytes;
+            if hashed > RESYNC_HASH_BYTES_MAX {
+                return Ok(Some((bad, "a record does not match its checksum")));
+            }
+            pos += 1;
+            continue;
+        };
+        let frame = (FRAME_PREFIX + payload.len()) as u64;
+        if let Ok(Record::Barrier { covers }) = codec::decode::<Record>(payload)
+            && barriers.note(pos, covers).is_ok()
+            && barriers.trusted() > bad
+        {
+            return Ok(Some((bad, "a record does not match its checksum")));
+        }
+        pos += frame;
+    }
+    Ok(None)
+}
+
+/// The last two barriers of a manifest.
+#[derive(Debug, Clone, Copy, Default)]
+struct Barriers {
+    last: Option<u64>,
+    but_one: Option<u64>,
+}
+
+impl Barriers {
+    fn note(&mut self, pos: u64, covers: u64) -> Result<(), &'static str> {
+        if covers > pos || covers < self.last.unwrap_or(FRAMES_START) {
+            return Err("a barrier covers what it cannot");
+        }
+        self.but_one = self.last.replace(covers);
+        Ok(())
+    }
+
+    fn trusted(&self) -> u64 {
+        self.but_one.unwrap_or(FRAMES_START)
+    }
+}
+
+/// A moving view of the file that reads ahead.
+struct Window<'a, F> {
+    file: &'a F,
+    file_len: u64,
+    start: u64,
+    bytes: Vec<u8>,
+    /// How many bytes the last call of `frame` hashed without success.
+    tried_bytes: u64,
+}
+
+impl<'a, F: FsFile> Window<'a, F> {
+    fn new(file: &'a F, file_len: u64) -> Window<'a, F> {
+        Window {
+            file,
+            file_len,
+            start: 0,
+            bytes: Vec::new(),
+            tried_bytes: 0,
+        }
+    }
+
+    /// The payload of the frame at `pos`; `None` if there is no good frame.
+    fn frame(&mut self, id: &[u8; 16], pos: u64) -> io::Result<Option<&[u8]>> {
+        self.tried_bytes = 0;
+        let Some(frame) = frame_bytes(self.view(pos, FRAME_PREFIX)?) else {
+            return Ok(None);
+        };
+        if pos + frame as u64 > self.file_len {
+            return Ok(None);
+        }
+        self.tried_bytes = frame as u64;
+        Ok(checked(id, pos, self.view(pos, frame)?))
+    }
+
+    /// The bytes from `pos` on, at least `want` of them unless the file ends before.
+    fn view(&mut self, pos: u64, want: usize) -> io::Result<&[u8]> {
+        let have_end = self.start + self.bytes.len() as u64;
+        if pos < self.start || pos + want as u64 > have_end {
+            let left = usize::try_from(self.file_len.saturating_sub(pos)).unwrap_or(usize::MAX);
+            self.bytes.resize(want.max(SCAN_BYTES).min(left), 0);
+            self.start = pos;
+            let have = self.file.read_at(&mut self.bytes, pos)?;
+            self.bytes.truncate(have);
+        }
+        Ok(&self.bytes[(pos - self.start) as usize..])
+    }
+}

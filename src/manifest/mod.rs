@@ -1,0 +1,30 @@
+//! The manifest: one append-only file that says what of a copy is done, and with which hashes.
+//!
+//! `record` is what can be said, `header` and `journal` how it lies in the file, `index` where in
+//! the file each path's newest record is, `store` the whole: opened, locked, looked up, appended
+//! to, compacted. `docs/FORMAT.md` describes the bytes.
+//!
+//! Invariants:
+//! - A record may run ahead of what it tells of; a [`Record::Barrier`] makes everything before the
+//!   position it names true. Only what lies before the last barrier *but one* is trusted.
+//! - A frame is valid at one position of one manifest only: both are part of its checksum.
+//! - Links between records (`prev`, `begin`, `chain`) point backwards, so every walk ends.
+
+mod header;
+mod index;
+mod journal;
+mod record;
+mod store;
+
+pub(crate) use header::Holder;
+pub(crate) use index::SlotKind;
+pub(crate) use record::{
+    Begin, Blocks, Cut, DestMeta, DirRecord, Done, Link, Record, RunBegin, RunEnd, SourceId,
+    SymlinkRecord,
+};
+pub(crate) use store::{Entry, OpenMode, Partial, Store, Tail};
+
+/// The directory at the top of a destination that holds sprag's state.
+pub(crate) const STATE_DIR: &[u8] = b".sprag";
+/// The manifest's name in it.
+pub(crate) const MANIFEST: &[u8] = b"manifest";

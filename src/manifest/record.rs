@@ -1,0 +1,192 @@
+//! What a manifest can say. The order of variants and fields is format version 1: see
+//! `docs/FORMAT.md` and the golden bytes in `tests/data/` before changing anything here.
+
+use serde::{Deserialize, Serialize};
+
+use crate::hash::Hash32;
+use crate::path::RelPath;
+
+/// One record, the payload of one frame.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) enum Record {
+    /// A run of `copy` began.
+    RunBegin(RunBegin),
+    /// It ended, in good order.
+    RunEnd(RunEnd),
+    /// A directory is there.
+    Dir(DirRecord),
+    /// A symlink is there, or still under its partial name.
+    Symlink(SymlinkRecord),
+    /// A file of more than one block was begun under a partial name.
+    Begin(Begin),
+    /// More of its blocks were written.
+    Blocks(Blocks),
+    /// Its blocks from some index on turned out not to be there and were cut off.
+    Cut(Cut),
+    /// A file is there, or still under its partial name.
+    Done(Done),
+    /// A hard link is wanted; it is made when the run has everything else.
+    LinkWanted(Link),
+    /// A hard link is there.
+    Link(Link),
+    /// The manifest no longer speaks for this path.
+    Removed(RelPath),
+    /// Everything said before the position `covers` is durable.
+    Barrier {
+        /// A position in this file, in bytes.
+        covers: u64,
+    },
+}
+
+/// A file, symlink or directory's metadata as `stat` gave it after it was set.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct DestMeta {
+    /// The modification time in ns that the destination stored; `None`: the source's own.
+    pub(crate) mtime_ns: Option<i128>,
+    pub(crate) mode: u32,
+    pub(crate) uid: u32,
+    pub(crate) gid: u32,
+}
+
+/// What identifies one version of a source file.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct SourceId {
+    pub(crate) size: u64,
+    pub(crate) mtime_ns: i128,
+    pub(crate) ctime_ns: i128,
+    pub(crate) ino: u64,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct DirRecord {
+    pub(crate) path: RelPath,
+    /// The source's access time in ns, when it was walked.
+    pub(crate) atime_ns: i128,
+    /// The source's modification time in ns.
+    pub(crate) mtime_ns: i128,
+    pub(crate) mode: u32,
+    pub(crate) uid: u32,
+    pub(crate) gid: u32,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct SymlinkRecord {
+    pub(crate) path: RelPath,
+    #[serde(with = "serde_bytes")]
+    pub(crate) target: Vec<u8>,
+    /// The source's modification time in ns.
+    pub(crate) mtime_ns: i128,
+    pub(crate) dest: DestMeta,
+    /// Which of the partial names of `path` it was made under.
+    pub(crate) attempt: u8,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Begin {
+    pub(crate) path: RelPath,
+    pub(crate) source: SourceId,
+    /// Which of the partial names of `path` it is written under.
+    pub(crate) attempt: u8,
+    /// Nothing is written: the file that stands there is compared with the source.
+    pub(crate) adopts: bool,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Blocks {
+    /// Position of this file's `Begin`.
+    pub(crate) begin: u64,
+    /// Position of this file's record before this one.
+    pub(crate) prev: u64,
+    /// Index of the first block.
+    pub(crate) first: u64,
+    pub(crate) hashes: Vec<Hash32>,
+}
+
+impl Blocks {
+    /// The most hashes that one record holds.
+    pub(crate) const HASHES_MAX: usize = 1024;
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Cut {
+    /// Position of this file's `Begin`.
+    pub(crate) begin: u64,
+    /// Position of this file's record before this one.
+    pub(crate) prev: u64,
+    /// How many blocks are kept.
+    pub(crate) keep: u64,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Done {
+    pub(crate) path: RelPath,
+    pub(crate) size: u64,
+    /// The source's modification time in ns.
+    pub(crate) mtime_ns: i128,
+    pub(crate) dest: DestMeta,
+    /// The BLAKE3 hash of the whole file.
+    pub(crate) hash: Hash32,
+    /// Which of the partial names of `path` it was written under; `None` if it was adopted.
+    pub(crate) attempt: Option<u8>,
+    /// Position of the last `Blocks` or `Cut` of a file of several blocks; 0 for a single block.
+    pub(crate) chain: u64,
+}
+
+impl Done {
+    /// The modification time in ns that the destination is known to show.
+    pub(crate) fn dest_mtime_ns(&self) -> i128 {
+        self.dest.mtime_ns.unwrap_or(self.mtime_ns)
+    }
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Link {
+    pub(crate) path: RelPath,
+    /// The path, in this destination, of the name it shares its inode with.
+    pub(crate) to: RelPath,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct RunBegin {
+    /// Milliseconds since the Unix epoch.
+    pub(crate) started_ms: u64,
+    pub(crate) sources: Vec<serde_bytes::ByteBuf>,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct RunEnd {
+    /// Milliseconds since the Unix epoch.
+    pub(crate) ended_ms: u64,
+    pub(crate) exit_code: u8,
+    pub(crate) files_copied: u64,
+    pub(crate) files_failed: u64,
+    pub(crate) bytes_copied: u64,
+    /// The first of the failures, with their reasons.
+    pub(crate) failures: Vec<(RelPath, String)>,
+}
+
+impl RunEnd {
+    /// The most failures that are kept.
+    pub(crate) const FAILURES_MAX: usize = 100;
+    /// The longest reason that is kept, in bytes.
+    pub(crate) const REASON_BYTES_MAX: usize = 512;
+}
+
+impl Record {
+    /// The path it is about, if it is about one and says which.
+    pub(crate) fn path(&self) -> Option<&RelPath> {
+        match self {
+            Record::Dir(dir) => Some(&dir.path),
+            Record::Symlink(link) => Some(&link.path),
+            Record::Begin(begin) => Some(&begin.path),
+            Record::Done(done) => Some(&done.path),
+            Record::LinkWanted(link) | Record::Link(link) => Some(&link.path),
+            Record::Removed(path) => Some(path),
+            Record::RunBegin(_)
+            | Record::RunEnd(_)
+            | Record::Blocks(_)
+            | Record::Cut(_)
+            | Record::Barrier { .. } => None,
+        }
+    }
+}

@@ -1,0 +1,449 @@
+//! The manifest as a whole: opened under its lock, looked up by path, appended to.
+//!
+//! Of each path only the newest record counts; what it replaces is garbage until `compact` leaves
+//! it behind. Nothing here flushes but the making of a new manifest file: barriers are the
+//! committer's business.
+
+use std::collections::HashMap;
+use std::io;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use super::header::{HEADER_BYTES, HOLDER_OFFSET, Header, HeaderError, Holder, VERSION};
+use super::index::{Found, Index, PathHash, SlotKind};
+use super::journal::{self, FRAMES_START, Journal};
+use super::record::{Begin, DirRecord, Done, Link, Record, RunBegin, RunEnd, SymlinkRecord};
+use super::{MANIFEST, STATE_DIR};
+use crate::block::BlockSize;
+use crate::error::{ManifestError, PathContext, PathError};
+use crate::fs::{self, Access, Fs, FsFile};
+use crate::hash::Hash32;
+use crate::lock;
+use crate::path::RelPath;
+
+mod chain;
+mod compact;
+mod open;
+
+pub(crate) use chain::Chain;
+pub(crate) use open::OpenMode;
+
+/// The name under which a new manifest file is made before it takes the place of the old.
+const MANIFEST_NEW: &[u8] = b"manifest.new";
+/// The name under which a damaged manifest is set aside by `--restart`.
+const MANIFEST_DAMAGED: &[u8] = b"manifest.damaged";
+
+/// The newest record of a path.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Entry {
+    Dir(DirRecord),
+    Symlink(SymlinkRecord),
+    Partial(Partial),
+    Done(Done),
+    LinkWanted(Link),
+    Link(Link),
+}
+
+/// A file that was begun and is not finished.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Partial {
+    pub(crate) begin: Begin,
+    /// Position of its `Begin`.
+    pub(crate) begin_pos: u64,
+    /// Position of its last record.
+    pub(crate) last_pos: u64,
+    /// How many blocks are recorded.
+    pub(crate) blocks: u64,
+}
+
+/// What lies behind the trusted part of the manifest when it is opened.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Tail {
+    /// Positions of the records that count and are not trusted, in file order.
+    pub(crate) positions: Vec<u64>,
+    /// What lies before this position is trusted.
+    pub(crate) trusted: u64,
+}
+
+/// How much the manifest speaks of.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(crate) struct Totals {
+    pub(crate) files_done: u64,
+    pub(crate) files_partial: u64,
+    pub(crate) dirs: u64,
+    pub(crate) symlinks: u64,
+    pub(crate) bytes_done: u64,
+    pub(crate) blocks_partial: u64,
+}
+
+pub(crate) struct Store<F: Fs> {
+    fs: Arc<F>,
+    /// The `.sprag` directory.
+    dir: F::Dir,
+    /// The manifest's path, for messages.
+    path: PathBuf,
+    header: Header,
+    journal: Journal<F::File>,
+    index: Index,
+    trusted: u64,
+    totals: Totals,
+    garbage_bytes: u64,
+    last_run: Option<(u64, Option<u64>)>,
+    /// The path hashes of recent `Begin`s, while a manifest is loaded.
+    begins: HashMap<u64, PathHash>,
+}
+
+impl<F: Fs> Store<F> {
+    pub(crate) fn id(&self) -> &[u8; 16] {
+        &self.header.id
+    }
+
+    pub(crate) fn block_size(&self) -> BlockSize {
+        self.header.block_size
+    }
+
+    pub(crate) fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// The open manifest, for whoever flushes it.
+    pub(crate) fn file(&self) -> Arc<F::File> {
+        Arc::clone(self.journal.file())
+    }
+
+    /// Where the next record will stand; every record so far is before it.
+    pub(crate) fn end(&self) -> u64 {
+        self.journal.end()
+    }
+
+    pub(crate) fn totals(&self) -> Totals {
+        self.totals
+    }
+
+    /// What was not trusted when the manifest was opened.
+    pub(crate) fn tail(&self) -> Tail {
+        let trusted = self.trusted;
+        let mut positions: Vec<u64> = self
+            .index
+            .iter()
+            .map(|found| found.pos)
+            .filter(|pos| *pos >= trusted)
+            .collect();
+        positions.sort_unstable();
+        Tail { positions, trusted }
+    }
+
+    /// Positions of every path's newest record, in file order.
+    pub(crate) fn positions(&self) -> Vec<u64> {
+        let mut positions: Vec<u64> = self.index.iter().map(|found| found.pos).collect();
+        positions.sort_unstable();
+        positions
+    }
+
+    /// Positions of the newest records of one kind, in file order.
+    pub(crate) fn positions_of(&self, kind: SlotKind) -> Vec<u64> {
+        let mut positions: Vec<u64> = self
+            .index
+            .iter()
+            .filter(|found| found.kind == kind)
+            .map(|found| found.pos)
+            .collect();
+        positions.sort_unstable();
+        positions
+    }
+
+    /// The newest run that the manifest tells of.
+    pub(crate) fn last_run(&self) -> Result<Option<(RunBegin, Option<RunEnd>)>, ManifestError> {
+        let Some((begin, end)) = self.last_run else {
+            return Ok(None);
+        };
+        let begin = match self.read(begin)? {
+            Record::RunBegin(begin) => begin,
+            _ => return Ok(None),
+        };
+        let end = match end.map(|end| self.read(end)).transpose()? {
+            Some(Record::RunEnd(end)) => Some(end),
+            _ => None,
+        };
+        Ok(Some((begin, end)))
+    }
+
+    /// The newest record of a path.
+    pub(crate) fn lookup(&self, path: &RelPath) -> Result<Option<(u64, Entry)>, ManifestError> {
+        for found in self.index.candidates(self.index.hash(path)) {
+            let (at, entry) = self.entry_at(found.pos)?;
+            if at == *path {
+                return Ok(Some((found.pos, entry)));
+            }
+        }
+        Ok(None)
+    }
+
+    /// The entry whose newest record is at `pos`, and its path.
+    pub(crate) fn entry_at(&self, pos: u64) -> Result<(RelPath, Entry), ManifestError> {
+        let (begin_pos, blocks) = match self.read(pos)? {
+            Record::Dir(dir) => return Ok((dir.path.clone(), Entry::Dir(dir))),
+            Record::Symlink(link) => return Ok((link.path.clone(), Entry::Symlink(link))),
+            Record::Done(done) => return Ok((done.path.clone(), Entry::Done(done))),
+            Record::LinkWanted(link) => return Ok((link.path.clone(), Entry::LinkWanted(link))),
+            Record::Link(link) => return Ok((link.path.clone(), Entry::Link(link))),
+            Record::Begin(_) => (pos, 0),
+            Record::Blocks(blocks) => {
+                let count = blocks.first.saturating_add(blocks.hashes.len() as u64);
+                (blocks.begin, count)
+            }
+            Record::Cut(cut) => (cut.begin, cut.keep),
+            Record::RunBegin(_)
+            | Record::RunEnd(_)
+            | Record::Removed(_)
+            | Record::Barrier { .. } => {
+                return Err(self.damaged(pos, "the index points at a record without a path"));
+            }
+        };
+        let begin = self.begin_at(begin_pos)?;
+        let partial = Partial {
+            begin,
+            begin_pos,
+            last_pos: pos,
+            blocks,
+        };
+        Ok((partial.begin.path.clone(), Entry::Partial(partial)))
+    }
+
+    fn begin_at(&self, pos: u64) -> Result<Begin, ManifestError> {
+        match self.read(pos)? {
+            Record::Begin(begin) => Ok(begin),
+            _ => Err(self.damaged(pos, "a record points at what is not a file's beginning")),
+        }
+    }
+
+    fn read(&self, pos: u64) -> Result<Record, ManifestError> {
+        Ok(self.read_frame(pos)?.0)
+    }
+
+    /// A record and the length of its frame.
+    fn read_frame(&self, pos: u64) -> Result<(Record, u64), ManifestError> {
+        self.journal.read(pos).map_err(|error| {
+            if error.kind() == io::ErrorKind::InvalidData {
+                self.damaged(pos, "a record does not match its checksum")
+            } else {
+                PathError::new("read", &self.path, error).into()
+            }
+        })
+    }
+
+    fn damaged(&self, offset: u64, what: &'static str) -> ManifestError {
+        ManifestError::Damaged {
+            path: self.path.clone(),
+            offset,
+            what,
+        }
+    }
+
+    /// Appends a record and points its path, if it has one, at it.
+    pub(crate) fn append(&mut self, record: &Record) -> Result<u64, ManifestError> {
+        let pos = self
+            .journal
+            .append(record)
+            .at("append to", &self.path)
+            .map_err(ManifestError::Io)?;
+        self.note(pos, record)?;
+        Ok(pos)
+    }
+
+    /// Hands everything appended to the system: after this a killed process loses none of it.
+    pub(crate) fn write_out(&mut self) -> Result<(), ManifestError> {
+        let written = self.journal.write_out();
+        Ok(written.at("write to", &self.path)?)
+    }
+
+    /// Marks the path whose newest record is at `pos` as having work left for the end of the run.
+    pub(crate) fn set_due(&mut self, path: &RelPath, pos: u64) {
+        self.index.set_due(self.index.hash(path), pos);
+    }
+
+    /// Positions of what was marked with `set_due`, in file order.
+    pub(crate) fn due(&self) -> Vec<u64> {
+        self.index.due()
+    }
+
+    /// Takes a record at `pos`, read or just appended, into index and totals.
+    fn note(&mut self, pos: u64, record: &Record) -> Result<(), ManifestError> {
+        let (hash, kind) = match record {
+            Record::RunBegin(_) => {
+                self.last_run = Some((pos, None));
+                return Ok(());
+            }
+            Record::RunEnd(_) => {
+                if let Some((_, end)) = &mut self.last_run {
+                    *end = Some(pos);
+                }
+                return Ok(());
+            }
+            Record::Barrier { .. } => return Ok(()),
+            Record::Blocks(blocks) => return self.note_more(pos, blocks.begin, blocks.prev),
+            Record::Cut(cut) => return self.note_more(pos, cut.begin, cut.prev),
+            Record::Removed(path) => {
+                if let Some((old, _)) = self.lookup(path)? {
+                    self.retire(old, None)?;
+                    self.index.remove(self.index.hash(path), old);
+                }
+                return Ok(());
+            }
+            Record::Dir(dir) => (self.index.hash(&dir.path), SlotKind::Dir),
+            Record::Symlink(link) => (self.index.hash(&link.path), SlotKind::Symlink),
+            Record::Begin(begin) => (self.index.hash(&begin.path), SlotKind::Partial),
+            Record::Done(done) => (self.index.hash(&done.path), SlotKind::Done),
+            Record::LinkWanted(link) => (self.index.hash(&link.path), SlotKind::LinkWanted),
+            Record::Link(link) => (self.index.hash(&link.path), SlotKind::Link),
+        };
+        let found = Found { pos, kind };
+        let old = record.path().map(|path| self.lookup(path)).transpose()?;
+        match old.flatten() {
+            Some((old, _)) => {
+                self.retire(old, Some(record))?;
+                self.index.replace(hash, old, found);
+            }
+            None => self.index.insert(hash, found),
+        }
+        if let Record::Begin(_) = record {
+            // Bounded: only a help for the next few `Blocks`.
+            if self.begins.len() >= 1024 {
+                self.begins.clear();
+            }
+            self.begins.insert(pos, hash);
+        }
+        self.totals.count(kind, bytes_of(record), true);
+        Ok(())
+    }
+
+    /// Notes a `Blocks` or `Cut`: its file must be in progress, with `prev` its newest record.
+    fn note_more(&mut self, pos: u64, begin_pos: u64, prev: u64) -> Result<(), ManifestError> {
+        let hash = match self.begins.get(&begin_pos) {
+            Some(hash) => *hash,
+            None => {
+                let begin = self.begin_at(begin_pos)?;
+                self.index.hash(&begin.path)
+            }
+        };
+        let known = self
+            .index
+            .candidates(hash)
+            .iter()
+            .any(|found| found.pos == prev && found.kind == SlotKind::Partial);
+        if !known {
+            return Err(self.damaged(pos, "blocks of a file that is not in progress"));
+        }
+        let (_, before) = self.entry_at(prev)?;
+        let (_, after) = self.entry_at(pos)?;
+        self.discount(&before);
+        let kind = SlotKind::Partial;
+        self.totals.count(kind, after.blocks(), true);
+        self.index.replace(hash, prev, Found { pos, kind });
+        Ok(())
+    }
+
+    /// Counts the record at `old` and what hangs on it as garbage, unless `by` goes on with it.
+    fn retire(&mut self, old: u64, by: Option<&Record>) -> Result<(), ManifestError> {
+        let (_, entry) = self.entry_at(old)?;
+        self.discount(&entry);
+        if let Some(Record::Done(done)) = by
+            && done.chain == old
+        {
+            return Ok(());
+        }
+        let chain = match &entry {
+            Entry::Partial(partial) => Some(partial.last_pos),
+            Entry::Done(done) if done.chain != 0 => Some(done.chain),
+            _ => None,
+        };
+        if let Some(last) = chain {
+            self.garbage_bytes += self.chain(last)?.frame_bytes;
+        }
+        if !matches!(entry, Entry::Partial(_)) {
+            self.garbage_bytes += self.read_frame(old)?.1;
+        }
+        Ok(())
+    }
+
+    fn discount(&mut self, entry: &Entry) {
+        let (kind, bytes) = match entry {
+            Entry::Dir(_) => (SlotKind::Dir, 0),
+            Entry::Symlink(_) => (SlotKind::Symlink, 0),
+            Entry::Partial(partial) => (SlotKind::Partial, partial.blocks),
+            Entry::Done(done) => (SlotKind::Done, done.size),
+            Entry::LinkWanted(_) => (SlotKind::LinkWanted, 0),
+            Entry::Link(_) => (SlotKind::Link, 0),
+        };
+        self.totals.count(kind, bytes, false);
+    }
+
+    /// The hashes of the file whose last `Blocks` or `Cut` is at `last`.
+    pub(crate) fn chain(&self, last: u64) -> Result<Chain, ManifestError> {
+        Chain::walk(last, |pos| self.read_frame(pos)).and_then(|chain| {
+            chain.ok_or_else(|| self.damaged(last, "a chain of blocks is broken"))
+        })
+    }
+
+    /// Calls `visit` with each hash of a chain, in block order.
+    pub(crate) fn for_each_hash(
+        &self,
+        chain: &Chain,
+        mut visit: impl FnMut(u64, &Hash32),
+    ) -> Result<(), ManifestError> {
+        for link in &chain.links {
+            if let Record::Blocks(blocks) = self.read(link.pos)? {
+                let hashes = blocks.hashes.iter().take(link.take as usize);
+                for (index, hash) in (link.first..).zip(hashes) {
+                    visit(index, hash);
+                }
+            }
+        }
+        Ok(())
+    }
+}
+
+impl Entry {
+    /// How many blocks are recorded of a file in progress.
+    fn blocks(&self) -> u64 {
+        match self {
+            Entry::Partial(partial) => partial.blocks,
+            _ => 0,
+        }
+    }
+}
+
+/// What a record adds to the bytes of its kind: bytes of a done file.
+fn bytes_of(record: &Record) -> u64 {
+    match record {
+        Record::Done(done) => done.size,
+        _ => 0,
+    }
+}
+
+impl Totals {
+    /// Counts an entry in or out. `amount` is in bytes for a done file, in blocks for a partial.
+    fn count(&mut self, kind: SlotKind, amount: u64, add: bool) {
+        let by = |total: &mut u64, by: u64| {
+            *total = if add {
+                total.saturating_add(by)
+            } else {
+                total.saturating_sub(by)
+            }
+        };
+        match kind {
+            SlotKind::Dir => by(&mut self.dirs, 1),
+            SlotKind::Symlink => by(&mut self.symlinks, 1),
+            SlotKind::Partial => {
+                by(&mut self.files_partial, 1);
+                by(&mut self.blocks_partial, amount);
+            }
+            SlotKind::LinkWanted => by(&mut self.files_partial, 1),
+            SlotKind::Done => {
+                by(&mut self.files_done, 1);
+                by(&mut self.bytes_done, amount);
+            }
+            SlotKind::Link => by(&mut self.files_done, 1),
+        }
+    }
+}

@@ -1,0 +1,104 @@
+//! Compaction: a new manifest file with only the records that count, put in place of the old.
+
+use super::*;
+use crate::manifest::{Begin, Blocks};
+
+/// Garbage below this many bytes is never worth a new file.
+const GARBAGE_BYTES_MIN: u64 = 64 << 10;
+
+impl<F: Fs> Store<F> {
+    /// Whether garbage outweighs content.
+    pub(crate) fn wants_compaction(&self) -> bool {
+        let content = (self.end() - FRAMES_START).saturating_sub(self.garbage_bytes);
+        self.garbage_bytes >= GARBAGE_BYTES_MIN && self.garbage_bytes > content
+    }
+
+    /// Writes every record that counts to a new file, in the order they have now, and puts it in
+    /// place. To be called only when all of them are true and durable: the new file says so.
+    ///
+    /// Until the rename nothing has changed; the lock goes over to the new file with it, and
+    /// whoever waits for the old one looks again.
+    pub(crate) fn compact(&mut self, holder: Option<&Holder>) -> Result<(), ManifestError> {
+        let dir = self
+            .fs
+            .open_dir(&RelPath::state_dir())
+            .at("open the directory of", &self.path)?;
+        let mut new = Self::begin_new(&self.fs, dir, &self.path, self.header)?;
+        if let Some((begin, end)) = self.last_run {
+            new.append(&self.read(begin)?)?;
+            if let Some(end) = end {
+                new.append(&self.read(end)?)?;
+            }
+        }
+        for pos in self.positions() {
+            match self.entry_at(pos)?.1 {
+                Entry::Partial(partial) => {
+                    self.copy_chain(&mut new, partial.last_pos, &partial.begin)?;
+                }
+                Entry::Done(done) if done.chain != 0 => {
+                    let begin = self.begin_of(done.chain)?;
+                    let chain = self.copy_chain(&mut new, done.chain, &begin)?;
+                    new.append(&Record::Done(Done { chain, ..done }))?;
+                }
+                _ => {
+                    new.append(&self.read(pos)?)?;
+                }
+            }
+        }
+        for _ in 0..2 {
+            let covers = new.end();
+            new.append(&Record::Barrier { covers })?;
+        }
+        new.trusted = new.end();
+        new.set_holder(holder);
+        new.put_in_place()?;
+        *self = new;
+        Ok(())
+    }
+
+    /// Writes the chain that ends at `last` with as few records as it needs; gives the position of
+    /// the new last one.
+    fn copy_chain(
+        &self,
+        new: &mut Store<F>,
+        last: u64,
+        begin: &Begin,
+    ) -> Result<u64, ManifestError> {
+        let chain = self.chain(last)?;
+        let begin_pos = new.append(&Record::Begin(begin.clone()))?;
+        let mut prev = begin_pos;
+        let mut written = 0;
+        let mut hashes = Vec::new();
+        let mut failed = Ok(());
+        let mut put = |first: u64, hashes: Vec<Hash32>| {
+            let record = Record::Blocks(Blocks {
+                begin: begin_pos,
+                prev,
+                first,
+                hashes,
+            });
+            new.append(&record).map(|pos| prev = pos)
+        };
+        self.for_each_hash(&chain, |_, hash| {
+            hashes.push(*hash);
+            if hashes.len() == Blocks::HASHES_MAX && failed.is_ok() {
+                let full = std::mem::take(&mut hashes);
+                let first = written;
+                written += full.len() as u64;
+                failed = put(first, full);
+            }
+        })?;
+        failed?;
+        if !hashes.is_empty() {
+            put(written, hashes)?;
+        }
+        Ok(prev)
+    }
+
+    fn begin_of(&self, chain: u64) -> Result<Begin, ManifestError> {
+        match self.entry_at(chain)?.1 {
+            Entry::Partial(partial) => Ok(partial.begin),
+            _ => Err(self.damaged(chain, "a chain of blocks is broken")),
+        }
+    }
+}

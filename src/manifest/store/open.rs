@@ -1,0 +1,316 @@
+//! Opening a manifest: find or make it, lock it, read it, cut its torn tail.
+
+use super::*;
+use crate::fs::Meta;
+use crate::path::PrintableText;
+use crate::time;
+
+/// What a manifest is opened for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum OpenMode {
+    /// To read, under a shared lock.
+    Read,
+    /// To write, under an exclusive lock; it must be there.
+    Write,
+    /// To write, under an exclusive lock; made if it is not there.
+    Create(BlockSize),
+    /// To write, under an exclusive lock; begun afresh even if it is there.
+    Restart(BlockSize),
+}
+
+/// How often the lock is tried again because the manifest was replaced meanwhile.
+const RELOCKS_MAX: u32 = 100;
+
+impl<F: Fs> Store<F> {
+    /// Opens the manifest of the destination `fs`. `dest` is its path, for messages. `None`: there
+    /// is none, and the mode does not make one.
+    pub(crate) fn open(
+        fs: &Arc<F>,
+        dest: &Path,
+        mode: OpenMode,
+    ) -> Result<Option<Store<F>>, ManifestError> {
+        let state = dest.join(RelPath::state_dir().as_path());
+        let path = state.join(MANIFEST_NAME);
+        let makes = matches!(mode, OpenMode::Create(_) | OpenMode::Restart(_));
+        let Some(dir) = state_dir(fs, &state, makes)? else {
+            return Ok(None);
+        };
+        let store = match open_locked(fs, &dir, &path, mode)? {
+            Some(file) => match (read_header(&file, &path)?, mode) {
+                (Ok(header), OpenMode::Restart(size)) => {
+                    let medium = fs.open_medium(&dir, MANIFEST).at("open", &path)?;
+                    let whole = journal::scan(&medium, &header.id, |_, _, _| Ok(Ok(())));
+                    if whole.is_ok_and(|scanned| scanned.damage.is_some()) {
+                        set_aside(fs, &dir, &path)?;
+                    }
+                    // With the same id the names of old partials stay ours.
+                    Some(Self::make(fs, dir, &path, size, Some(header.id))?)
+                }
+                (Err(HeaderError::Damaged(_)), OpenMode::Restart(size)) => {
+                    set_aside(fs, &dir, &path)?;
+                    Some(Self::make(fs, dir, &path, size, None)?)
+                }
+                (Ok(header), _) => Some(Self::load(fs, dir, &path, file, header, mode)?),
+                (Err(HeaderError::Blank), OpenMode::Create(size) | OpenMode::Restart(size)) => {
+                    Some(Self::make(fs, dir, &path, size, None)?)
+                }
+                (Err(HeaderError::Blank), _) => None,
+                (Err(error), _) => return Err(header_error(error, &path)),
+            },
+            None => match mode {
+                OpenMode::Create(size) | OpenMode::Restart(size) => {
+                    Some(Self::make(fs, dir, &path, size, None)?)
+                }
+                OpenMode::Read | OpenMode::Write => None,
+            },
+        };
+        Ok(store)
+    }
+
+    /// Makes an empty manifest and puts it in place of whatever is there.
+    fn make(
+        fs: &Arc<F>,
+        dir: F::Dir,
+        path: &Path,
+        block_size: BlockSize,
+        id: Option<[u8; 16]>,
+    ) -> Result<Store<F>, ManifestError> {
+        let id = match id {
+            Some(id) => id,
+            None => fs::random_bytes().at("make an id for", path)?,
+        };
+        let header = Header {
+            id,
+            block_size,
+            made_ms: time::now_ms(),
+        };
+        let mut store = Self::begin_new(fs, dir, path, header)?;
+        store.put_in_place()?;
+        fs.sync_dir(&fs.root()).at("flush the directory of", path)?;
+        Ok(store)
+    }
+
+    /// Begins a manifest under its temporary name, locked, with nothing but a header.
+    pub(super) fn begin_new(
+        fs: &Arc<F>,
+        dir: F::Dir,
+        path: &Path,
+        header: Header,
+    ) -> Result<Store<F>, ManifestError> {
+        let new = path.with_file_name(MANIFEST_NEW_NAME);
+        let file = fs
+            .open(&dir, MANIFEST_NEW, Access::WriteOrCreate)
+            .at("create", &new)?;
+        if !lock::try_lock(&file, lock::Mode::Exclusive).at("lock", &new)?
+            || !still_named(fs, &dir, MANIFEST_NEW, &file).at("look at", &new)?
+        {
+            return Err(locked::<F::File>(path, None));
+        }
+        file.set_len(0).at("write to", &new)?;
+        file.write_at(&header.encode(), 0).at("write to", &new)?;
+        let file = Arc::new(file);
+        Ok(Store {
+            fs: Arc::clone(fs),
+            dir,
+            path: path.to_path_buf(),
+            header,
+            journal: Journal::new(file, header.id, FRAMES_START),
+            index: Index::new(),
+            trusted: FRAMES_START,
+            totals: Totals::default(),
+            garbage_bytes: 0,
+            last_run: None,
+            begins: HashMap::new(),
+        })
+    }
+
+    /// Makes a manifest begun under the temporary name durable, then gives it the final one.
+    pub(super) fn put_in_place(&mut self) -> Result<(), ManifestError> {
+        self.write_out()?;
+        self.file().sync().at("flush", &self.path)?;
+        self.fs
+            .rename(&self.dir, MANIFEST_NEW, MANIFEST)
+            .at("rename a new manifest to", &self.path)?;
+        Ok(self
+            .fs
+            .sync_dir(&self.dir)
+            .at("flush the directory of", &self.path)?)
+    }
+
+    fn load(
+        fs: &Arc<F>,
+        dir: F::Dir,
+        path: &Path,
+        file: F::File,
+        header: Header,
+        mode: OpenMode,
+    ) -> Result<Store<F>, ManifestError> {
+        let file = Arc::new(file);
+        let len = file.stat().at("look at", path)?.size;
+        let mut store = Store {
+            fs: Arc::clone(fs),
+            dir,
+            path: path.to_path_buf(),
+            header,
+            journal: Journal::new(Arc::clone(&file), header.id, len),
+            index: Index::new(),
+            trusted: FRAMES_START,
+            totals: Totals::default(),
+            garbage_bytes: 0,
+            last_run: None,
+            begins: HashMap::new(),
+        };
+        let mut refused = None;
+        // After a failed flush the page cache may show frames that the medium does not have.
+        let medium = match mode {
+            OpenMode::Read => None,
+            _ => Some(fs.open_medium(&store.dir, MANIFEST).at("open", path)?),
+        };
+        let scanned = journal::scan(
+            medium.as_ref().unwrap_or(&file),
+            &header.id,
+            |pos, _, record| {
+                Ok(store.note(pos, &record).map_err(|error| {
+                    refused = Some(error);
+                    "a record contradicts the ones before it"
+                }))
+            },
+        )
+        .at("read", path)?;
+        if let Some(error) = refused {
+            return Err(error);
+        }
+        if let Some((offset, what)) = scanned.damage {
+            return Err(store.damaged(offset, what));
+        }
+        store.begins = HashMap::new();
+        store.trusted = scanned.trusted;
+        store.journal = Journal::new(Arc::clone(&file), header.id, scanned.end);
+        if scanned.end < len && mode != OpenMode::Read {
+            // Flushed before anything is appended, lest old frames show up again behind new ones.
+            file.set_len(scanned.end).at("cut the torn tail of", path)?;
+            file.sync().at("flush", path)?;
+        }
+        Ok(store)
+    }
+
+    /// Writes down who holds the lock, or that nobody does. Never needed but for a message, so a
+    /// failure is none.
+    pub(crate) fn set_holder(&self, holder: Option<&Holder>) {
+        let part = Holder::encode(holder);
+        let _ = self.journal.file().write_at(&part, HOLDER_OFFSET);
+    }
+}
+
+const MANIFEST_NAME: &str = "manifest";
+const MANIFEST_NEW_NAME: &str = "manifest.new";
+
+fn state_dir<F: Fs>(
+    fs: &Arc<F>,
+    state: &Path,
+    makes: bool,
+) -> Result<Option<F::Dir>, ManifestError> {
+    let root = fs.root();
+    let name = RelPath::state_dir();
+    if makes && fs.stat(&root, STATE_DIR).at("look at", state)?.is_none() {
+        fs.make_dir(&root, STATE_DIR).at("create", state)?;
+        // Whoever may read the copy may verify it.
+        let meta = Meta {
+            mode: Some(0o755),
+            ..Meta::default()
+        };
+        fs.set_meta(&root, STATE_DIR, &meta).at("create", state)?;
+    }
+    Ok(fs::found(fs.open_dir(&name)).at("open", state)?)
+}
+
+/// Opens the manifest and locks it, again if it was replaced between the two.
+fn open_locked<F: Fs>(
+    fs: &Arc<F>,
+    dir: &F::Dir,
+    path: &Path,
+    mode: OpenMode,
+) -> Result<Option<F::File>, ManifestError> {
+    let (access, lock_mode) = match mode {
+        OpenMode::Read => (Access::Read, lock::Mode::Shared),
+        _ => (Access::Write, lock::Mode::Exclusive),
+    };
+    for _ in 0..RELOCKS_MAX {
+        let Some(file) = fs::found(fs.open(dir, MANIFEST, access)).at("open", path)? else {
+            return Ok(None);
+        };
+        if !lock::try_lock(&file, lock_mode).at("lock", path)? {
+            return Err(locked(path, Some(&file)));
+        }
+        if still_named(fs, dir, MANIFEST, &file).at("look at", path)? {
+            return Ok(Some(file));
+        }
+    }
+    Err(locked::<F::File>(path, None))
+}
+
+/// Whether the name still stands for the open file.
+fn still_named<F: Fs>(fs: &Arc<F>, dir: &F::Dir, name: &[u8], file: &F::File) -> io::Result<bool> {
+    let open = file.stat()?;
+    let named = fs.stat(dir, name)?;
+    Ok(named.is_some_and(|named| (named.dev, named.ino) == (open.dev, open.ino)))
+}
+
+fn locked<F: FsFile>(path: &Path, file: Option<&F>) -> ManifestError {
+    let mut header = vec![0; HEADER_BYTES];
+    let holder = file
+        .and_then(|file| file.read_at(&mut header, 0).ok())
+        .and_then(|_| Holder::decode(&header));
+    let here = fs::host_name();
+    let holder = match holder {
+        Some(holder) if holder.host != here || fs::process_alive(holder.pid) => format!(
+            "another sprag: process {} on {}, since {}",
+            holder.pid,
+            PrintableText(&holder.host),
+            time::utc_text(holder.started_ms)
+        ),
+        _ => "another sprag that reads it (verify, status or export)".to_string(),
+    };
+    ManifestError::Locked {
+        path: path.to_path_buf(),
+        holder,
+    }
+}
+
+/// Keeps a damaged manifest under another name.
+fn set_aside<F: Fs>(fs: &Arc<F>, dir: &F::Dir, path: &Path) -> Result<(), ManifestError> {
+    fs.rename(dir, MANIFEST, MANIFEST_DAMAGED)
+        .at("set aside", path)?;
+    Ok(fs.sync_dir(dir).at("flush the directory of", path)?)
+}
+
+fn read_header<F: FsFile>(
+    file: &F,
+    path: &Path,
+) -> Result<Result<Header, HeaderError>, ManifestError> {
+    let mut bytes = vec![0; HEADER_BYTES];
+    let have = file.read_at(&mut bytes, 0).at("read", path)?;
+    bytes.truncate(have);
+    Ok(Header::decode(&bytes))
+}
+
+fn header_error(error: HeaderError, path: &Path) -> ManifestError {
+    let path = path.to_path_buf();
+    match error {
+        HeaderError::Newer(version) => ManifestError::Newer {
+            path,
+            version,
+            known: VERSION,
+        },
+        HeaderError::Damaged(what) => ManifestError::Damaged {
+            path,
+            offset: 0,
+            what,
+        },
+        HeaderError::Blank => ManifestError::Damaged {
+            path,
+            offset: 0,
+            what: "it is empty",
+        },
+    }
+}

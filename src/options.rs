@@ -1,0 +1,82 @@
+//! What a run is asked to do: validated values, no strings to parse. Plain types, no I/O.
+
+use std::num::NonZeroUsize;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use crate::block::BlockSize;
+
+/// What to copy, where to, and how.
+#[derive(Debug, Clone)]
+pub struct CopyOptions {
+    /// What to copy. A source that ends in `/` (or is `.`, `..` or ends in `/.`) means its
+    /// contents, as with rsync; any other is copied under its own name.
+    pub sources: Vec<PathBuf>,
+    /// Where to: a directory (made if its parent exists), or, for a single regular file, possibly
+    /// the name of the new file.
+    pub dest: PathBuf,
+    /// How many files are worked on at a time; `None` lets the run choose.
+    pub jobs: Option<NonZeroUsize>,
+    /// The block size of a new destination; `None` is 1 MiB, or what the destination has.
+    pub block_size: Option<BlockSize>,
+    /// A barrier is due when this many bytes wait to become durable.
+    pub checkpoint_bytes: u64,
+    /// A barrier is due when something has waited this long to become durable.
+    pub checkpoint_interval: Duration,
+    /// Forget all progress and begin again.
+    pub restart: bool,
+    /// Refuse a destination without a manifest.
+    pub require_manifest: bool,
+    /// Run the counting walk beside the copy, for totals.
+    pub count: bool,
+    /// Give copies the owner and group of their source. Needs root.
+    pub owner: bool,
+}
+
+impl CopyOptions {
+    /// Barriers come at least this often unless told otherwise: 5 s.
+    pub const CHECKPOINT_INTERVAL: Duration = Duration::from_secs(5);
+    /// Barriers come after this many bytes unless told otherwise: 128 MiB.
+    pub const CHECKPOINT_BYTES: u64 = 128 << 20;
+
+    /// The defaults: everything is preserved that this process may preserve.
+    pub fn new(
+        sources: impl IntoIterator<Item = impl Into<PathBuf>>,
+        dest: impl Into<PathBuf>,
+    ) -> Self {
+        CopyOptions {
+            sources: sources.into_iter().map(Into::into).collect(),
+            dest: dest.into(),
+            jobs: None,
+            block_size: None,
+            checkpoint_bytes: Self::CHECKPOINT_BYTES,
+            checkpoint_interval: Self::CHECKPOINT_INTERVAL,
+            restart: false,
+            require_manifest: false,
+            count: false,
+            owner: crate::fs::is_root(),
+        }
+    }
+}
+
+/// What to verify, and how.
+#[derive(Debug, Clone)]
+pub struct VerifyOptions {
+    /// The destination: the directory that holds `.sprag`.
+    pub dest: PathBuf,
+    /// Only these paths, relative to the destination, and what is below them; empty means all.
+    pub paths: Vec<PathBuf>,
+    /// How many files are read at a time; `None` lets the run choose.
+    pub jobs: Option<NonZeroUsize>,
+}
+
+impl VerifyOptions {
+    /// Verifies all of `dest`.
+    pub fn new(dest: impl Into<PathBuf>) -> Self {
+        VerifyOptions {
+            dest: dest.into(),
+            paths: Vec::new(),
+            jobs: None,
+        }
+    }
+}

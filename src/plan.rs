@@ -1,0 +1,286 @@
+//! What to do with one source entry: pure decisions, no I/O.
+//!
+//! A decision looks at four things only: the source, what the manifest says of its destination
+//! path, what stands there, and the options.
+
+use crate::fs::{Kind, Meta, Stat};
+use crate::manifest::{Done, Entry, SourceId};
+
+/// What to do with a regular file.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum FilePlan {
+    /// It is there, as the manifest says.
+    Unchanged,
+    /// Copy it from the beginning.
+    Copy,
+    /// Go on with its partial.
+    Resume,
+    /// A file of the same size is there that the manifest cannot vouch for: compare, and take it
+    /// over if it has the same content.
+    Adopt,
+    /// Something stands there that is never replaced.
+    Conflict(Kind),
+}
+
+/// What to do with a symlink.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum SymlinkPlan {
+    /// It is there, as the manifest says.
+    Unchanged,
+    /// It is there, but not from sprag.
+    Adopt,
+    /// Make it, in place of whatever is there.
+    Make,
+    /// Something stands there that is never replaced.
+    Conflict(Kind),
+}
+
+/// What to do with a directory before its contents.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum DirPlan {
+    /// Make it.
+    Make,
+    /// It is there.
+    Keep {
+        /// Its metadata has to be set at the end of the run.
+        mend: bool,
+    },
+    /// Something stands there that is never replaced.
+    Conflict(Kind),
+}
+
+/// The identity of one version of a source file.
+pub(crate) fn source_id(stat: &Stat) -> SourceId {
+    SourceId {
+        size: stat.size,
+        mtime_ns: stat.mtime_ns,
+        ctime_ns: stat.ctime_ns,
+        ino: stat.ino,
+    }
+}
+
+/// Whether what stands at the destination is, by `stat`, what was published there.
+pub(crate) fn is_as_published(done: &Done, dest: &Stat) -> bool {
+    dest.kind == Kind::File && dest.size == done.size && dest.mtime_ns == done.dest_mtime_ns()
+}
+
+/// Decides about a regular file.
+pub(crate) fn plan_file(source: &Stat, known: Option<&Entry>, dest: Option<&Stat>) -> FilePlan {
+    if let Some(Stat {
+        kind: Kind::Dir, ..
+    }) = dest
+    {
+        return FilePlan::Conflict(Kind::Dir);
+    }
+    match known {
+        Some(Entry::Partial(partial)) if !partial.begin.adopts => {
+            if partial.begin.source == source_id(source) {
+                return FilePlan::Resume;
+            }
+            return FilePlan::Copy;
+        }
+        Some(Entry::Done(done)) => {
+            if let Some(dest) = dest
+                && is_as_published(done, dest)
+            {
+                let same = (done.size, done.mtime_ns) == (source.size, source.mtime_ns);
+                return if same {
+                    FilePlan::Unchanged
+                } else {
+                    FilePlan::Copy
+                };
+            }
+        }
+        _ => {}
+    }
+    match dest {
+        Some(dest) if dest.kind == Kind::File && dest.size == source.size => FilePlan::Adopt,
+        _ => FilePlan::Copy,
+    }
+}
+
+/// Decides about a symlink. `dest` is what stands there, with its target if it is a symlink.
+pub(crate) fn plan_symlink(
+    target: &[u8],
+    known: Option<&Entry>,
+    dest: Option<(Kind, Option<&[u8]>)>,
+) -> SymlinkPlan {
+    match dest {
+        Some((Kind::Dir, _)) => SymlinkPlan::Conflict(Kind::Dir),
+        Some((Kind::Symlink, Some(there))) if there == target => match known {
+            Some(Entry::Symlink(known)) if known.target == target => SymlinkPlan::Unchanged,
+            _ => SymlinkPlan::Adopt,
+        },
+        _ => SymlinkPlan::Make,
+    }
+}
+
+/// Decides about a directory; `wanted` is the metadata it shall have in the end.
+pub(crate) fn plan_dir(wanted: &Meta, known: Option<&Entry>, dest: Option<&Stat>) -> DirPlan {
+    let Some(dest) = dest else {
+        return DirPlan::Make;
+    };
+    if dest.kind != Kind::Dir {
+        return DirPlan::Conflict(dest.kind);
+    }
+    let mend = !matches!(known, Some(Entry::Dir(_))) || !has_meta(dest, wanted);
+    DirPlan::Keep { mend }
+}
+
+/// Whether `stat` shows the wanted metadata; the access time does not count.
+pub(crate) fn has_meta(stat: &Stat, wanted: &Meta) -> bool {
+    wanted.mode.is_none_or(|mode| mode == stat.mode)
+        && wanted
+            .owner
+            .is_none_or(|owner| owner == (stat.uid, stat.gid))
+        && wanted
+            .times_ns
+            .is_none_or(|(_, mtime_ns)| mtime_ns == stat.mtime_ns)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::manifest::{Begin, DestMeta, Partial};
+    use crate::path::RelPath;
+
+    fn stat(kind: Kind, size: u64, mtime_ns: i128) -> Stat {
+        Stat {
+            kind,
+            size,
+            mtime_ns,
+            atime_ns: 0,
+            ctime_ns: 1,
+            mode: 0o644,
+            uid: 0,
+            gid: 0,
+            dev: 1,
+            ino: 2,
+            nlink: 1,
+        }
+    }
+
+    fn done(size: u64, mtime_ns: i128, dest_mtime_ns: i128) -> Entry {
+        Entry::Done(Done {
+            path: RelPath::new("f").unwrap(),
+            size,
+            mtime_ns,
+            dest: DestMeta {
+                mtime_ns: Some(dest_mtime_ns),
+                mode: 0o644,
+                uid: 0,
+                gid: 0,
+            },
+            hash: [0; 32],
+            attempt: Some(0),
+            chain: 0,
+        })
+    }
+
+    fn partial(source: &Stat, adopts: bool) -> Entry {
+        Entry::Partial(Partial {
+            begin: Begin {
+                path: RelPath::new("f").unwrap(),
+                source: source_id(source),
+                attempt: 0,
+                adopts,
+            },
+            begin_pos: 4096,
+            last_pos: 4096,
+            blocks: 0,
+        })
+    }
+
+    #[test]
+    fn a_new_file_is_copied_and_one_that_stands_there_is_compared_if_it_can_be_the_same() {
+        let source = stat(Kind::File, 10, 5);
+        assert_eq!(plan_file(&source, None, None), FilePlan::Copy);
+        let there = stat(Kind::File, 10, 99);
+        assert_eq!(plan_file(&source, None, Some(&there)), FilePlan::Adopt);
+        let other = stat(Kind::File, 11, 5);
+        assert_eq!(plan_file(&source, None, Some(&other)), FilePlan::Copy);
+        let link = stat(Kind::Symlink, 10, 5);
+        assert_eq!(plan_file(&source, None, Some(&link)), FilePlan::Copy);
+        let dir = stat(Kind::Dir, 10, 5);
+        assert_eq!(
+            plan_file(&source, None, Some(&dir)),
+            FilePlan::Conflict(Kind::Dir)
+        );
+    }
+
+    #[test]
+    fn a_done_file_is_left_alone_only_while_both_sides_are_as_recorded() {
+        let source = stat(Kind::File, 10, 5);
+        // A file system that rounded the time down to 4 ns: what it stored is what counts.
+        let known = done(10, 5, 4);
+        let there = stat(Kind::File, 10, 4);
+        let plan = |source: &Stat, dest: &Stat| plan_file(source, Some(&known), Some(dest));
+        assert_eq!(plan(&source, &there), FilePlan::Unchanged);
+        assert_eq!(plan(&stat(Kind::File, 10, 6), &there), FilePlan::Copy);
+        assert_eq!(plan(&source, &stat(Kind::File, 10, 5)), FilePlan::Adopt);
+        assert_eq!(plan(&source, &stat(Kind::File, 9, 4)), FilePlan::Copy);
+        assert_eq!(plan_file(&source, Some(&known), None), FilePlan::Copy);
+    }
+
+    #[test]
+    fn a_partial_is_resumed_only_from_the_very_same_source() {
+        let source = stat(Kind::File, 10, 5);
+        let known = partial(&source, false);
+        assert_eq!(plan_file(&source, Some(&known), None), FilePlan::Resume);
+        for changed in [
+            Stat { size: 11, ..source },
+            Stat {
+                mtime_ns: 6,
+                ..source
+            },
+            Stat {
+                ctime_ns: 2,
+                ..source
+            },
+            Stat { ino: 3, ..source },
+        ] {
+            assert_eq!(plan_file(&changed, Some(&known), None), FilePlan::Copy);
+        }
+        let adopting = partial(&source, true);
+        assert_eq!(
+            plan_file(&source, Some(&adopting), Some(&source)),
+            FilePlan::Adopt
+        );
+    }
+
+    #[test]
+    fn symlinks_are_compared_by_target() {
+        let there = Some((Kind::Symlink, Some(&b"t"[..])));
+        assert_eq!(plan_symlink(b"t", None, there), SymlinkPlan::Adopt);
+        assert_eq!(plan_symlink(b"u", None, there), SymlinkPlan::Make);
+        assert_eq!(plan_symlink(b"t", None, None), SymlinkPlan::Make);
+        assert_eq!(
+            plan_symlink(b"t", None, Some((Kind::File, None))),
+            SymlinkPlan::Make
+        );
+        assert_eq!(
+            plan_symlink(b"t", None, Some((Kind::Dir, None))),
+            SymlinkPlan::Conflict(Kind::Dir)
+        );
+    }
+
+    #[test]
+    fn a_directory_never_replaces_what_is_not_one() {
+        let wanted = Meta {
+            mode: Some(0o755),
+            owner: None,
+            times_ns: Some((0, 5)),
+        };
+        assert_eq!(plan_dir(&wanted, None, None), DirPlan::Make);
+        let file = stat(Kind::File, 0, 0);
+        assert_eq!(
+            plan_dir(&wanted, None, Some(&file)),
+            DirPlan::Conflict(Kind::File)
+        );
+        let dir = stat(Kind::Dir, 0, 5);
+        assert_eq!(
+            plan_dir(&wanted, None, Some(&dir)),
+            DirPlan::Keep { mend: true }
+        );
+    }
+}

@@ -1,0 +1,264 @@
+//! Judging one record by what stands at its path.
+//!
+//! Content decides: a file whose content is as recorded is fine, whatever its times and modes say
+//! now. An I/O error is a verdict on that path and never ends the run, unless the device is gone.
+
+use std::io;
+use std::sync::Arc;
+
+use crossbeam_channel::{Receiver, Sender};
+use rustix::io::Errno;
+
+use super::{Halt, Report, Shared, medium};
+use crate::error::{ManifestError, PathError};
+use crate::event::{ReadHow, Verdict};
+use crate::fs::{AlignedBuf, Fs, Kind, Stat};
+use crate::manifest::{Done, Entry, Link, Partial, SymlinkRecord};
+use crate::partial;
+use crate::path::{Printable, RelPath};
+
+/// A verdict, and how the content was read if it was.
+pub(super) type Judged = (Verdict, Option<ReadHow>);
+
+/// Why a path has no verdict yet.
+pub(super) enum Trouble {
+    /// This path cannot be read.
+    Path(PathError),
+    /// The thread ends.
+    Halt(Halt),
+}
+
+impl From<PathError> for Trouble {
+    fn from(error: PathError) -> Trouble {
+        Trouble::Path(error)
+    }
+}
+
+impl From<Halt> for Trouble {
+    fn from(halt: Halt) -> Trouble {
+        Trouble::Halt(halt)
+    }
+}
+
+/// One worker.
+pub(super) struct Checker<'a, F: Fs> {
+    pub(super) shared: &'a Shared<F>,
+    pub(super) reports: &'a Sender<Report>,
+    pub(super) buf: AlignedBuf,
+    /// Bytes that were read and not reported yet.
+    pub(super) unreported_bytes: u64,
+    /// The directory that was opened last: the next file is likely to be in it too.
+    dir: Option<(RelPath, Arc<F::Dir>)>,
+}
+
+/// Checks records until there are no more.
+pub(super) fn run<F: Fs>(shared: &Shared<F>, works: &Receiver<u64>, reports: &Sender<Report>) {
+    let mut checker = Checker {
+        shared,
+        reports,
+        buf: medium::buffer(),
+        unreported_bytes: 0,
+        dir: None,
+    };
+    let result = works.iter().try_for_each(|pos| checker.work(pos));
+    let reported = checker.report_bytes();
+    shared.ended(reports, result.and(reported));
+}
+
+impl<F: Fs> Checker<'_, F> {
+    fn work(&mut self, pos: u64) -> Result<(), Halt> {
+        self.shared.check_stop()?;
+        let (path, entry) = self
+            .shared
+            .store
+            .entry_at(pos)
+            .map_err(|error| self.shared.manifest_failed(error))?;
+        let (verdict, how) = match self.judge(&path, &entry) {
+            Ok(judged) => judged,
+            Err(Trouble::Path(error)) => (Verdict::Unreadable { error }, None),
+            Err(Trouble::Halt(halt)) => return Err(halt),
+        };
+        self.shared.report(self.reports, path, verdict, how)
+    }
+
+    fn judge(&mut self, path: &RelPath, entry: &Entry) -> Result<Judged, Trouble> {
+        match entry {
+            Entry::Dir(_) => Ok((self.dir(path)?, None)),
+            Entry::Symlink(link) => {
+                let verdict = self.symlink(path, link)?;
+                let verdict = self.unless_unpublished(path, Some(link.attempt), 0, verdict)?;
+                Ok((verdict, None))
+            }
+            Entry::Done(done) => {
+                let (verdict, how) = self.file(path, done)?;
+                let verdict = self.unless_unpublished(path, done.attempt, done.size, verdict)?;
+                Ok((verdict, how))
+            }
+            Entry::Link(link) => self.link(path, link),
+            Entry::Partial(partial) => Ok((self.incomplete(partial), None)),
+            Entry::LinkWanted(_) => Ok((Verdict::Incomplete { bytes: 0, of: 0 }, None)),
+        }
+    }
+
+    fn incomplete(&self, partial: &Partial) -> Verdict {
+        let of = partial.begin.source.size;
+        let bytes = partial
+            .blocks
+            .saturating_mul(self.shared.store.block_size().bytes())
+            .min(of);
+        Verdict::Incomplete { bytes, of }
+    }
+
+    /// What a run that was killed between recording and renaming left is not damage: it is whole
+    /// under its partial name, and the next run gives it the final one.
+    fn unless_unpublished(
+        &mut self,
+        path: &RelPath,
+        attempt: Option<u8>,
+        size: u64,
+        verdict: Verdict,
+    ) -> Result<Verdict, Trouble> {
+        let (Some(attempt), false) = (attempt, matches!(verdict, Verdict::Ok)) else {
+            return Ok(verdict);
+        };
+        let name = partial::name(self.shared.store.id(), path, attempt);
+        let waits = match self.parent(path)? {
+            Some(dir) => self.at("look at", path, self.shared.fs.stat(&dir, &name))?,
+            None => None,
+        };
+        Ok(match waits {
+            Some(_) => Verdict::Incomplete {
+                bytes: size,
+                of: size,
+            },
+            None => verdict,
+        })
+    }
+
+    fn dir(&mut self, path: &RelPath) -> Result<Verdict, Trouble> {
+        Ok(match self.stat(path)? {
+            None => Verdict::Missing,
+            Some(stat) if stat.kind == Kind::Dir => Verdict::Ok,
+            Some(stat) => other_kind(stat.kind, Kind::Dir),
+        })
+    }
+
+    fn symlink(&mut self, path: &RelPath, link: &SymlinkRecord) -> Result<Verdict, Trouble> {
+        let Some(stat) = self.stat(path)? else {
+            return Ok(Verdict::Missing);
+        };
+        if stat.kind != Kind::Symlink {
+            return Ok(other_kind(stat.kind, Kind::Symlink));
+        }
+        let Some(dir) = self.parent(path)? else {
+            return Ok(Verdict::Missing);
+        };
+        let target = self.shared.fs.read_symlink(&dir, path.name());
+        let target = self.at("read", path, target)?;
+        if target == link.target {
+            return Ok(Verdict::Ok);
+        }
+        let what = format!(
+            "it points to {}, recorded as {}",
+            Printable(as_path(&target)),
+            Printable(as_path(&link.target))
+        );
+        Ok(Verdict::Modified { what })
+    }
+
+    fn file(&mut self, path: &RelPath, done: &Done) -> Result<Judged, Trouble> {
+        let Some(stat) = self.stat(path)? else {
+            return Ok((Verdict::Missing, None));
+        };
+        self.content(path, done, &stat)
+    }
+
+    /// A further name of a file. While it is the same inode, its content is checked once, under
+    /// the first name; a name of its own is compared with what that one should hold.
+    fn link(&mut self, path: &RelPath, link: &Link) -> Result<Judged, Trouble> {
+        let Some(stat) = self.stat(path)? else {
+            return Ok((Verdict::Missing, None));
+        };
+        let known = self.shared.store.lookup(&link.to);
+        let known = known.map_err(|error| self.failed(error))?;
+        let Some((_, Entry::Done(done))) = known else {
+            // The first name is being copied anew, and this one will be linked to it again.
+            return Ok((Verdict::Incomplete { bytes: 0, of: 0 }, None));
+        };
+        let to = self.stat(&link.to)?;
+        if to.is_some_and(|to| stat.kind == Kind::File && same_inode(&to, &stat)) {
+            return Ok((Verdict::Ok, None));
+        }
+        self.content(path, &done, &stat)
+    }
+
+    /// What stands at a path. `None` if nothing does, or something on the way is no directory.
+    fn stat(&mut self, path: &RelPath) -> Result<Option<Stat>, Trouble> {
+        let fs = &*self.shared.fs;
+        if path.is_root() {
+            return Ok(Some(self.at("look at", path, fs.stat_dir(&fs.root()))?));
+        }
+        match self.parent(path)? {
+            Some(dir) => self.at("look at", path, fs.stat(&dir, path.name())),
+            None => Ok(None),
+        }
+    }
+
+    /// The directory that a path is in. `None` if there is none.
+    pub(super) fn parent(&mut self, path: &RelPath) -> Result<Option<Arc<F::Dir>>, Trouble> {
+        let (parent, _) = path.split().unwrap_or_default();
+        if let Some((at, dir)) = &self.dir
+            && *at == parent
+        {
+            return Ok(Some(Arc::clone(dir)));
+        }
+        let opened = self.shared.fs.open_dir(&parent);
+        if opened.as_ref().is_err_and(is_not_there) {
+            return Ok(None);
+        }
+        let dir = Arc::new(self.at("open", &parent, opened)?);
+        self.dir = Some((parent, Arc::clone(&dir)));
+        Ok(Some(dir))
+    }
+
+    /// Adds to an I/O error what was tried on which path.
+    pub(super) fn at<T>(
+        &self,
+        action: &'static str,
+        path: &RelPath,
+        result: io::Result<T>,
+    ) -> Result<T, Trouble> {
+        result.map_err(|error| self.shared.problem(action, path, error).into())
+    }
+
+    pub(super) fn failed(&self, error: ManifestError) -> Trouble {
+        self.shared.manifest_failed(error).into()
+    }
+}
+
+/// Whether an error on the way to a path means that nothing is there. A symlink in the place of a
+/// directory leads out of what was copied, so below it nothing is there either.
+fn is_not_there(error: &io::Error) -> bool {
+    matches!(
+        Errno::from_io_error(error),
+        Some(Errno::NOENT | Errno::NOTDIR | Errno::LOOP)
+    ) || error.kind() == io::ErrorKind::NotFound
+}
+
+pub(super) fn other_kind(found: Kind, recorded: Kind) -> Verdict {
+    let what = format!(
+        "it is {}, recorded as {}",
+        found.describe(),
+        recorded.describe()
+    );
+    Verdict::Modified { what }
+}
+
+fn same_inode(a: &Stat, b: &Stat) -> bool {
+    (a.dev, a.ino) == (b.dev, b.ino)
+}
+
+fn as_path(bytes: &[u8]) -> &std::path::Path {
+    use std::os::unix::ffi::OsStrExt;
+    std::path::Path::new(std::ffi::OsStr::from_bytes(bytes))
+}

@@ -1,0 +1,116 @@
+//! What stands at the destination and is not in the manifest.
+//!
+//! An unrecorded directory is extra itself, and what is in it is judged each on its own. Partial
+//! files of this destination, left over or not, are sprag's and no extras.
+
+use std::ops::ControlFlow;
+
+use crossbeam_channel::Sender;
+
+use super::{Halt, Report, Shared};
+use crate::error::PathContext;
+use crate::event::Verdict;
+use crate::fs::{Fs, Kind, found};
+use crate::partial;
+use crate::path::RelPath;
+use crate::tree::{self, Step};
+
+/// Reports what is extra at and below the wanted paths, and which of these are not there at all.
+/// `matched` says for each whether anything recorded is at or below it.
+pub(super) fn report<F: Fs>(
+    shared: &Shared<F>,
+    matched: &[bool],
+    reports: &Sender<Report>,
+) -> Result<(), Halt> {
+    for (top, matched) in shared.wanted.tops().iter().zip(matched) {
+        let kind = match kind_of(shared, top) {
+            Ok(Some(kind)) => kind,
+            Ok(None) if *matched => continue,
+            Ok(None) => {
+                shared.report(reports, top.clone(), Verdict::Missing, None)?;
+                continue;
+            }
+            // What is recorded there was judged already.
+            Err(_) if *matched => continue,
+            Err(error) => {
+                shared.report(reports, top.clone(), Verdict::Unreadable { error }, None)?;
+                continue;
+            }
+        };
+        if is_state(top) {
+            continue;
+        }
+        if !top.is_root() {
+            judge(shared, top, reports)?;
+        }
+        if kind == Kind::Dir {
+            below(shared, top, reports)?;
+        }
+    }
+    Ok(())
+}
+
+fn kind_of<F: Fs>(
+    shared: &Shared<F>,
+    path: &RelPath,
+) -> Result<Option<Kind>, crate::error::PathError> {
+    let Some((parent, name)) = path.split() else {
+        return Ok(Some(Kind::Dir));
+    };
+    let look = || match found(shared.fs.open_dir(&parent))? {
+        Some(dir) => Ok(shared.fs.stat(&dir, name)?.map(|stat| stat.kind)),
+        None => Ok(None),
+    };
+    look().at("look at", &path.below(&shared.dest))
+}
+
+fn is_state(path: &RelPath) -> bool {
+    path.components().next() == Some(RelPath::state_dir().as_bytes())
+}
+
+fn below<F: Fs>(shared: &Shared<F>, top: &RelPath, reports: &Sender<Report>) -> Result<(), Halt> {
+    let walked = tree::walk(&*shared.fs, top, |step| {
+        let result = shared.check_stop().and_then(|()| match step {
+            Step::Entry { path, .. } => judge(shared, &path, reports),
+            Step::Unlisted { path, error } => unlisted(shared, path, error, reports),
+        });
+        match result {
+            Ok(()) => ControlFlow::Continue(()),
+            Err(halt) => ControlFlow::Break(halt),
+        }
+    });
+    match walked {
+        ControlFlow::Continue(()) => Ok(()),
+        ControlFlow::Break(halt) => Err(halt),
+    }
+}
+
+/// Reports a path that stands there if the manifest does not know it.
+fn judge<F: Fs>(shared: &Shared<F>, path: &RelPath, reports: &Sender<Report>) -> Result<(), Halt> {
+    if partial::is_ours(shared.store.id(), path.name()) || is_known(shared, path)? {
+        return Ok(());
+    }
+    shared.report(reports, path.clone(), Verdict::Extra, None)
+}
+
+/// An extra directory that cannot be listed (`lost+found`, for one) hides only extras. In any
+/// other, what is there cannot be told, which is a finding.
+fn unlisted<F: Fs>(
+    shared: &Shared<F>,
+    path: RelPath,
+    error: std::io::Error,
+    reports: &Sender<Report>,
+) -> Result<(), Halt> {
+    if !path.is_root() && !is_known(shared, &path)? {
+        return Ok(());
+    }
+    let error = shared.problem("list", &path, error);
+    shared.report(reports, path, Verdict::Unreadable { error }, None)
+}
+
+fn is_known<F: Fs>(shared: &Shared<F>, path: &RelPath) -> Result<bool, Halt> {
+    let known = shared.store.lookup(path);
+    Ok(known
+        .map_err(|error| shared.manifest_failed(error))?
+        .is_some())
+}

@@ -1,0 +1,120 @@
+//! Counting verdicts, and what they add up to.
+
+use std::time::Instant;
+
+use crate::error::Error;
+use crate::event::{ReadHow, Verdict, VerifyEvent, VerifySummary};
+use crate::exit::Exit;
+use crate::path::RelPath;
+
+#[derive(Debug)]
+pub(super) struct Tally {
+    counts: VerifySummary,
+    started: Instant,
+}
+
+impl Tally {
+    pub(super) fn new() -> Tally {
+        Tally {
+            counts: VerifySummary::default(),
+            started: Instant::now(),
+        }
+    }
+
+    pub(super) fn read(&mut self, bytes: u64) -> VerifyEvent {
+        self.counts.bytes_read += bytes;
+        let bytes_read = self.counts.bytes_read;
+        VerifyEvent::Progress { bytes_read }
+    }
+
+    pub(super) fn entry(
+        &mut self,
+        path: RelPath,
+        verdict: Verdict,
+        how: Option<ReadHow>,
+    ) -> VerifyEvent {
+        let counts = &mut self.counts;
+        *match verdict {
+            Verdict::Ok => &mut counts.files_ok,
+            Verdict::Corrupt { .. } => &mut counts.files_corrupt,
+            Verdict::Modified { .. } => &mut counts.files_modified,
+            Verdict::Missing => &mut counts.files_missing,
+            Verdict::Incomplete { .. } => &mut counts.files_incomplete,
+            Verdict::Extra => &mut counts.files_extra,
+            Verdict::Unreadable { .. } => &mut counts.files_unreadable,
+        } += 1;
+        match how {
+            Some(ReadHow::Direct) => counts.read_direct += 1,
+            Some(ReadHow::Evicted) => counts.read_evicted += 1,
+            Some(ReadHow::Cached) => counts.read_cached += 1,
+            None => {}
+        }
+        VerifyEvent::Entry { path, verdict, how }
+    }
+
+    /// The totals; what ended the run early decides about its exit before anything it found.
+    pub(super) fn summary(&self, error: Option<&Error>, cut_short: bool) -> VerifySummary {
+        let counts = &self.counts;
+        let damaged = counts.files_corrupt
+            + counts.files_modified
+            + counts.files_missing
+            + counts.files_incomplete
+            + counts.files_unreadable;
+        let exit_code = match error {
+            Some(error) => error.exit(),
+            None if cut_short => Exit::Stopped,
+            None if damaged > 0 => Exit::Damaged,
+            None => Exit::Done,
+        };
+        VerifySummary {
+            exit_code,
+            elapsed_ms: self.started.elapsed().as_millis() as u64,
+            ..counts.clone()
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::error::PathError;
+
+    fn exit_after(verdict: Verdict) -> Exit {
+        let mut tally = Tally::new();
+        tally.entry(RelPath::root(), Verdict::Ok, Some(ReadHow::Direct));
+        tally.entry(RelPath::root(), verdict, None);
+        tally.summary(None, false).exit_code
+    }
+
+    fn error() -> PathError {
+        PathError::new("read", "f", std::io::ErrorKind::Other.into())
+    }
+
+    #[test]
+    fn every_verdict_but_ok_and_extra_is_damage() {
+        assert_eq!(exit_after(Verdict::Ok), Exit::Done);
+        assert_eq!(exit_after(Verdict::Extra), Exit::Done);
+        let error = error();
+        for bad in [
+            Verdict::Corrupt { ranges: vec![] },
+            Verdict::Modified { what: "".into() },
+            Verdict::Missing,
+            Verdict::Incomplete { bytes: 0, of: 1 },
+            Verdict::Unreadable { error },
+        ] {
+            assert_eq!(exit_after(bad), Exit::Damaged);
+        }
+    }
+
+    #[test]
+    fn what_ended_a_run_early_outranks_what_it_found() {
+        let mut tally = Tally::new();
+        tally.entry(RelPath::root(), Verdict::Missing, None);
+        assert_eq!(tally.summary(None, true).exit_code, Exit::Stopped);
+        let error = Error::DeviceGone(error());
+        assert_eq!(
+            tally.summary(Some(&error), true).exit_code,
+            Exit::DeviceGone
+        );
+    }
+}

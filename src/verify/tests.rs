@@ -1,0 +1,341 @@
+use std::collections::BTreeMap;
+use std::fs;
+use std::num::NonZeroUsize;
+use std::os::unix::fs::FileExt;
+use std::path::Path;
+use std::time::{Duration, SystemTime};
+
+use super::fixture::{Fixture, content, rel};
+use super::*;
+use crate::event::VerifySummary;
+use crate::exit::Exit;
+use crate::manifest::{Link, Record};
+
+struct Found {
+    opened: (u64, u64),
+    verdicts: BTreeMap<String, Verdict>,
+    summary: VerifySummary,
+    error: Option<Error>,
+}
+
+impl Found {
+    fn kind(&self, path: &str) -> &'static str {
+        self.verdicts[path].kind()
+    }
+}
+
+fn verify_paths(dest: &Path, paths: &[&str]) -> Found {
+    let mut options = VerifyOptions::new(dest);
+    options.paths = paths.iter().map(Into::into).collect();
+    let mut opened = None;
+    let mut verdicts = BTreeMap::new();
+    let mut end = None;
+    let mut read = 0;
+    for event in verify(options).unwrap() {
+        assert!(end.is_none(), "nothing comes after the last event");
+        match event {
+            VerifyEvent::Opened { entries, bytes } => opened = Some((entries, bytes)),
+            VerifyEvent::Progress { bytes_read } => {
+                assert!(bytes_read > read);
+                read = bytes_read;
+            }
+            VerifyEvent::Entry { path, verdict, .. } => {
+                let twice = verdicts.insert(path.to_string(), verdict);
+                assert!(twice.is_none(), "{path} was judged twice");
+            }
+            VerifyEvent::Finished { summary, error } => end = Some((summary, error)),
+        }
+    }
+    let (summary, error) = end.unwrap();
+    assert_eq!(summary.bytes_read, read);
+    Found {
+        opened: opened.unwrap(),
+        verdicts,
+        summary,
+        error,
+    }
+}
+
+fn verify_all(dest: &Path) -> Found {
+    verify_paths(dest, &[])
+}
+
+fn flip(path: &Path, offset: u64) {
+    let mtime = fs::metadata(path).unwrap().modified().unwrap();
+    let file = fs::File::options()
+        .read(true)
+        .write(true)
+        .open(path)
+        .unwrap();
+    let mut byte = [0];
+    file.read_exact_at(&mut byte, offset).unwrap();
+    file.write_all_at(&[byte[0] ^ 1], offset).unwrap();
+    file.set_modified(mtime).unwrap();
+}
+
+fn age(path: &Path) {
+    let file = fs::File::options().write(true).open(path).unwrap();
+    let past = SystemTime::UNIX_EPOCH + Duration::from_secs(1_000_000);
+    file.set_modified(past).unwrap();
+}
+
+/// One of each kind, all as recorded.
+fn sound() -> Fixture {
+    let mut fixture = Fixture::new();
+    fixture.dir("d");
+    fixture.dir("d/e");
+    fixture.file("d/small", b"small");
+    fixture.file("d/e/large", &content(300_000));
+    fixture.file("empty", b"");
+    fixture.symlink("s", "d/small");
+    fixture.link("again", "d/small");
+    fixture
+}
+
+#[test]
+fn a_destination_that_is_as_recorded_is_sound() {
+    let temp = sound().close();
+    let found = verify_all(temp.path());
+    assert_eq!(found.opened, (7, 300_005));
+    assert_eq!(found.verdicts.len(), 7);
+    assert!(
+        found
+            .verdicts
+            .values()
+            .all(|verdict| verdict.kind() == "ok")
+    );
+    let summary = found.summary;
+    assert_eq!(summary.exit_code, Exit::Done);
+    assert_eq!((summary.files_ok, summary.bytes_read), (7, 300_005));
+    let read = summary.read_direct + summary.read_evicted + summary.read_cached;
+    assert_eq!(read, 3, "the hard link is not read again");
+    assert!(found.error.is_none());
+}
+
+#[test]
+fn flipped_bytes_are_corruption_with_the_ranges_of_their_blocks() {
+    let fixture = sound();
+    for offset in [65_536, 131_072 + 9, 299_999] {
+        flip(&fixture.at("d/e/large"), offset);
+    }
+    flip(&fixture.at("d/small"), 0);
+    let found = verify_all(fixture.close().path());
+    let ranges = |path| match &found.verdicts[path] {
+        Verdict::Corrupt { ranges } => ranges.clone(),
+        other => panic!("{other:?}"),
+    };
+    assert_eq!(ranges("d/e/large"), [65_536..196_608, 262_144..300_000]);
+    assert_eq!(ranges("d/small").as_slice(), std::slice::from_ref(&(0..5)));
+    assert_eq!(found.summary.files_corrupt, 2);
+    assert_eq!(found.summary.exit_code, Exit::Damaged);
+}
+
+#[test]
+fn other_content_with_another_time_or_size_is_modified_and_names_what_differs() {
+    let fixture = sound();
+    flip(&fixture.at("d/e/large"), 0);
+    age(&fixture.at("d/e/large"));
+    fs::write(fixture.at("d/small"), "longer than before").unwrap();
+    let found = verify_all(fixture.close().path());
+    let what = |path| match &found.verdicts[path] {
+        Verdict::Modified { what } => what.clone(),
+        other => panic!("{other:?}"),
+    };
+    assert!(what("d/e/large").ends_with("in bytes 0..65536"));
+    assert_eq!(what("d/small"), "it is 18 bytes long, recorded as 5");
+    assert_eq!(found.summary.files_modified, 2);
+}
+
+#[test]
+fn another_time_alone_does_not_make_good_content_bad() {
+    let fixture = sound();
+    age(&fixture.at("d/e/large"));
+    let found = verify_all(fixture.close().path());
+    assert_eq!(found.summary.exit_code, Exit::Done);
+}
+
+#[test]
+fn entries_that_are_gone_are_missing_and_those_below_a_gone_directory_too() {
+    let fixture = sound();
+    fs::remove_file(fixture.at("s")).unwrap();
+    fs::remove_dir_all(fixture.at("d/e")).unwrap();
+    let found = verify_all(fixture.close().path());
+    for path in ["s", "d/e", "d/e/large"] {
+        assert_eq!(found.kind(path), "missing");
+    }
+    assert_eq!(found.summary.files_missing, 3);
+    assert_eq!(found.summary.exit_code, Exit::Damaged);
+}
+
+#[test]
+fn another_kind_or_target_is_modified_and_a_symlink_is_never_followed() {
+    let fixture = sound();
+    fs::remove_file(fixture.at("s")).unwrap();
+    std::os::unix::fs::symlink("else", fixture.at("s")).unwrap();
+    fs::remove_file(fixture.at("empty")).unwrap();
+    fs::create_dir(fixture.at("empty")).unwrap();
+    fs::rename(fixture.at("d/e"), fixture.at("moved")).unwrap();
+    std::os::unix::fs::symlink("../moved", fixture.at("d/e")).unwrap();
+    let found = verify_all(fixture.close().path());
+    for path in ["s", "empty", "d/e"] {
+        assert_eq!(found.kind(path), "modified", "{path}");
+    }
+    assert_eq!(found.kind("d/e/large"), "missing");
+    assert_eq!(found.kind("moved/large"), "extra");
+}
+
+#[test]
+fn a_hard_link_that_became_a_file_of_its_own_is_judged_by_its_content() {
+    let mut fixture = sound();
+    fixture.link("bad", "d/e/large");
+    for (path, content) in [("again", content(5)), ("bad", content(300_000))] {
+        fs::remove_file(fixture.at(path)).unwrap();
+        fs::write(fixture.at(path), content).unwrap();
+    }
+    fs::write(fixture.at("again"), "small").unwrap();
+    flip(&fixture.at("bad"), 70_000);
+    let found = verify_all(fixture.close().path());
+    assert_eq!(found.kind("again"), "ok");
+    assert_eq!(found.kind("bad"), "modified");
+    assert_eq!(found.kind("d/e/large"), "ok");
+}
+
+#[test]
+fn what_is_not_finished_is_incomplete_and_says_how_far_it_is() {
+    let mut fixture = sound();
+    fixture.partial_file("d/film", &content(400_000), 2);
+    let (path, to) = (rel("wanted"), rel("d/film"));
+    fixture.append(&Record::LinkWanted(Link { path, to }));
+    // Killed after it was recorded and before it was renamed.
+    let stands = fixture.partial("killed");
+    fs::write(&stands, "killed").unwrap();
+    let stands = stands.file_name().unwrap().to_str().unwrap().to_string();
+    fixture.record_file("killed", &stands, b"killed");
+    let found = verify_all(fixture.close().path());
+    let progress = |path| match found.verdicts[path] {
+        Verdict::Incomplete { bytes, of } => (bytes, of),
+        ref other => panic!("{other:?}"),
+    };
+    assert_eq!(progress("d/film"), (131_072, 400_000));
+    assert_eq!(progress("wanted"), (0, 0));
+    assert_eq!(progress("killed"), (6, 6));
+    assert_eq!(found.summary.files_incomplete, 3);
+    assert_eq!(found.summary.files_extra, 0, "partials are no extras");
+    assert_eq!(found.summary.exit_code, Exit::Damaged);
+}
+
+#[test]
+fn unknown_entries_are_extra_each_on_its_own_and_change_no_exit_code() {
+    let fixture = sound();
+    fs::create_dir(fixture.at("d/new")).unwrap();
+    fs::write(fixture.at("d/new/f"), "").unwrap();
+    fs::write(fixture.at(".sprag/note"), "").unwrap();
+    fs::write(fixture.at(".sprag-0011223344556677.partial"), "").unwrap();
+    let found = verify_all(fixture.close().path());
+    let extra: Vec<&String> = found
+        .verdicts
+        .iter()
+        .filter(|(_, verdict)| verdict.kind() == "extra")
+        .map(|(path, _)| path)
+        .collect();
+    let expected = [".sprag-0011223344556677.partial", "d/new", "d/new/f"];
+    assert_eq!(extra, expected);
+    assert_eq!(found.summary.files_extra, 3);
+    assert_eq!(found.summary.exit_code, Exit::Done);
+}
+
+#[test]
+fn an_entry_that_cannot_be_looked_at_is_reported_and_the_others_are_still_checked() {
+    let mut fixture = sound();
+    // No file system takes a name of this length: looking at it fails, and not by absence.
+    let long = "x".repeat(300);
+    fixture.record_file(&long, "d/small", b"small");
+    let found = verify_all(fixture.close().path());
+    assert_eq!(found.kind(&long), "unreadable");
+    assert_eq!(found.kind("d/e/large"), "ok");
+    assert_eq!(found.summary.files_unreadable, 1);
+    assert_eq!(found.summary.exit_code, Exit::Damaged);
+}
+
+#[test]
+fn only_wanted_paths_are_checked_and_one_that_matches_nothing_is_missing() {
+    let fixture = sound();
+    fs::remove_file(fixture.at("s")).unwrap();
+    fs::write(fixture.at("d/e/new"), "").unwrap();
+    fs::write(fixture.at("new"), "").unwrap();
+    let temp = fixture.close();
+    let absolute = temp.path().join("d/e");
+    let found = verify_paths(temp.path(), &[absolute.to_str().unwrap(), "nowhere/at/all"]);
+    assert_eq!(found.opened, (2, 300_000));
+    let kinds: Vec<_> = found
+        .verdicts
+        .iter()
+        .map(|(path, verdict)| (path.as_str(), verdict.kind()))
+        .collect();
+    let expected = [
+        ("d/e", "ok"),
+        ("d/e/large", "ok"),
+        ("d/e/new", "extra"),
+        ("nowhere/at/all", "missing"),
+    ];
+    assert_eq!(kinds, expected);
+    let found = verify_paths(temp.path(), &["new", "s"]);
+    assert_eq!((found.kind("new"), found.kind("s")), ("extra", "missing"));
+}
+
+#[test]
+fn a_manifest_whose_blocks_are_not_those_of_the_file_hash_proves_nothing() {
+    let mut fixture = sound();
+    let (one, other) = (content(200_000), vec![7; 200_000]);
+    fixture.file("f", &one);
+    let mut mixed = one.clone();
+    mixed[..65_536].copy_from_slice(&other[..65_536]);
+    fs::write(fixture.at("f"), &mixed).unwrap();
+    fixture.record_with_hash_of("f", &mixed, &one);
+    let found = verify_all(fixture.close().path());
+    match &found.verdicts["f"] {
+        Verdict::Corrupt { ranges } => assert_eq!((ranges[0].start, ranges[0].end), (0, 200_000)),
+        other => panic!("{other:?}"),
+    }
+}
+
+#[test]
+fn a_stopped_run_says_so_and_a_dropped_one_ends() {
+    let mut fixture = Fixture::new();
+    for n in 0..2000 {
+        fixture.file(&format!("f{n}"), b"x");
+    }
+    let temp = fixture.close();
+    let mut options = VerifyOptions::new(temp.path());
+    options.jobs = NonZeroUsize::new(1);
+    let mut run = verify(options.clone()).unwrap();
+    assert!(matches!(run.next(), Some(VerifyEvent::Opened { .. })));
+    run.stopper().stop();
+    let last = run.last().unwrap();
+    let VerifyEvent::Finished { summary, error } = last else {
+        panic!("{last:?}");
+    };
+    assert_eq!(summary.exit_code, Exit::Stopped);
+    assert!(error.is_none() && summary.files_ok < 2000);
+
+    drop(verify(options).unwrap());
+    assert_eq!(verify_all(temp.path()).summary.files_ok, 2000);
+}
+
+#[test]
+fn no_manifest_and_a_held_one_are_refused() {
+    let temp = tempfile::tempdir().unwrap();
+    let error = verify(VerifyOptions::new(temp.path())).unwrap_err();
+    assert!(matches!(error, Error::Setup(SetupError::NoManifest { .. })));
+    let fixture = sound();
+    let error = verify(VerifyOptions::new(fixture.root())).unwrap_err();
+    assert_eq!(error.exit(), Exit::Locked);
+}
+
+#[test]
+fn several_verifications_may_run_at_once() {
+    let temp = sound().close();
+    let first = verify(VerifyOptions::new(temp.path())).unwrap();
+    assert_eq!(verify_all(temp.path()).summary.exit_code, Exit::Done);
+    drop(first);
+}

@@ -1,0 +1,339 @@
+//! The `Fs` seam over the simulated disk, with the errors that Linux gives.
+
+use std::io;
+use std::sync::Arc;
+
+use rustix::io::Errno;
+use sprag::event::ReadHow;
+use sprag::fs::{Access, FlushBy, Fs, FsFile, FsMeta, Kind, Meta, Stat};
+use sprag::path::RelPath;
+
+use super::disk::{Ino, Node, ROOT};
+use super::fault::Call;
+use super::log::{Born, Flush, Op};
+use super::{Shared, SimFs, State};
+
+/// An open directory.
+#[derive(Debug)]
+pub(crate) struct SimDir {
+    ino: Ino,
+}
+
+/// An open file.
+pub(crate) struct SimFile {
+    shared: Arc<Shared>,
+    ino: Ino,
+    writable: bool,
+    medium: bool,
+}
+
+impl SimFs {
+    fn file(&self, ino: Ino, writable: bool, medium: bool) -> SimFile {
+        SimFile {
+            shared: Arc::clone(&self.shared),
+            ino,
+            writable,
+            medium,
+        }
+    }
+}
+
+impl State {
+    fn create(&mut self, dir: Ino, name: &[u8], born: Born) -> io::Result<Ino> {
+        self.vacant(dir, name)?;
+        let (ino, time) = (self.new_ino(), self.tick());
+        let name = name.into();
+        self.record(Op::Create {
+            dir,
+            name,
+            ino,
+            born,
+            time,
+        });
+        Ok(ino)
+    }
+
+    fn regular(&self, dir: Ino, name: &[u8]) -> io::Result<Ino> {
+        let ino = self.lookup(dir, name)?;
+        match self.kind(ino)? {
+            Kind::File => Ok(ino),
+            Kind::Dir => Err(Errno::ISDIR.into()),
+            _ => Err(Errno::LOOP.into()),
+        }
+    }
+
+    fn not_dir(&self, dir: Ino, name: &[u8]) -> io::Result<Ino> {
+        let ino = self.lookup(dir, name)?;
+        match self.kind(ino)? {
+            Kind::Dir => Err(Errno::ISDIR.into()),
+            _ => Ok(ino),
+        }
+    }
+
+    fn kind(&self, ino: Ino) -> io::Result<Kind> {
+        Ok(self.stat(ino)?.kind)
+    }
+
+    fn stat(&self, ino: Ino) -> io::Result<Stat> {
+        let inode = self.disk.get(ino).ok_or(Errno::STALE)?;
+        Ok(inode.stat(ino))
+    }
+
+    fn set_meta(&mut self, ino: Ino, meta: &Meta) {
+        let (meta, time) = (meta.into(), self.tick());
+        self.record(Op::SetMeta { ino, meta, time });
+    }
+
+    fn remove(&mut self, dir: Ino, name: &[u8]) {
+        let (name, time) = (name.into(), self.tick());
+        self.record(Op::Remove { dir, name, time });
+    }
+}
+
+impl Fs for SimFs {
+    fn create_new(&self, dir: &SimDir, name: &[u8]) -> io::Result<SimFile> {
+        let mut state = self.shared.call(Call::CreateNew)?;
+        let ino = state.create(dir.ino, name, Born::File { mode: 0o600 })?;
+        Ok(self.file(ino, true, false))
+    }
+
+    fn open(&self, dir: &SimDir, name: &[u8], access: Access) -> io::Result<SimFile> {
+        let mut state = self.shared.call(Call::Open)?;
+        let ino = match state.regular(dir.ino, name) {
+            Err(error)
+                if access == Access::WriteOrCreate && error.kind() == io::ErrorKind::NotFound =>
+            {
+                state.create(dir.ino, name, Born::File { mode: 0o644 })?
+            }
+            found => found?,
+        };
+        Ok(self.file(ino, access != Access::Read, false))
+    }
+
+    fn open_medium(&self, dir: &SimDir, name: &[u8]) -> io::Result<SimFile> {
+        let state = self.shared.call(Call::OpenMedium)?;
+        let ino = state.regular(dir.ino, name)?;
+        Ok(self.file(ino, false, true))
+    }
+
+    fn rename(&self, dir: &SimDir, from: &[u8], to: &[u8]) -> io::Result<()> {
+        let mut state = self.shared.call(Call::Rename)?;
+        let ino = state.lookup(dir.ino, from)?;
+        let replaced = match state.vacant(dir.ino, to) {
+            Ok(()) => None,
+            Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {
+                Some(state.not_dir(dir.ino, to)?)
+            }
+            Err(error) => return Err(error),
+        };
+        if replaced == Some(ino) {
+            return Ok(());
+        }
+        if replaced.is_some() && state.kind(ino)? == Kind::Dir {
+            return Err(Errno::NOTDIR.into());
+        }
+        let (dir, time) = (dir.ino, state.tick());
+        let (from, to) = (from.into(), to.into());
+        state.record(Op::Rename {
+            dir,
+            from,
+            to,
+            ino,
+            time,
+        });
+        Ok(())
+    }
+
+    fn remove(&self, dir: &SimDir, name: &[u8]) -> io::Result<()> {
+        let mut state = self.shared.call(Call::Remove)?;
+        state.not_dir(dir.ino, name)?;
+        state.remove(dir.ino, name);
+        Ok(())
+    }
+
+    fn link(&self, from_dir: &SimDir, from: &[u8], to_dir: &SimDir, to: &[u8]) -> io::Result<()> {
+        let mut state = self.shared.call(Call::Link)?;
+        let ino = state.lookup(from_dir.ino, from)?;
+        state.vacant(to_dir.ino, to)?;
+        if state.kind(ino)? == Kind::Dir {
+            return Err(Errno::PERM.into());
+        }
+        let (dir, name, time) = (to_dir.ino, to.into(), state.tick());
+        state.record(Op::Link {
+            dir,
+            name,
+            ino,
+            time,
+        });
+        Ok(())
+    }
+
+    fn sync_dir(&self, dir: &SimDir) -> io::Result<()> {
+        self.shared.flush(Call::SyncDir, Flush::Dir(dir.ino))
+    }
+
+    fn sync_all(&self) -> io::Result<()> {
+        self.shared.flush(Call::SyncAll, Flush::All)
+    }
+
+    fn flush_by(&self) -> FlushBy {
+        self.shared.flush_by
+    }
+
+    fn device_gone(&self) -> bool {
+        self.shared.lock().faults.gone()
+    }
+}
+
+impl FsMeta for SimFs {
+    type Dir = SimDir;
+    type File = SimFile;
+
+    fn root(&self) -> Arc<SimDir> {
+        Arc::new(SimDir { ino: ROOT })
+    }
+
+    fn open_dir(&self, path: &RelPath) -> io::Result<SimDir> {
+        let state = self.shared.call(Call::OpenDir)?;
+        let mut ino = ROOT;
+        for name in path.components() {
+            ino = state.lookup(ino, name)?;
+            match state.kind(ino)? {
+                Kind::Dir => {}
+                Kind::Symlink => return Err(Errno::LOOP.into()),
+                _ => return Err(Errno::NOTDIR.into()),
+            }
+        }
+        Ok(SimDir { ino })
+    }
+
+    fn stat(&self, dir: &SimDir, name: &[u8]) -> io::Result<Option<Stat>> {
+        let state = self.shared.call(Call::Stat)?;
+        state.dir(dir.ino)?;
+        let found = state.disk.lookup(dir.ino, name);
+        found.map(|ino| state.stat(ino)).transpose()
+    }
+
+    fn stat_dir(&self, dir: &SimDir) -> io::Result<Stat> {
+        self.shared.call(Call::StatDir)?.stat(dir.ino)
+    }
+
+    fn make_dir(&self, dir: &SimDir, name: &[u8]) -> io::Result<()> {
+        let mut state = self.shared.call(Call::MakeDir)?;
+        state.create(dir.ino, name, Born::Dir).map(drop)
+    }
+
+    fn remove_dir(&self, dir: &SimDir, name: &[u8]) -> io::Result<()> {
+        let mut state = self.shared.call(Call::RemoveDir)?;
+        let ino = state.lookup(dir.ino, name)?;
+        match state.disk.names(ino) {
+            None => return Err(Errno::NOTDIR.into()),
+            Some(names) if !names.is_empty() => return Err(Errno::NOTEMPTY.into()),
+            Some(_) => {}
+        }
+        state.remove(dir.ino, name);
+        Ok(())
+    }
+
+    fn make_symlink(&self, dir: &SimDir, name: &[u8], target: &[u8]) -> io::Result<()> {
+        let mut state = self.shared.call(Call::MakeSymlink)?;
+        let born = Born::Symlink(target.into());
+        state.create(dir.ino, name, born).map(drop)
+    }
+
+    fn read_symlink(&self, dir: &SimDir, name: &[u8]) -> io::Result<Vec<u8>> {
+        let state = self.shared.call(Call::ReadSymlink)?;
+        let ino = state.lookup(dir.ino, name)?;
+        match state.disk.get(ino).map(|inode| &inode.node) {
+            Some(Node::Symlink(target)) => Ok(target.to_vec()),
+            _ => Err(Errno::INVAL.into()),
+        }
+    }
+
+    fn set_meta(&self, dir: &SimDir, name: &[u8], meta: &Meta) -> io::Result<()> {
+        let mut state = self.shared.call(Call::SetMeta)?;
+        let ino = state.lookup(dir.ino, name)?;
+        state.set_meta(ino, meta);
+        Ok(())
+    }
+
+    fn set_dir_meta(&self, dir: &SimDir, meta: &Meta) -> io::Result<()> {
+        self.shared.call(Call::SetDirMeta)?.set_meta(dir.ino, meta);
+        Ok(())
+    }
+
+    fn list(&self, dir: &SimDir) -> io::Result<Vec<(Vec<u8>, Kind)>> {
+        let state = self.shared.call(Call::List)?;
+        state.dir(dir.ino)?;
+        let names = state.disk.names(dir.ino).into_iter().flatten();
+        names
+            .map(|(name, ino)| Ok((name.to_vec(), state.kind(*ino)?)))
+            .collect()
+    }
+}
+
+impl SimFile {
+    fn writable(&self) -> io::Result<()> {
+        if self.writable {
+            Ok(())
+        } else {
+            Err(Errno::BADF.into())
+        }
+    }
+}
+
+impl FsFile for SimFile {
+    fn read_at(&self, buf: &mut [u8], offset: u64) -> io::Result<usize> {
+        let state = self.shared.call(Call::FileRead)?;
+        let content = state.disk.content(self.ino).ok_or(Errno::STALE)?;
+        let have = content.read_at(buf, offset);
+        if self.medium
+            && let Some(medium) = state.medium.get(&self.ino)
+        {
+            // The size is the cache's; a block that never reached the medium is a hole.
+            buf[..have].fill(0);
+            medium.read_at(&mut buf[..have], offset);
+        }
+        Ok(have)
+    }
+
+    fn write_at(&self, buf: &[u8], offset: u64) -> io::Result<()> {
+        self.writable()?;
+        self.shared.write(self.ino, buf, offset)
+    }
+
+    fn set_len(&self, len: u64) -> io::Result<()> {
+        self.writable()?;
+        let mut state = self.shared.call(Call::FileSetLen)?;
+        let (ino, time) = (self.ino, state.tick());
+        state.record(Op::SetLen { ino, len, time });
+        Ok(())
+    }
+
+    fn sync(&self) -> io::Result<()> {
+        self.shared.flush(Call::FileSync, Flush::File(self.ino))
+    }
+
+    fn stat(&self) -> io::Result<Stat> {
+        self.shared.call(Call::FileStat)?.stat(self.ino)
+    }
+
+    fn set_meta(&self, meta: &Meta) -> io::Result<()> {
+        self.shared
+            .call(Call::FileSetMeta)?
+            .set_meta(self.ino, meta);
+        Ok(())
+    }
+
+    fn how(&self) -> ReadHow {
+        if self.medium {
+            ReadHow::Direct
+        } else {
+            ReadHow::Cached
+        }
+    }
+
+    fn as_std(&self) -> Option<&std::fs::File> {
+        None
+    }
+}

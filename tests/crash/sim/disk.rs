@@ -1,0 +1,279 @@
+//! What is on a simulated disk: inodes and names, and what each recorded change does to them.
+//!
+//! Changes fall into independent places: each name in a directory, each inode's content, each
+//! inode's metadata. Changes to different places commute, so that any subset of them, applied in
+//! their order, is a disk that can be.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use serde::{Deserialize, Serialize};
+use sprag::fs::{Kind, Meta, Stat};
+
+use super::content::Content;
+use super::log::{Born, Bytes, Op};
+
+/// An inode number.
+pub(crate) type Ino = u64;
+/// The root directory's.
+pub(crate) const ROOT: Ino = 1;
+
+/// What an inode is.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub(crate) enum Node {
+    File(Content),
+    Dir(BTreeMap<Bytes, Ino>),
+    Symlink(Bytes),
+}
+
+/// An inode. Times are in ns.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub(crate) struct Inode {
+    pub(crate) node: Node,
+    pub(crate) mode: u32,
+    pub(crate) owner: (u32, u32),
+    pub(crate) atime_ns: i128,
+    pub(crate) mtime_ns: i128,
+    pub(crate) ctime_ns: i128,
+    /// How many names it has.
+    pub(crate) names: u64,
+}
+
+impl Inode {
+    fn new(node: Node, mode: u32, time_ns: i128) -> Inode {
+        Inode {
+            node,
+            mode,
+            owner: (0, 0),
+            atime_ns: time_ns,
+            mtime_ns: time_ns,
+            ctime_ns: time_ns,
+            names: 0,
+        }
+    }
+
+    pub(crate) fn kind(&self) -> Kind {
+        match self.node {
+            Node::File(_) => Kind::File,
+            Node::Dir(_) => Kind::Dir,
+            Node::Symlink(_) => Kind::Symlink,
+        }
+    }
+
+    pub(crate) fn stat(&self, ino: Ino) -> Stat {
+        Stat {
+            kind: self.kind(),
+            size: match &self.node {
+                Node::File(content) => content.len(),
+                Node::Dir(_) => 4096,
+                Node::Symlink(target) => target.len() as u64,
+            },
+            mtime_ns: self.mtime_ns,
+            atime_ns: self.atime_ns,
+            ctime_ns: self.ctime_ns,
+            mode: self.mode,
+            uid: self.owner.0,
+            gid: self.owner.1,
+            dev: 0x51d,
+            ino,
+            nlink: self.names,
+        }
+    }
+}
+
+/// A whole disk. A clone shares everything until it is changed.
+#[derive(Clone)]
+pub(crate) struct Disk {
+    inodes: BTreeMap<Ino, Arc<Inode>>,
+}
+
+impl Disk {
+    /// An empty root directory.
+    pub(crate) fn new(time_ns: i128) -> Disk {
+        let root = Inode::new(Node::Dir(BTreeMap::new()), 0o755, time_ns);
+        Disk {
+            inodes: BTreeMap::from([(ROOT, Arc::new(root))]),
+        }
+    }
+
+    /// An inode number that was never used here.
+    pub(crate) fn unused_ino(&self) -> Ino {
+        self.inodes.last_key_value().map_or(ROOT, |(ino, _)| *ino) + 1
+    }
+
+    /// The latest change time: a clock that goes on from here goes on after it.
+    pub(crate) fn latest_ns(&self) -> i128 {
+        let times = self.inodes.values().map(|inode| inode.ctime_ns);
+        times.max().unwrap_or(0)
+    }
+
+    pub(crate) fn get(&self, ino: Ino) -> Option<&Inode> {
+        self.inodes.get(&ino).map(Arc::as_ref)
+    }
+
+    fn get_mut(&mut self, ino: Ino) -> Option<&mut Inode> {
+        self.inodes.get_mut(&ino).map(Arc::make_mut)
+    }
+
+    /// The names in a directory, if it is one.
+    pub(crate) fn names(&self, dir: Ino) -> Option<&BTreeMap<Bytes, Ino>> {
+        match &self.get(dir)?.node {
+            Node::Dir(names) => Some(names),
+            _ => None,
+        }
+    }
+
+    /// What a name stands for.
+    pub(crate) fn lookup(&self, dir: Ino, name: &[u8]) -> Option<Ino> {
+        self.names(dir)?.get(name).copied()
+    }
+
+    /// A file's content.
+    pub(crate) fn content(&self, ino: Ino) -> Option<&Content> {
+        match &self.get(ino)?.node {
+            Node::File(content) => Some(content),
+            _ => None,
+        }
+    }
+
+    fn content_mut(&mut self, ino: Ino) -> Option<&mut Content> {
+        match &mut self.get_mut(ino)?.node {
+            Node::File(content) => Some(content),
+            _ => None,
+        }
+    }
+
+    /// Makes the inode that an operation creates, still without a name. Whether it is ever seen is
+    /// a matter of the names that survive.
+    pub(crate) fn bear(&mut self, op: &Op) {
+        if let Op::Create {
+            ino, born, time, ..
+        } = op
+        {
+            let (node, mode) = match born {
+                Born::File { mode } => (Node::File(Content::default()), *mode),
+                Born::Dir => (Node::Dir(BTreeMap::new()), 0o700),
+                Born::Symlink(target) => (Node::Symlink(target.clone()), 0o777),
+            };
+            let inode = Inode::new(node, mode, *time);
+            self.inodes.entry(*ino).or_insert(Arc::new(inode));
+        }
+    }
+
+    /// Does all of what an operation does.
+    pub(crate) fn apply(&mut self, op: &Op) {
+        match op {
+            Op::Create {
+                dir,
+                name,
+                ino,
+                time,
+                ..
+            }
+            | Op::Link {
+                dir,
+                name,
+                ino,
+                time,
+            } => {
+                self.bear(op);
+                self.put(*dir, name, Some(*ino), *time);
+            }
+            Op::Rename {
+                dir,
+                from,
+                to,
+                ino,
+                time,
+            } => {
+                self.put(*dir, from, None, *time);
+                self.put(*dir, to, Some(*ino), *time);
+            }
+            Op::Remove { dir, name, time } => self.put(*dir, name, None, *time),
+            Op::Write {
+                ino,
+                offset,
+                data,
+                time,
+            } => self.write(*ino, data, *offset, *time),
+            Op::SetLen { ino, len, time } => {
+                if let Some(content) = self.content_mut(*ino) {
+                    content.set_len(*len);
+                }
+                self.touch(*ino, *time);
+            }
+            Op::SetMeta { ino, meta, time } => self.set_meta(*ino, &(*meta).into(), *time),
+        }
+    }
+
+    /// Writes data as an operation at `time` does.
+    pub(crate) fn write(&mut self, ino: Ino, data: &[u8], offset: u64, time: i128) {
+        if let Some(content) = self.content_mut(ino) {
+            content.write_at(data, offset);
+        }
+        self.touch(ino, time);
+    }
+
+    /// Makes a name stand for an inode, or for nothing. Names of directories that are not there
+    /// are nowhere to be seen and so do not matter.
+    pub(crate) fn put(&mut self, dir: Ino, name: &Bytes, ino: Option<Ino>, time: i128) {
+        let Some(Inode {
+            node: Node::Dir(names),
+            ..
+        }) = self.get_mut(dir)
+        else {
+            return;
+        };
+        let before = match ino {
+            Some(ino) => names.insert(name.clone(), ino),
+            None => names.remove(name),
+        };
+        self.touch(dir, time);
+        for (ino, added) in [(before, false), (ino, true)] {
+            if let Some(inode) = ino.and_then(|ino| self.get_mut(ino)) {
+                inode.names = if added {
+                    inode.names + 1
+                } else {
+                    inode.names - 1
+                };
+                inode.ctime_ns = inode.ctime_ns.max(time);
+            }
+        }
+    }
+
+    fn set_meta(&mut self, ino: Ino, meta: &Meta, time: i128) {
+        if let Some(inode) = self.get_mut(ino) {
+            inode.mode = meta.mode.unwrap_or(inode.mode);
+            inode.owner = meta.owner.unwrap_or(inode.owner);
+            if let Some((atime_ns, mtime_ns)) = meta.times_ns {
+                (inode.atime_ns, inode.mtime_ns) = (atime_ns, mtime_ns);
+            }
+            inode.ctime_ns = inode.ctime_ns.max(time);
+        }
+    }
+
+    fn touch(&mut self, ino: Ino, time: i128) {
+        if let Some(inode) = self.get_mut(ino) {
+            inode.mtime_ns = time;
+            inode.ctime_ns = inode.ctime_ns.max(time);
+        }
+    }
+}
+
+impl Serialize for Disk {
+    fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_map(self.inodes.iter().map(|(ino, inode)| (ino, inode.as_ref())))
+    }
+}
+
+impl<'de> Deserialize<'de> for Disk {
+    fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Disk, D::Error> {
+        let inodes = BTreeMap::<Ino, Inode>::deserialize(deserializer)?;
+        let inodes = inodes
+            .into_iter()
+            .map(|(ino, inode)| (ino, Arc::new(inode)));
+        Ok(Disk {
+            inodes: inodes.collect(),
+        })
+    }
+}

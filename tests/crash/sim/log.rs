@@ -1,0 +1,260 @@
+//! The recording of a run: every mutation and every flush, in the order in which they happened.
+
+use std::borrow::Borrow;
+use std::io;
+use std::path::Path;
+use std::sync::Arc;
+
+use serde::{Deserialize, Serialize};
+use sprag::fs::Meta;
+
+use super::disk::{Disk, Ino};
+
+/// The unit that a device writes as a whole.
+pub(crate) const SECTOR: u64 = 512;
+
+/// Shared bytes: names, link targets and the data of writes.
+#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(from = "serde_bytes::ByteBuf", into = "serde_bytes::ByteBuf")]
+pub(crate) struct Bytes(Arc<[u8]>);
+
+/// What a new inode is.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub(crate) enum Born {
+    File { mode: u32 },
+    Dir,
+    Symlink(Bytes),
+}
+
+/// [`Meta`] in a form that can be stored.
+#[derive(Debug, Clone, Copy, Serialize, Deserialize)]
+pub(crate) struct MetaChange {
+    mode: Option<u32>,
+    owner: Option<(u32, u32)>,
+    times_ns: Option<(i128, i128)>,
+}
+
+/// One mutation. A directory is made by `Create` and goes by `Remove`, as a file does. The data of
+/// a `Write` is all of the sectors it touches, up to the end of the file: a device cannot keep one
+/// half of a sector, nor a later write to it without the earlier ones.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub(crate) enum Op {
+    Create {
+        dir: Ino,
+        name: Bytes,
+        ino: Ino,
+        born: Born,
+        time: i128,
+    },
+    Link {
+        dir: Ino,
+        name: Bytes,
+        ino: Ino,
+        time: i128,
+    },
+    Rename {
+        dir: Ino,
+        from: Bytes,
+        to: Bytes,
+        ino: Ino,
+        time: i128,
+    },
+    Remove {
+        dir: Ino,
+        name: Bytes,
+        time: i128,
+    },
+    Write {
+        ino: Ino,
+        offset: u64,
+        data: Bytes,
+        time: i128,
+    },
+    SetLen {
+        ino: Ino,
+        len: u64,
+        time: i128,
+    },
+    SetMeta {
+        ino: Ino,
+        meta: MetaChange,
+        time: i128,
+    },
+}
+
+/// What a flush covers.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) enum Flush {
+    /// One inode's content and metadata, not its name.
+    File(Ino),
+    /// The names in one directory, and its metadata.
+    Dir(Ino),
+    /// Everything.
+    All,
+}
+
+/// One line of the recording.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub(crate) enum Event {
+    Op(Op),
+    /// A flush began. A position of its own, so that a cut can fall right before and after it.
+    FlushBegan(Flush),
+    /// A flush came to its end: what it covers and was logged before `began` is durable.
+    Flushed {
+        what: Flush,
+        began: usize,
+    },
+    /// A flush failed, and the system took these operations, by their positions, for written
+    /// though they were not: nothing will ever write them.
+    FlushFailed {
+        forgotten: Vec<usize>,
+    },
+    /// Something the outside world was told, as "the run is done".
+    Mark(String),
+}
+
+/// A recording: the disk it began with, and what happened then.
+#[derive(Clone, Serialize, Deserialize)]
+pub(crate) struct Log {
+    pub(crate) base: Disk,
+    pub(crate) events: Vec<Event>,
+}
+
+impl Op {
+    /// The directory whose names it changes.
+    pub(crate) fn dir(&self) -> Option<Ino> {
+        match self {
+            Op::Create { dir, .. }
+            | Op::Link { dir, .. }
+            | Op::Rename { dir, .. }
+            | Op::Remove { dir, .. } => Some(*dir),
+            Op::Write { .. } | Op::SetLen { .. } | Op::SetMeta { .. } => None,
+        }
+    }
+
+    /// The inode whose content or metadata it changes.
+    pub(crate) fn inode(&self) -> Option<Ino> {
+        match self {
+            Op::Write { ino, .. } | Op::SetLen { ino, .. } | Op::SetMeta { ino, .. } => Some(*ino),
+            _ => None,
+        }
+    }
+}
+
+impl Flush {
+    pub(crate) fn covers(self, op: &Op) -> bool {
+        match self {
+            Flush::File(ino) => op.inode() == Some(ino),
+            Flush::Dir(dir) => op.dir() == Some(dir) || op.inode() == Some(dir),
+            Flush::All => true,
+        }
+    }
+}
+
+impl Log {
+    pub(crate) fn new(base: Disk) -> Log {
+        Log {
+            base,
+            events: Vec::new(),
+        }
+    }
+
+    /// The operation at a position, if there is one there.
+    pub(crate) fn op(&self, at: usize) -> Option<&Op> {
+        match self.events.get(at)? {
+            Event::Op(op) => Some(op),
+            _ => None,
+        }
+    }
+
+    /// Whether something that a flush which began then has to write was forgotten meanwhile.
+    pub(crate) fn forgot_since(&self, began: usize, what: Flush) -> bool {
+        self.events[began..].iter().any(|event| match event {
+            Event::FlushFailed { forgotten } => forgotten
+                .iter()
+                .filter(|at| **at < began)
+                .any(|at| self.op(*at).is_some_and(|op| what.covers(op))),
+            _ => false,
+        })
+    }
+
+    /// How many flushes came to their end.
+    pub(crate) fn flushes(&self) -> usize {
+        let flushed = |event: &&Event| matches!(event, Event::Flushed { .. });
+        self.events.iter().filter(flushed).count()
+    }
+
+    /// Stores the recording, so that a seed means the same states next time: a run of several
+    /// threads never records the same twice.
+    pub(crate) fn save(&self, path: &Path) -> io::Result<()> {
+        let config = bincode::config::standard();
+        let bytes = bincode::serde::encode_to_vec(self, config).map_err(io::Error::other)?;
+        std::fs::write(path, bytes)
+    }
+
+    /// Reads a stored recording back.
+    pub(crate) fn load(path: &Path) -> io::Result<Log> {
+        let bytes = std::fs::read(path)?;
+        let config = bincode::config::standard();
+        let decoded = bincode::serde::decode_from_slice(&bytes, config);
+        decoded.map(|(log, _)| log).map_err(io::Error::other)
+    }
+}
+
+impl std::ops::Deref for Bytes {
+    type Target = [u8];
+    fn deref(&self) -> &[u8] {
+        &self.0
+    }
+}
+
+impl Borrow<[u8]> for Bytes {
+    fn borrow(&self) -> &[u8] {
+        &self.0
+    }
+}
+
+impl From<&[u8]> for Bytes {
+    fn from(bytes: &[u8]) -> Bytes {
+        Bytes(bytes.into())
+    }
+}
+
+impl From<serde_bytes::ByteBuf> for Bytes {
+    fn from(bytes: serde_bytes::ByteBuf) -> Bytes {
+        Bytes(bytes.into_vec().into())
+    }
+}
+
+impl From<Bytes> for serde_bytes::ByteBuf {
+    fn from(bytes: Bytes) -> serde_bytes::ByteBuf {
+        serde_bytes::ByteBuf::from(bytes.to_vec())
+    }
+}
+
+impl std::fmt::Debug for Bytes {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let shown = &self.0[..self.0.len().min(40)];
+        write!(f, "{} bytes \"{}\"", self.0.len(), shown.escape_ascii())
+    }
+}
+
+impl From<&Meta> for MetaChange {
+    fn from(meta: &Meta) -> MetaChange {
+        MetaChange {
+            mode: meta.mode,
+            owner: meta.owner,
+            times_ns: meta.times_ns,
+        }
+    }
+}
+
+impl From<MetaChange> for Meta {
+    fn from(change: MetaChange) -> Meta {
+        Meta {
+            mode: change.mode,
+            owner: change.owner,
+            times_ns: change.times_ns,
+        }
+    }
+}

@@ -1,0 +1,317 @@
+//! A simulated disk behind the `Fs` seam, which records what a run does to it, fails calls on
+//! request, and can be rebuilt as a power cut at any moment could have left it.
+//!
+//! `disk` is the state, `log` the recording, `calls` the seam, `fault` the failures, `replay` and
+//! `fate` the power cuts.
+//!
+//! Everyone sees the cached view at once; what is durable is a matter of the flushes in the log
+//! alone. After a failed flush the cache and the medium differ, as they do on Linux: the pages
+//! that could not be written count as clean, no later flush writes them, and only a read of the
+//! medium tells.
+//!
+//! Limits: every caller is root, no extended attributes, times in ns, one clock tick a mutation.
+
+use std::collections::BTreeMap;
+use std::io;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use rustix::io::Errno;
+use sprag::fs::FlushBy;
+use sprag::path::RelPath;
+
+mod calls;
+mod content;
+mod disk;
+mod fate;
+mod fault;
+mod log;
+mod replay;
+mod rng;
+#[cfg(test)]
+mod tests;
+
+pub(crate) use content::Content;
+pub(crate) use disk::Disk;
+pub(crate) use fate::CrashKind;
+pub(crate) use fault::{Call, FaultPlan};
+pub(crate) use log::Log;
+pub(crate) use replay::Replay;
+pub(crate) use rng::Rng;
+
+use disk::{Ino, Node, ROOT};
+use fault::Faults;
+use log::{Event, Flush, Op, SECTOR};
+
+/// When the first simulated clock starts.
+const EPOCH_NS: i128 = 1_700_000_000_000_000_000;
+const TICK_NS: i128 = 1_000;
+
+/// The simulated disk. Clones are the same disk.
+#[derive(Clone)]
+pub(crate) struct SimFs {
+    shared: Arc<Shared>,
+}
+
+struct Shared {
+    state: Mutex<State>,
+    flush_by: FlushBy,
+    flush_takes: Duration,
+}
+
+struct State {
+    /// The cached view.
+    disk: Disk,
+    /// The content of files whose cache and medium differ.
+    medium: BTreeMap<Ino, Content>,
+    log: Log,
+    faults: Faults,
+    rng: Rng,
+    now_ns: i128,
+    next_ino: Ino,
+}
+
+/// An entry of a [`SimFs::dump`].
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) enum Entry {
+    File(Content),
+    Dir,
+    Symlink(Vec<u8>),
+}
+
+/// Every entry of a disk by its path.
+pub(crate) type Dump = BTreeMap<RelPath, Entry>;
+
+impl SimFs {
+    /// An empty disk.
+    pub(crate) fn new(flush_by: FlushBy) -> SimFs {
+        SimFs::with_disk(Disk::new(EPOCH_NS), flush_by, Duration::ZERO)
+    }
+
+    /// A machine that starts with this disk. `flush_takes` is how long a flush leaves other threads
+    /// time to go on.
+    pub(crate) fn with_disk(disk: Disk, flush_by: FlushBy, flush_takes: Duration) -> SimFs {
+        let state = State {
+            now_ns: disk.latest_ns() + 1_000_000_000,
+            next_ino: disk.unused_ino(),
+            medium: BTreeMap::new(),
+            log: Log::new(disk.clone()),
+            faults: Faults::default(),
+            rng: Rng::of(&[0]),
+            disk,
+        };
+        SimFs {
+            shared: Arc::new(Shared {
+                state: Mutex::new(state),
+                flush_by,
+                flush_takes,
+            }),
+        }
+    }
+
+    /// The recording so far.
+    pub(crate) fn log(&self) -> Log {
+        self.shared.lock().log.clone()
+    }
+
+    /// Records that the outside world was told something at this moment.
+    pub(crate) fn mark(&self, what: &str) {
+        self.shared.lock().log.events.push(Event::Mark(what.into()));
+    }
+
+    /// Makes calls fail from now on.
+    pub(crate) fn fail(&self, plan: FaultPlan) {
+        self.shared.lock().faults.plan(Some(plan));
+    }
+
+    /// Makes no more calls fail. What was lost stays lost.
+    pub(crate) fn heal(&self) {
+        self.shared.lock().faults.plan(None);
+    }
+
+    /// How many calls the current plan has made fail.
+    pub(crate) fn failed_calls(&self) -> u64 {
+        self.shared.lock().faults.fired()
+    }
+
+    /// How often each kind of call was made.
+    pub(crate) fn calls(&self) -> BTreeMap<Call, u64> {
+        self.shared.lock().faults.counts().clone()
+    }
+
+    /// Everything that can be reached from the root, as the cached view has it.
+    pub(crate) fn dump(&self) -> Dump {
+        let disk = self.shared.lock().disk.clone();
+        let mut dump = Dump::new();
+        let mut todo = vec![(RelPath::root(), ROOT)];
+        while let Some((path, dir)) = todo.pop() {
+            for (name, ino) in disk.names(dir).into_iter().flatten() {
+                let below = path.join(name).expect("a name that was accepted");
+                let Some(inode) = disk.get(*ino) else {
+                    continue;
+                };
+                let entry = match &inode.node {
+                    Node::File(content) => Entry::File(content.clone()),
+                    Node::Symlink(target) => Entry::Symlink(target.to_vec()),
+                    Node::Dir(_) => {
+                        todo.push((below.clone(), *ino));
+                        Entry::Dir
+                    }
+                };
+                dump.insert(below, entry);
+            }
+        }
+        dump
+    }
+}
+
+impl Shared {
+    fn lock(&self) -> MutexGuard<'_, State> {
+        // A thread of the engine that panicked is the checker's business, not this lock's.
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The state, unless this call is to fail.
+    fn call(&self, call: Call) -> io::Result<MutexGuard<'_, State>> {
+        let mut state = self.lock();
+        match state.faults.check(call) {
+            Some(fault) => Err(fault.error),
+            None => Ok(state),
+        }
+    }
+
+    fn flush(&self, call: Call, what: Flush) -> io::Result<()> {
+        let mut state = self.lock();
+        let began = state.log.events.len();
+        if let Some(fault) = state.faults.check(call) {
+            state.fail_flush(what);
+            return Err(fault.error);
+        }
+        state.log.events.push(Event::FlushBegan(what));
+        drop(state);
+        if self.flush_takes.is_zero() {
+            std::thread::yield_now();
+        } else {
+            std::thread::sleep(self.flush_takes);
+        }
+        let mut state = self.lock();
+        if state.log.forgot_since(began, what) {
+            // Another flush failed to write what this one waited for: Linux tells both.
+            return Err(Errno::IO.into());
+        }
+        state.log.events.push(Event::Flushed { what, began });
+        Ok(())
+    }
+
+    fn write(&self, ino: Ino, data: &[u8], offset: u64) -> io::Result<()> {
+        let mut state = self.lock();
+        let Some(fault) = state.faults.check(Call::FileWrite) else {
+            state.write(ino, data, offset);
+            return Ok(());
+        };
+        if fault.short && !data.is_empty() {
+            let written = state.rng.below(data.len() as u64) as usize;
+            state.write(ino, &data[..written], offset);
+        }
+        Err(fault.error)
+    }
+}
+
+impl State {
+    fn tick(&mut self) -> i128 {
+        self.now_ns += TICK_NS;
+        self.now_ns
+    }
+
+    fn new_ino(&mut self) -> Ino {
+        self.next_ino += 1;
+        self.next_ino - 1
+    }
+
+    fn record(&mut self, op: Op) {
+        self.disk.apply(&op);
+        if let Op::SetLen { ino, len, .. } = op
+            && let Some(medium) = self.medium.get_mut(&ino)
+        {
+            medium.set_len(len);
+        }
+        self.log.events.push(Event::Op(op));
+    }
+
+    /// Writes to the cached view, and records all of the sectors that this makes dirty.
+    fn write(&mut self, ino: Ino, data: &[u8], offset: u64) {
+        if data.is_empty() {
+            return;
+        }
+        let time = self.tick();
+        self.disk.write(ino, data, offset, time);
+        let Some(content) = self.disk.content(ino) else {
+            return;
+        };
+        let end = (offset + data.len() as u64).next_multiple_of(SECTOR);
+        let offset = offset - offset % SECTOR;
+        let mut sectors = vec![0; (end.min(content.len()) - offset) as usize];
+        content.read_at(&mut sectors, offset);
+        if let Some(medium) = self.medium.get_mut(&ino) {
+            medium.write_at(&sectors, offset);
+        }
+        let data = sectors.as_slice().into();
+        self.log.events.push(Event::Op(Op::Write {
+            ino,
+            offset,
+            data,
+            time,
+        }));
+    }
+
+    /// A part of what the flush should have written is forgotten: it stays in the cache, counts as
+    /// clean, and no later flush will write it.
+    fn fail_flush(&mut self, what: Flush) {
+        let covered = Replay::at_end(&self.log).pending_in(what);
+        let mut forgotten = covered.clone();
+        forgotten.retain(|_| self.rng.chance(1, 2));
+        if forgotten.is_empty() && !covered.is_empty() {
+            forgotten.push(covered[self.rng.below(covered.len() as u64) as usize]);
+        }
+        let mut files: Vec<Ino> = forgotten
+            .iter()
+            .filter_map(|at| self.log.op(*at)?.inode())
+            .collect();
+        files.dedup();
+        self.log.events.push(Event::FlushFailed { forgotten });
+        for ino in files {
+            if self.disk.content(ino).is_some() {
+                self.medium.insert(ino, replay::medium(&self.log, ino));
+            }
+        }
+    }
+
+    /// An error if the directory is gone or is none.
+    fn dir(&self, dir: Ino) -> io::Result<()> {
+        match self.disk.get(dir) {
+            Some(inode) if dir == ROOT || inode.names > 0 => match inode.node {
+                Node::Dir(_) => Ok(()),
+                _ => Err(Errno::NOTDIR.into()),
+            },
+            _ => Err(Errno::NOENT.into()),
+        }
+    }
+
+    /// What a name in a directory stands for.
+    fn lookup(&self, dir: Ino, name: &[u8]) -> io::Result<Ino> {
+        self.dir(dir)?;
+        self.disk.lookup(dir, name).ok_or(Errno::NOENT.into())
+    }
+
+    /// An error if no entry of that name can be added.
+    fn vacant(&self, dir: Ino, name: &[u8]) -> io::Result<()> {
+        self.dir(dir)?;
+        if name.len() > 255 {
+            return Err(Errno::NAMETOOLONG.into());
+        }
+        if self.disk.lookup(dir, name).is_some() {
+            return Err(Errno::EXIST.into());
+        }
+        Ok(())
+    }
+}

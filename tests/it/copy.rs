@@ -1,0 +1,237 @@
+//! What a copy leaves at the destination, first time and again.
+
+use std::fs;
+use std::os::unix::fs::{MetadataExt, symlink};
+
+use crate::support::*;
+
+#[test]
+fn a_copy_is_the_same_as_its_source_and_a_rerun_copies_nothing() {
+    let fixture = Fixture::new();
+    mixed_tree(&fixture.source, 60, &[3 << 20, (5 << 20) + 7]);
+    let first = fixture.copy(0);
+    fixture.assert_same();
+    assert_eq!(first.sum("files_copied"), 60 + 2 + 4);
+    assert_eq!(first.sum("bytes_durable"), first.sum("bytes_total"));
+    let again = fixture.copy(0);
+    assert_eq!(again.sum("bytes_copied"), 0);
+    assert_eq!(again.sum("files_copied"), 0);
+    assert_eq!(again.sum("files_unchanged"), 66);
+    assert_eq!(again.sum("bytes_rehashed"), 0);
+    fixture.assert_same();
+}
+
+#[test]
+fn every_entry_is_counted_once() {
+    let fixture = Fixture::new();
+    mixed_tree(&fixture.source, 20, &[2 << 20]);
+    let ran = fixture.copy(0);
+    let entries = walkdir::WalkDir::new(&fixture.source).into_iter().count();
+    let counts = [
+        "files_copied",
+        "files_unchanged",
+        "files_adopted",
+        "files_skipped",
+        "files_failed",
+        "dirs",
+        "symlinks",
+    ];
+    let total: u64 = counts.iter().map(|count| ran.sum(count)).sum();
+    assert_eq!(total, entries as u64);
+}
+
+#[test]
+fn a_source_without_a_slash_is_copied_under_its_name_and_several_go_side_by_side() {
+    let fixture = Fixture::new();
+    write(fixture.source.join("a"), "a");
+    let file = fixture.temp.path().join("one file");
+    write(&file, "single");
+    fs::create_dir(&fixture.dest).unwrap();
+    copy(0, [&fixture.source, &file, &fixture.dest]);
+    assert_eq!(fs::read(fixture.dest.join("source/a")).unwrap(), b"a");
+    assert_eq!(fs::read(fixture.dest.join("one file")).unwrap(), b"single");
+}
+
+#[test]
+fn one_file_can_be_copied_under_a_new_name() {
+    let fixture = Fixture::new();
+    write(fixture.source.join("a"), "content");
+    let dest = fixture.temp.path().join("b");
+    copy(0, [&fixture.source.join("a"), &dest]);
+    assert_eq!(fs::read(&dest).unwrap(), b"content");
+    assert!(fixture.temp.path().join(".sprag/manifest").exists());
+}
+
+#[test]
+fn hard_links_stay_hard_links_and_are_made_again_when_broken() {
+    let fixture = Fixture::new();
+    write(fixture.source.join("a"), "shared");
+    for name in ["b", "c"] {
+        fs::hard_link(fixture.source.join("a"), fixture.source.join(name)).unwrap();
+    }
+    fixture.copy(0);
+    let ino = |name: &str| fs::metadata(fixture.dest.join(name)).unwrap().ino();
+    assert!(ino("a") == ino("b") && ino("b") == ino("c"));
+    fs::remove_file(fixture.dest.join("b")).unwrap();
+    write(fixture.dest.join("b"), "shared");
+    fixture.copy(0);
+    assert_eq!(ino("a"), ino("b"));
+    fixture.assert_same();
+}
+
+#[test]
+fn a_changed_source_file_replaces_its_copy_and_nothing_else_is_written() {
+    let fixture = Fixture::new();
+    mixed_tree(&fixture.source, 10, &[2 << 20]);
+    fixture.copy(0);
+    write(fixture.source.join("large0"), vec![7; 3 << 20]);
+    let ran = fixture.copy(0);
+    assert_eq!(ran.sum("files_copied"), 1);
+    assert_eq!(ran.sum("bytes_copied"), 3 << 20);
+    fixture.assert_same();
+}
+
+#[test]
+fn a_file_that_stands_there_already_is_adopted_if_it_is_the_same_and_replaced_if_not() {
+    let fixture = Fixture::new();
+    let content = Rng::new(5).bytes(3 << 20);
+    for name in ["same", "small same", "other"] {
+        let content = if name == "small same" {
+            &content[..5]
+        } else {
+            &content[..]
+        };
+        write(fixture.source.join(name), content);
+        write(fixture.dest.join(name), content);
+        age(&fixture.source.join(name), 3);
+    }
+    let mut other = content.clone();
+    other[2 << 20] ^= 1;
+    write(fixture.dest.join("other"), &other);
+    let inode = fs::metadata(fixture.dest.join("same")).unwrap().ino();
+    let ran = fixture.copy(0);
+    assert_eq!(ran.sum("files_adopted"), 2);
+    assert_eq!(ran.sum("files_copied"), 1);
+    assert_eq!(ran.sum("bytes_copied"), 3 << 20);
+    assert_eq!(
+        fs::metadata(fixture.dest.join("same")).unwrap().ino(),
+        inode
+    );
+    fixture.assert_same();
+    assert_eq!(run("verify", [&fixture.dest]).code, 0);
+    assert_eq!(fixture.copy(0).sum("files_unchanged"), 3);
+}
+
+#[test]
+fn a_directory_is_never_deleted_to_place_a_file_nor_a_file_to_place_a_directory() {
+    let fixture = Fixture::new();
+    write(fixture.source.join("thing"), "a file");
+    write(fixture.source.join("dir/below"), "x");
+    write(fixture.source.join("good"), "good");
+    write(fixture.dest.join("thing/inside"), "kept");
+    write(fixture.dest.join("dir"), "kept too");
+    let ran = fixture.copy(23);
+    let mut problems = ran.problems();
+    problems.sort();
+    let conflict = |path: &str| (path.to_string(), "conflict".to_string());
+    assert_eq!(problems, [conflict("dir"), conflict("thing")]);
+    assert_eq!(
+        fs::read(fixture.dest.join("thing/inside")).unwrap(),
+        b"kept"
+    );
+    assert_eq!(fs::read(fixture.dest.join("dir")).unwrap(), b"kept too");
+    assert_eq!(fs::read(fixture.dest.join("good")).unwrap(), b"good");
+}
+
+#[test]
+fn a_symlink_at_the_destination_is_replaced_and_never_written_through() {
+    let fixture = Fixture::new();
+    let outside = fixture.temp.path().join("outside");
+    write(outside.join("victim"), "untouched");
+    write(fixture.source.join("file"), "new content");
+    write(fixture.source.join("dir/file"), "below");
+    fs::create_dir(&fixture.dest).unwrap();
+    symlink(outside.join("victim"), fixture.dest.join("file")).unwrap();
+    symlink(&outside, fixture.dest.join("dir")).unwrap();
+    let ran = fixture.copy(23);
+    assert_eq!(ran.problems(), [("dir".into(), "conflict".into())]);
+    assert_eq!(fs::read(fixture.dest.join("file")).unwrap(), b"new content");
+    assert_eq!(fs::read(outside.join("victim")).unwrap(), b"untouched");
+    assert!(!outside.join("file").exists());
+}
+
+#[test]
+fn restart_forgets_progress_but_takes_over_what_is_whole() {
+    let fixture = Fixture::new();
+    mixed_tree(&fixture.source, 10, &[2 << 20]);
+    fixture.copy(0);
+    let args = ["--restart".into(), fixture.contents(), fixture.dest.clone()];
+    let ran = copy(0, args);
+    assert_eq!(ran.sum("bytes_copied"), 0);
+    assert_eq!(
+        ran.sum("files_adopted") + ran.sum("files_copied"),
+        10 + 1 + 4
+    );
+    fixture.assert_same();
+    assert_eq!(run("verify", [&fixture.dest]).code, 0);
+}
+
+#[test]
+fn the_state_of_another_destination_inside_the_source_is_not_copied() {
+    let fixture = Fixture::new();
+    write(fixture.source.join("a"), "a");
+    write(fixture.source.join(".sprag/manifest"), "not ours");
+    fixture.copy(0);
+    assert_eq!(run("verify", [&fixture.dest]).code, 0);
+    assert_eq!(
+        fs::read_dir(fixture.dest.join(".sprag")).unwrap().count(),
+        1
+    );
+}
+
+#[test]
+fn two_sources_with_the_same_name_clash_and_the_first_wins() {
+    let fixture = Fixture::new();
+    let (a, b) = (fixture.temp.path().join("a"), fixture.temp.path().join("b"));
+    write(a.join("x/one"), "from a");
+    write(b.join("x/one"), "from b");
+    write(b.join("x/two"), "only b");
+    let ran = copy(
+        23,
+        [a.join("x"), b.join("x"), {
+            fs::create_dir(&fixture.dest).unwrap();
+            fixture.dest.clone()
+        }],
+    );
+    assert_eq!(ran.problems(), [("x/one".into(), "clash".into())]);
+    assert_eq!(fs::read(fixture.dest.join("x/one")).unwrap(), b"from a");
+    assert_eq!(fs::read(fixture.dest.join("x/two")).unwrap(), b"only b");
+}
+
+#[test]
+fn a_file_that_keeps_changing_is_reported_and_not_published() {
+    let fixture = Fixture::new();
+    let path = fixture.source.join("log");
+    write(&path, vec![1; 32 << 20]);
+    write(fixture.source.join("steady"), "steady");
+    let stop = std::sync::Arc::new(std::sync::atomic::AtomicBool::new(false));
+    let writer = std::thread::spawn({
+        let stop = stop.clone();
+        move || {
+            use std::io::Write;
+            let mut file = fs::File::options().append(true).open(&path).unwrap();
+            while !stop.load(std::sync::atomic::Ordering::Relaxed) {
+                file.write_all(b"line\n").unwrap();
+                std::thread::sleep(std::time::Duration::from_micros(200));
+            }
+        }
+    });
+    let ran = fixture.copy(24);
+    stop.store(true, std::sync::atomic::Ordering::Relaxed);
+    writer.join().unwrap();
+    assert_eq!(ran.problems(), [("log".into(), "changing".into())]);
+    assert!(!fixture.dest.join("log").exists());
+    assert!(fixture.dest.join("steady").exists());
+    fixture.copy(0);
+    fixture.assert_same();
+}

@@ -1,0 +1,112 @@
+//! What verify finds, and that it never finds what is not there.
+
+use std::fs;
+use std::os::unix::fs::FileExt;
+use std::path::Path;
+
+use crate::support::*;
+
+/// Changes bytes of a file and gives it back its modification time: rot, not an edit.
+fn rot(path: &Path, offset: u64) {
+    let meta = fs::metadata(path).unwrap();
+    let file = fs::File::options()
+        .read(true)
+        .write(true)
+        .open(path)
+        .unwrap();
+    let mut byte = [0];
+    file.read_exact_at(&mut byte, offset).unwrap();
+    file.write_all_at(&[byte[0] ^ 0x40], offset).unwrap();
+    let times = fs::FileTimes::new().set_modified(meta.modified().unwrap());
+    file.set_times(times).unwrap();
+}
+
+#[test]
+fn a_flipped_byte_is_found_with_the_range_of_its_block() {
+    let fixture = Fixture::new();
+    mixed_tree(&fixture.source, 10, &[8 << 20]);
+    fixture.copy(0);
+    rot(&fixture.dest.join("large0"), (5 << 20) + 17);
+    let ran = run("verify", [&fixture.dest]);
+    assert_eq!(ran.code, 40);
+    assert_eq!(ran.problems(), [("large0".into(), "corrupt".into())]);
+    let problem = ran
+        .lines
+        .iter()
+        .find(|line| line["type"] == "problem")
+        .unwrap();
+    assert_eq!(problem["ranges"], serde_json::json!([[5 << 20, 6 << 20]]));
+    assert_eq!(ran.sum("files_corrupt"), 1);
+    let people = sprag().arg("verify").arg(&fixture.dest).output().unwrap();
+    let text = String::from_utf8_lossy(&people.stderr) + String::from_utf8_lossy(&people.stdout);
+    assert!(text.contains("5242880..6291456"), "{text}");
+}
+
+#[test]
+fn modified_missing_and_extra_entries_are_told_apart() {
+    let fixture = Fixture::new();
+    mixed_tree(&fixture.source, 10, &[2 << 20]);
+    fixture.copy(0);
+    fs::write(fixture.dest.join("large0"), "edited").unwrap();
+    fs::remove_file(fixture.dest.join("link")).unwrap();
+    fs::write(fixture.dest.join("new"), "new").unwrap();
+    let ran = run("verify", ["--extra".as_ref(), fixture.dest.as_os_str()]);
+    assert_eq!(ran.code, 40);
+    let mut problems = ran.problems();
+    problems.sort();
+    let problem = |path: &str, kind: &str| (path.to_string(), kind.to_string());
+    let expected = [
+        problem("large0", "modified"),
+        problem("link", "missing"),
+        problem("new", "extra"),
+    ];
+    assert_eq!(problems, expected);
+}
+
+#[test]
+fn an_extra_file_alone_is_counted_and_no_damage() {
+    let fixture = Fixture::new();
+    mixed_tree(&fixture.source, 3, &[]);
+    fixture.copy(0);
+    fs::write(fixture.dest.join("new"), "new").unwrap();
+    let ran = run("verify", [&fixture.dest]);
+    assert_eq!(ran.code, 0);
+    assert_eq!(ran.sum("files_extra"), 1);
+    assert!(ran.problems().is_empty());
+}
+
+#[test]
+fn each_file_says_how_it_was_read() {
+    let fixture = Fixture::new();
+    mixed_tree(&fixture.source, 10, &[2 << 20]);
+    fixture.copy(0);
+    let ran = run("verify", [&fixture.dest]);
+    assert_eq!(ran.code, 0);
+    let read = ["read_direct", "read_evicted", "read_cached"].map(|how| ran.sum(how));
+    assert!(read.iter().sum::<u64>() >= 10 + 1 + 3, "{read:?}");
+    assert!(ran.sum("bytes_read") >= 2 << 20);
+}
+
+#[test]
+fn only_the_paths_asked_for_are_read() {
+    let fixture = Fixture::new();
+    mixed_tree(&fixture.source, 10, &[2 << 20, 2 << 20]);
+    fixture.copy(0);
+    rot(&fixture.dest.join("large0"), 0);
+    let clean = run("verify", [fixture.dest.as_os_str(), "large1".as_ref()]);
+    assert_eq!((clean.code, clean.sum("files_ok")), (0, 1));
+    let bad = run("verify", [fixture.dest.as_os_str(), "large0".as_ref()]);
+    assert_eq!(bad.code, 40);
+}
+
+#[test]
+fn a_destination_without_a_manifest_cannot_be_verified() {
+    let fixture = Fixture::new();
+    let ran = run("verify", [&fixture.source]);
+    assert_eq!(ran.code, 3);
+    assert!(
+        ran.stderr.contains("holds no sprag manifest"),
+        "{}",
+        ran.stderr
+    );
+}

@@ -1,0 +1,237 @@
+//! What the tests of the binary share: trees to copy, the program to run, trees to compare.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::io::Write;
+use std::os::unix::ffi::OsStrExt;
+use std::os::unix::fs::{MetadataExt, PermissionsExt, symlink};
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output};
+
+use serde_json::Value;
+
+/// A small generator of numbers that are the same in every run.
+pub(crate) struct Rng(u64);
+
+impl Rng {
+    pub(crate) fn new(seed: u64) -> Rng {
+        Rng(seed.wrapping_mul(0x9e37_79b9_7f4a_7c15) | 1)
+    }
+
+    pub(crate) fn next(&mut self) -> u64 {
+        self.0 ^= self.0 << 13;
+        self.0 ^= self.0 >> 7;
+        self.0 ^= self.0 << 17;
+        self.0.wrapping_mul(0x2545_f491_4f6c_dd1d)
+    }
+
+    pub(crate) fn below(&mut self, end: u64) -> u64 {
+        self.next() % end
+    }
+
+    pub(crate) fn bytes(&mut self, len: usize) -> Vec<u8> {
+        let mut bytes = Vec::with_capacity(len + 8);
+        while bytes.len() < len {
+            bytes.extend_from_slice(&self.next().to_le_bytes());
+        }
+        bytes.truncate(len);
+        bytes
+    }
+}
+
+/// Says loudly that a test was not run, and why.
+pub(crate) fn skip(test: &str, needs: &str) {
+    let text = format!("\n*** SKIPPED: {test}: needs {needs} ***\n");
+    // Past the capture of the test harness.
+    let _ = fs::File::options()
+        .append(true)
+        .open("/dev/stderr")
+        .and_then(|mut stderr| stderr.write_all(text.as_bytes()));
+}
+
+/// Whether a program can be run.
+pub(crate) fn has(program: &str) -> bool {
+    Command::new(program).arg("--version").output().is_ok()
+}
+
+pub(crate) fn is_root() -> bool {
+    fs::metadata("/proc/self").is_ok_and(|own| own.uid() == 0)
+}
+
+pub(crate) fn write(path: impl AsRef<Path>, content: impl AsRef<[u8]>) {
+    let path = path.as_ref();
+    fs::create_dir_all(path.parent().unwrap()).unwrap();
+    fs::write(path, content).unwrap();
+}
+
+/// Gives a path an old modification time with odd nanoseconds.
+pub(crate) fn age(path: &Path, nth: u64) {
+    let time = std::time::UNIX_EPOCH + std::time::Duration::new(1_600_000_000 + nth, 123_456_789);
+    let times = fs::FileTimes::new().set_modified(time).set_accessed(time);
+    fs::File::open(path).unwrap().set_times(times).unwrap();
+}
+
+/// A tree with a bit of everything that the core copies.
+pub(crate) fn mixed_tree(root: &Path, small: u64, large: &[usize]) {
+    let mut rng = Rng::new(small + large.len() as u64);
+    for n in 0..small {
+        let len = [0, 1, 100, 4096, 5000, 65_536, 65_537][rng.below(7) as usize];
+        let path = root.join(format!("dir{}/sub{}/file {n}", n % 7, n % 3));
+        write(&path, rng.bytes(len));
+        let mode = [0o644, 0o600, 0o755, 0o440][rng.below(4) as usize];
+        fs::set_permissions(&path, fs::Permissions::from_mode(mode)).unwrap();
+        age(&path, n);
+    }
+    for (n, len) in large.iter().enumerate() {
+        let path = root.join(format!("large{n}"));
+        write(&path, rng.bytes(*len));
+        age(&path, n as u64);
+    }
+    fs::create_dir_all(root.join("empty dir")).unwrap();
+    write(root.join("dir0/new\nline"), "newline");
+    write(
+        root.join(std::ffi::OsStr::from_bytes(b"dir0/\xff\xfe")),
+        "not UTF-8",
+    );
+    symlink("dir0/sub0", root.join("link")).unwrap();
+    symlink("/nowhere/at all", root.join("dir0/dangling")).unwrap();
+    write(root.join("dir0/hard a"), "one inode");
+    fs::hard_link(root.join("dir0/hard a"), root.join("hard b")).unwrap();
+    fs::set_permissions(root.join("empty dir"), fs::Permissions::from_mode(0o750)).unwrap();
+    for dir in ["empty dir", "dir0", "."] {
+        age(&root.join(dir), 42);
+    }
+}
+
+/// All there is to compare of a tree: everything but what belongs to sprag.
+pub(crate) fn snapshot(root: &Path) -> BTreeMap<PathBuf, String> {
+    let mut entries = BTreeMap::new();
+    for entry in walkdir::WalkDir::new(root) {
+        let entry = entry.unwrap();
+        let path = entry.path().strip_prefix(root).unwrap().to_path_buf();
+        if path.starts_with(".sprag") || path.as_os_str().is_empty() {
+            continue;
+        }
+        let meta = entry.path().symlink_metadata().unwrap();
+        let what = if meta.is_symlink() {
+            format!("-> {:?}", fs::read_link(entry.path()).unwrap())
+        } else if meta.is_dir() {
+            "dir".into()
+        } else {
+            let content = fs::read(entry.path()).unwrap();
+            format!("{} bytes {}", content.len(), blake3::hash(&content))
+        };
+        let mode = if meta.is_symlink() { 0 } else { meta.mode() };
+        let (time, ns) = (meta.mtime(), meta.mtime_nsec());
+        entries.insert(path, format!("{mode:o} {time}.{ns:09} {what}"));
+    }
+    entries
+}
+
+/// Panics with the first difference between two trees.
+#[track_caller]
+pub(crate) fn assert_same_tree(source: &Path, dest: &Path) {
+    let (source, dest) = (snapshot(source), snapshot(dest));
+    for (path, what) in &source {
+        assert_eq!(Some(what), dest.get(path), "{path:?}: source, destination");
+    }
+    for path in dest.keys() {
+        assert!(source.contains_key(path), "{path:?} is not in the source");
+    }
+}
+
+/// The program under test.
+pub(crate) fn sprag() -> Command {
+    Command::new(env!("CARGO_BIN_EXE_sprag"))
+}
+
+/// What a run with `--json` said.
+pub(crate) struct Ran {
+    pub(crate) code: i32,
+    pub(crate) lines: Vec<Value>,
+    pub(crate) stderr: String,
+}
+
+impl Ran {
+    pub(crate) fn from(output: &Output) -> Ran {
+        let stdout = String::from_utf8(output.stdout.clone()).unwrap();
+        let lines = stdout
+            .lines()
+            .map(|line| serde_json::from_str(line).unwrap());
+        Ran {
+            code: output.status.code().unwrap_or(-1),
+            lines: lines.collect(),
+            stderr: String::from_utf8_lossy(&output.stderr).into_owned(),
+        }
+    }
+
+    /// A number of the summary.
+    #[track_caller]
+    pub(crate) fn sum(&self, field: &str) -> u64 {
+        let summary = self.lines.last().expect("a summary line");
+        assert_eq!(summary["type"], "summary");
+        assert_eq!(summary["exit_code"], self.code, "{}", self.stderr);
+        let figure = summary[field].as_u64();
+        figure.unwrap_or_else(|| panic!("no {field} in {summary}"))
+    }
+
+    /// Path and kind of each problem.
+    pub(crate) fn problems(&self) -> Vec<(String, String)> {
+        let problems = self.lines.iter().filter(|line| line["type"] == "problem");
+        let text = |value: &Value| value.as_str().unwrap().to_string();
+        problems
+            .map(|line| (text(&line["path"]), text(&line["kind"])))
+            .collect()
+    }
+}
+
+/// Runs `sprag COMMAND --json ARGS…`.
+pub(crate) fn run<S: AsRef<std::ffi::OsStr>>(
+    command: &str,
+    args: impl IntoIterator<Item = S>,
+) -> Ran {
+    let output = sprag().arg(command).arg("--json").args(args).output();
+    Ran::from(&output.unwrap())
+}
+
+/// Runs `sprag copy` and expects it to end with `code`.
+#[track_caller]
+pub(crate) fn copy<S: AsRef<std::ffi::OsStr>>(code: i32, args: impl IntoIterator<Item = S>) -> Ran {
+    let ran = run("copy", args);
+    assert_eq!(ran.code, code, "{} {:?}", ran.stderr, ran.lines.last());
+    ran
+}
+
+/// A source tree and a destination that does not exist yet, in a temporary directory.
+pub(crate) struct Fixture {
+    pub(crate) temp: tempfile::TempDir,
+    pub(crate) source: PathBuf,
+    pub(crate) dest: PathBuf,
+}
+
+impl Fixture {
+    pub(crate) fn new() -> Fixture {
+        let temp = tempfile::tempdir().unwrap();
+        let (source, dest) = (temp.path().join("source"), temp.path().join("dest"));
+        fs::create_dir(&source).unwrap();
+        Fixture { temp, source, dest }
+    }
+
+    /// `source/`, which means its contents.
+    pub(crate) fn contents(&self) -> PathBuf {
+        let mut path = self.source.clone().into_os_string();
+        path.push("/");
+        path.into()
+    }
+
+    /// Copies the source's contents and expects `code`.
+    #[track_caller]
+    pub(crate) fn copy(&self, code: i32) -> Ran {
+        copy(code, [self.contents(), self.dest.clone()])
+    }
+
+    #[track_caller]
+    pub(crate) fn assert_same(&self) {
+        assert_same_tree(&self.source, &self.dest);
+    }
+}
