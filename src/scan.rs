@@ -3,6 +3,7 @@
 //! It reads names and `lstat` only. What a source may not be (missing, around or inside the
 //! destination) was settled before; see `copy::setup`.
 
+use std::collections::HashSet;
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 
@@ -152,11 +153,14 @@ fn failure(dest: RelPath, path: &Path, error: walkdir::Error) -> ScanFailure {
 /// Counts entries and bytes, for totals; what it cannot read is the real walk's to report.
 pub(crate) fn count(sources: &[Source], mut each: impl FnMut(u64, u64) -> bool) -> bool {
     let (mut entries, mut bytes) = (0, 0);
+    let mut linked = HashSet::new();
     for source in sources {
         for scanned in Scan::new(source).flatten() {
+            let stat = scanned.stat;
             entries += 1;
-            if scanned.stat.kind == Kind::File {
-                bytes += scanned.stat.size;
+            // A hard-linked file is copied once, under the first of its names.
+            if stat.kind == Kind::File && (stat.nlink == 1 || linked.insert((stat.dev, stat.ino))) {
+                bytes += stat.size;
             }
             if !each(entries, bytes) {
                 return false;
