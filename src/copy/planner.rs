@@ -25,6 +25,10 @@ const DIR_WORKING_BITS: u32 = 0o700;
 /// The counting walk reports after this many entries.
 const COUNTED_EVERY: u64 = 1000;
 
+mod links;
+
+use links::FirstName;
+
 pub(super) struct Planner<'a, F: Fs> {
     shared: &'a Shared<F>,
     sources: &'a [Source],
@@ -35,12 +39,6 @@ pub(super) struct Planner<'a, F: Fs> {
     /// The first destination path of each inode with several names, until all were met.
     links: HashMap<(u64, u64), FirstName>,
     holds_links: Option<bool>,
-}
-
-struct FirstName {
-    path: RelPath,
-    /// How many further names there can be.
-    left: u64,
 }
 
 /// Whether the walk goes down into a directory.
@@ -317,54 +315,6 @@ impl<'a, F: Fs> Planner<'a, F> {
             task,
         };
         self.works.send(work).map_err(|_| Failure::Stopped)
-    }
-
-    /// The destination path under which this inode was met before. `None`: this is the first.
-    fn first_name(&mut self, path: &RelPath, stat: &Stat) -> Option<RelPath> {
-        let inode = (stat.dev, stat.ino);
-        let Some(first) = self.links.get_mut(&inode) else {
-            let first = FirstName {
-                path: path.clone(),
-                left: stat.nlink - 1,
-            };
-            self.links.insert(inode, first);
-            return None;
-        };
-        first.left -= 1;
-        if first.left == 0 {
-            return self.links.remove(&inode).map(|first| first.path);
-        }
-        Some(first.path.clone())
-    }
-
-    /// Whether the destination can hold hard links: tried once, when it first matters.
-    fn holds_links(&mut self) -> bool {
-        if let Some(holds) = self.holds_links {
-            return holds;
-        }
-        let holds = self.try_link().unwrap_or(false);
-        self.holds_links = Some(holds);
-        if !holds {
-            let text = "the destination cannot hold hard links: each of their names is copied as a file of its own";
-            let _ = self.send(Message::Warning(text.into()));
-        }
-        holds
-    }
-
-    fn try_link(&self) -> std::io::Result<bool> {
-        const PROBE: &[u8] = b"link-probe";
-        const PROBE_LINK: &[u8] = b"link-probe.2";
-        let fs = &*self.shared.fs;
-        let dir = fs.open_dir(&RelPath::state_dir())?;
-        for name in [PROBE, PROBE_LINK] {
-            fs::found(fs.remove(&dir, name))?;
-        }
-        fs.create_new(&dir, PROBE)?;
-        let holds = fs.link(&dir, PROBE, &dir, PROBE_LINK).is_ok();
-        for name in [PROBE, PROBE_LINK] {
-            fs::found(fs.remove(&dir, name))?;
-        }
-        Ok(holds)
     }
 
     fn symlink(&self, scanned: Scanned, dir: Arc<F::Dir>) -> Result<(), Failure> {

@@ -20,12 +20,15 @@ use crate::manifest::{Begin, Partial, SourceId};
 use crate::path::RelPath;
 use crate::plan::source_id;
 
-/// What is read and written at once: it stays in a core's cache.
-pub(super) const PIECE_BYTES: usize = 256 << 10;
 /// How often a file that changes while it is read is begun again before it is given up.
 const TRIES: u32 = 3;
 /// Files of this size and more are announced to the system as read in sequence.
 const SEQUENTIAL_BYTES: u64 = 4 << 20;
+
+mod pieces;
+mod single;
+
+pub(super) use pieces::{PieceError, for_each_piece};
 
 pub(super) struct Worker<'a, F: Fs> {
     pub(super) shared: &'a Shared<F>,
@@ -51,7 +54,7 @@ impl<'a, F: Fs> Worker<'a, F> {
             shared,
             number,
             messages,
-            buf: vec![0; PIECE_BYTES],
+            buf: vec![0; pieces::PIECE_BYTES],
         }
     }
 
@@ -277,72 +280,6 @@ impl<'a, F: Fs> Worker<'a, F> {
         }
     }
 
-    /// Copies a file of one block or less: no record is made of it before it is complete.
-    fn copy_single(
-        &mut self,
-        work: &Work<F>,
-        source: &SourceFile,
-        stat: &Stat,
-    ) -> Result<Reading<F>, Failure> {
-        let (attempt, name, file) = self.create(work)?;
-        match self.write_single(work, source, stat, &file) {
-            Ok(Some((hash, dest))) => Ok(Reading::Done(Completed {
-                path: work.path.clone(),
-                mtime_ns: stat.mtime_ns,
-                dest: dest_meta(&dest, stat.mtime_ns),
-                attempt: Some(attempt),
-                content: Content::File {
-                    size: stat.size,
-                    hash,
-                    blocks: false,
-                },
-                file: None,
-            })),
-            Ok(None) => {
-                self.discard(work, attempt, &name)?;
-                Ok(Reading::Changed)
-            }
-            Err(Failure::Entry(error)) => {
-                self.discard(work, attempt, &name)?;
-                Err(error.into())
-            }
-            Err(failure) => Err(failure),
-        }
-    }
-
-    fn write_single(
-        &mut self,
-        work: &Work<F>,
-        source: &SourceFile,
-        stat: &Stat,
-        file: &F::File,
-    ) -> Result<Option<(Hash32, Stat)>, Failure> {
-        let mut hasher = BlockHasher::new(0, true);
-        let whole = for_each_piece(&mut self.buf, source, 0..stat.size, |piece, offset| {
-            hasher.update(piece);
-            file.write_at(piece, offset)
-        });
-        match whole {
-            Ok(true) => {}
-            Ok(false) => return Ok(None),
-            Err(PieceError::Read(error)) => return Err(unreadable(work, error).into()),
-            Err(PieceError::Visit(error)) => {
-                return Err(self.at_dest("write to the partial copy of", &work.path)(
-                    error,
-                ));
-            }
-        }
-        if !self.is_unchanged(work, source, &source_id(stat))? {
-            return Ok(None);
-        }
-        let dest = self.set_meta(work, file, stat)?;
-        if self.shared.fs.flush_by() == FlushBy::Each {
-            file.sync()
-                .map_err(|error| self.flush_failed(work, error))?;
-        }
-        Ok(Some((hasher.finish(), dest)))
-    }
-
     /// A failed flush always ends the run: the data is suspect, and so is the device.
     pub(super) fn flush_failed(&self, work: &Work<F>, error: io::Error) -> Failure {
         let path = self.shared.full(&work.path);
@@ -453,31 +390,4 @@ pub(super) fn unreadable<F: Fs>(work: &Work<F>, error: io::Error) -> EntryError 
     } else {
         EntryError::Unreadable(PathError::new("read", path, error))
     }
-}
-
-pub(super) enum PieceError {
-    Read(io::Error),
-    Visit(io::Error),
-}
-
-/// Reads a range of a source in pieces. `false`: the source ended early.
-pub(super) fn for_each_piece(
-    buf: &mut [u8],
-    source: &SourceFile,
-    range: std::ops::Range<u64>,
-    mut visit: impl FnMut(&[u8], u64) -> io::Result<()>,
-) -> Result<bool, PieceError> {
-    let mut offset = range.start;
-    while offset < range.end {
-        let want = usize::try_from(range.end - offset).unwrap_or(usize::MAX);
-        let want = want.min(buf.len());
-        let piece = &mut buf[..want];
-        let have = source.read(piece, offset).map_err(PieceError::Read)?;
-        if have < want {
-            return Ok(false);
-        }
-        visit(piece, offset).map_err(PieceError::Visit)?;
-        offset += want as u64;
-    }
-    Ok(true)
 }

@@ -24,9 +24,11 @@ use crate::path::RelPath;
 mod chain;
 mod compact;
 mod open;
+mod totals;
 
 pub(crate) use chain::Chain;
 pub(crate) use open::OpenMode;
+pub(crate) use totals::Totals;
 
 /// The name under which a new manifest file is made before it takes the place of the old.
 const MANIFEST_NEW: &[u8] = b"manifest.new";
@@ -63,17 +65,6 @@ pub(crate) struct Tail {
     pub(crate) positions: Vec<u64>,
     /// What lies before this position is trusted.
     pub(crate) trusted: u64,
-}
-
-/// How much the manifest speaks of.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub(crate) struct Totals {
-    pub(crate) files_done: u64,
-    pub(crate) files_partial: u64,
-    pub(crate) dirs: u64,
-    pub(crate) symlinks: u64,
-    pub(crate) bytes_done: u64,
-    pub(crate) blocks_partial: u64,
 }
 
 pub(crate) struct Store<F: Fs> {
@@ -418,32 +409,5 @@ fn bytes_of(record: &Record) -> u64 {
     match record {
         Record::Done(done) => done.size,
         _ => 0,
-    }
-}
-
-impl Totals {
-    /// Counts an entry in or out. `amount` is in bytes for a done file, in blocks for a partial.
-    fn count(&mut self, kind: SlotKind, amount: u64, add: bool) {
-        let by = |total: &mut u64, by: u64| {
-            *total = if add {
-                total.saturating_add(by)
-            } else {
-                total.saturating_sub(by)
-            }
-        };
-        match kind {
-            SlotKind::Dir => by(&mut self.dirs, 1),
-            SlotKind::Symlink => by(&mut self.symlinks, 1),
-            SlotKind::Partial => {
-                by(&mut self.files_partial, 1);
-                by(&mut self.blocks_partial, amount);
-            }
-            SlotKind::LinkWanted => by(&mut self.files_partial, 1),
-            SlotKind::Done => {
-                by(&mut self.files_done, 1);
-                by(&mut self.bytes_done, amount);
-            }
-            SlotKind::Link => by(&mut self.files_done, 1),
-        }
     }
 }
