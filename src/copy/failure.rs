@@ -6,7 +6,7 @@ use std::sync::Arc;
 use rustix::io::Errno;
 
 use crate::error::{EntryError, Error, PathError};
-use crate::fs::Fs;
+use crate::fs::{Fs, is_gone};
 
 /// Why a stage cannot go on.
 #[derive(Debug)]
@@ -25,8 +25,7 @@ impl From<EntryError> for Failure {
     }
 }
 
-/// Sorts an error at the destination. Whether the device is gone is asked of the system first,
-/// because what a call says after an unplug differs by file system: EIO, EROFS, even ENOENT.
+/// Sorts an error at the destination, asking first whether the device is gone.
 pub(super) fn at_dest<F: Fs>(
     fs: &F,
     action: &'static str,
@@ -34,8 +33,9 @@ pub(super) fn at_dest<F: Fs>(
     error: std::io::Error,
 ) -> Failure {
     let errno = Errno::from_io_error(&error);
+    let gone = is_gone(fs, &error);
     let error = PathError::new(action, path, error);
-    if fs.device_gone() {
+    if gone {
         return Failure::Fatal(Error::DeviceGone(error));
     }
     match errno {

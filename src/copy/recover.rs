@@ -14,7 +14,7 @@ use std::thread;
 use super::{Shared, failure};
 use crate::error::{Error, PathContext};
 use crate::event::Recovered;
-use crate::fs::{AlignedBuf, FlushBy, Fs, FsFile, Kind, Meta, found};
+use crate::fs::{AlignedBuf, FlushBy, Fs, FsFile, Kind, Meta, found, is_gone};
 use crate::hash::Hash32;
 use crate::lock_mutex;
 use crate::manifest::{Cut, Done, Entry, Partial, Record, SlotKind, SymlinkRecord, Tail};
@@ -132,7 +132,7 @@ impl<F: Fs> Recovery<'_, F> {
     fn unless_gone<T>(&self, path: &RelPath, result: io::Result<T>) -> Result<Option<T>, Error> {
         match result {
             Ok(value) => Ok(Some(value)),
-            Err(error) if self.shared.fs.device_gone() => Err(failure::ends_run(
+            Err(error) if is_gone(&*self.shared.fs, &error) => Err(failure::ends_run(
                 &*self.shared.fs,
                 "read back",
                 self.shared.full(path),

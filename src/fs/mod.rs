@@ -140,6 +140,11 @@ pub trait Fs: FsMeta {
     fn flush_by(&self) -> FlushBy;
     /// Whether the device below has vanished, asked of the system and not guessed from an errno.
     fn device_gone(&self) -> bool;
+    /// The same after an error that a vanishing device causes. The error may come before the
+    /// system has taken notice, so this waits a moment for it.
+    fn device_gone_soon(&self) -> bool {
+        self.device_gone()
+    }
 }
 
 /// The calls about names and metadata.
@@ -192,6 +197,18 @@ pub trait FsFile: Send + Sync + 'static {
     fn how(&self) -> ReadHow;
     /// The standard file, to lock it; `None` where there is none to lock.
     fn as_std(&self) -> Option<&std::fs::File>;
+}
+
+/// Whether an error at a destination came of its device being gone. What a call says after an
+/// unplug differs by file system (EIO, EROFS, even ENOENT), so the system is asked.
+pub fn is_gone<F: Fs>(fs: &F, error: &io::Error) -> bool {
+    use rustix::io::Errno;
+    match Errno::from_io_error(error) {
+        Some(Errno::IO | Errno::ROFS | Errno::NODEV | Errno::NXIO | Errno::NOTCONN) => {
+            fs.device_gone_soon()
+        }
+        _ => fs.device_gone(),
+    }
 }
 
 /// `None` for "there is nothing of that name", which is an answer and not a failure.

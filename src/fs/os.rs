@@ -12,6 +12,8 @@ use std::os::fd::{AsFd, OwnedFd};
 use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
+use std::thread;
+use std::time::{Duration, Instant};
 
 use rustix::fs::{AtFlags, Dir, Mode, OFlags};
 use rustix::io::Errno;
@@ -29,6 +31,11 @@ const DIRECTORY: OFlags = OFlags::RDONLY
 const FILE: OFlags = OFlags::NOFOLLOW
     .union(OFlags::NONBLOCK)
     .union(OFlags::CLOEXEC);
+
+/// How long after an I/O error the system may take to notice that a device was unplugged. Seen
+/// with USB: well under a second.
+const NOTICE_WITHIN: Duration = Duration::from_millis(1500);
+const NOTICE_EVERY: Duration = Duration::from_millis(50);
 
 /// An open directory of a destination.
 #[derive(Debug)]
@@ -269,6 +276,19 @@ impl Fs for OsFs {
 
     fn device_gone(&self) -> bool {
         self.shared.device.gone(&self.shared.root.fd)
+    }
+
+    fn device_gone_soon(&self) -> bool {
+        let deadline = Instant::now() + NOTICE_WITHIN;
+        loop {
+            if self.device_gone() {
+                return true;
+            }
+            if Instant::now() >= deadline {
+                return false;
+            }
+            thread::sleep(NOTICE_EVERY);
+        }
     }
 }
 

@@ -21,7 +21,7 @@ use crossbeam_channel::{Receiver, Sender};
 
 use crate::error::{Error, ManifestError, PathError, SetupError};
 use crate::event::{ReadHow, Verdict, VerifyEvent};
-use crate::fs::{Fs, OsFs};
+use crate::fs::{Fs, OsFs, is_gone};
 use crate::manifest::{OpenMode, Store};
 use crate::options::VerifyOptions;
 use crate::path::RelPath;
@@ -103,7 +103,9 @@ impl<F: Fs> Shared<F> {
 
     fn manifest_failed(&self, error: ManifestError) -> Halt {
         Halt::Failed(match error {
-            ManifestError::Io(error) if self.fs.device_gone() => Error::DeviceGone(error),
+            ManifestError::Io(error) if is_gone(&*self.fs, &error.source) => {
+                Error::DeviceGone(error)
+            }
             other => Error::Manifest(other),
         })
     }
@@ -116,8 +118,12 @@ impl<F: Fs> Shared<F> {
         verdict: Verdict,
         how: Option<ReadHow>,
     ) -> Result<(), Halt> {
-        let suspect = matches!(verdict, Verdict::Missing | Verdict::Unreadable { .. });
-        if suspect && self.fs.device_gone() {
+        let gone = match &verdict {
+            Verdict::Missing => self.fs.device_gone(),
+            Verdict::Unreadable { error } => is_gone(&*self.fs, &error.source),
+            _ => false,
+        };
+        if gone {
             let error = match verdict {
                 Verdict::Unreadable { error } => error,
                 _ => self.problem("find", &path, std::io::ErrorKind::NotFound.into()),
