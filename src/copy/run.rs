@@ -68,7 +68,10 @@ pub(super) fn open<F: Fs>(
     let begun = store
         .append(&Record::RunBegin(RunBegin {
             started_ms: time::now_ms(),
-            sources: sources.map(serde_bytes::ByteBuf::from).collect(),
+            sources: sources
+                .take(RunBegin::SOURCES_MAX)
+                .map(serde_bytes::ByteBuf::from)
+                .collect(),
         }))
         .and_then(|_| store.write_out());
     begun.map_err(|error| failure::manifest_failed(&**fs, error))?;

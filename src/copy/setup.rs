@@ -56,7 +56,11 @@ pub(super) fn resolve(options: &CopyOptions) -> Result<Setup, Error> {
     };
     check_overlap(&given, &root, file_name)?;
     if there.is_none() && !as_file {
-        source::make_dir(dest).map_err(|error| missing_or(dest, error))?;
+        match source::make_dir(dest) {
+            // Another run that starts now was faster; what is there is looked at when opened.
+            Err(error) if error.kind() == std::io::ErrorKind::AlreadyExists => {}
+            made => made.map_err(|error| missing_or(dest, error))?,
+        }
     }
     let sources = given
         .iter()

@@ -24,6 +24,8 @@ use crate::hash::header_checksum;
 
 /// The length of the header in bytes.
 pub(super) const HEADER_BYTES: usize = 4096;
+/// How much of it every version has, with the same meaning.
+const FIXED_BYTES: usize = 48;
 /// The newest format version, the one that is written.
 pub(super) const VERSION: u32 = 1;
 /// Where the holder's part begins.
@@ -69,8 +71,9 @@ impl Header {
         if bytes.iter().all(|b| *b == 0) {
             return Err(HeaderError::Blank);
         }
-        if bytes.len() < HEADER_BYTES {
-            return Err(HeaderError::Damaged("the header is cut short"));
+        const CUT_SHORT: HeaderError = HeaderError::Damaged("the header is cut short");
+        if bytes.len() < FIXED_BYTES {
+            return Err(CUT_SHORT);
         }
         if bytes[0..8] != MAGIC {
             return Err(HeaderError::Damaged("it does not begin as a manifest does"));
@@ -81,6 +84,9 @@ impl Header {
         let version = u32_at(bytes, 8);
         if version > VERSION {
             return Err(HeaderError::Newer(version));
+        }
+        if bytes.len() < HEADER_BYTES {
+            return Err(CUT_SHORT);
         }
         let block_size = BlockSize::from_log2(bytes[12])
             .ok_or(HeaderError::Damaged("the block size is out of range"))?;

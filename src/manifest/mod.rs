@@ -15,6 +15,8 @@ mod index;
 mod journal;
 mod record;
 mod store;
+#[cfg(test)]
+mod tests;
 
 pub(crate) use header::Holder;
 pub(crate) use index::SlotKind;

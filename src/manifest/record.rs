@@ -150,7 +150,13 @@ pub(crate) struct Link {
 pub(crate) struct RunBegin {
     /// Milliseconds since the Unix epoch.
     pub(crate) started_ms: u64,
+    /// The first of the sources, as they were given.
     pub(crate) sources: Vec<serde_bytes::ByteBuf>,
+}
+
+impl RunBegin {
+    /// The most sources that are kept.
+    pub(crate) const SOURCES_MAX: usize = 100;
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]

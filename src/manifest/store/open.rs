@@ -18,6 +18,14 @@ pub(crate) enum OpenMode {
     Restart(BlockSize),
 }
 
+/// What became of opening a manifest.
+enum Found<F: Fs> {
+    Store(Box<Store<F>>),
+    Nothing,
+    /// Somebody else put one in place between a look and the next.
+    AnotherMeanwhile,
+}
+
 /// How often the lock is tried again because the manifest was replaced meanwhile.
 const RELOCKS_MAX: u32 = 100;
 
@@ -32,49 +40,79 @@ impl<F: Fs> Store<F> {
         let state = dest.join(RelPath::state_dir().as_path());
         let path = state.join(MANIFEST_NAME);
         let makes = matches!(mode, OpenMode::Create(_) | OpenMode::Restart(_));
-        let Some(dir) = state_dir(fs, &state, makes)? else {
-            return Ok(None);
-        };
-        let store = match open_locked(fs, &dir, &path, mode)? {
-            Some(file) => match (read_header(&file, &path)?, mode) {
-                (Ok(header), OpenMode::Restart(size)) => {
-                    let medium = fs.open_medium(&dir, MANIFEST).at("open", &path)?;
-                    let whole = journal::scan(&medium, &header.id, |_, _, _| Ok(Ok(())));
-                    if whole.is_ok_and(|scanned| scanned.damage.is_some()) {
-                        set_aside(fs, &dir, &path)?;
-                    }
-                    // With the same id the names of old partials stay ours.
-                    Some(Self::make(fs, dir, &path, size, Some(header.id))?)
+        for _ in 0..RELOCKS_MAX {
+            let Some(dir) = state_dir(fs, &state, makes)? else {
+                return Ok(None);
+            };
+            let made = match (open_locked(fs, &dir, &path, mode)?, mode) {
+                (Some(file), _) => Self::open_found(fs, dir, &path, file, mode)?,
+                (None, OpenMode::Create(size) | OpenMode::Restart(size)) => {
+                    Self::make(fs, dir, &path, size, None, None)?
                 }
-                (Err(HeaderError::Damaged(_)), OpenMode::Restart(size)) => {
-                    set_aside(fs, &dir, &path)?;
-                    Some(Self::make(fs, dir, &path, size, None)?)
-                }
-                (Ok(header), _) => Some(Self::load(fs, dir, &path, file, header, mode)?),
-                (Err(HeaderError::Blank), OpenMode::Create(size) | OpenMode::Restart(size)) => {
-                    Some(Self::make(fs, dir, &path, size, None)?)
-                }
-                (Err(HeaderError::Blank), _) => None,
-                (Err(error), _) => return Err(header_error(error, &path)),
-            },
-            None => match mode {
-                OpenMode::Create(size) | OpenMode::Restart(size) => {
-                    Some(Self::make(fs, dir, &path, size, None)?)
-                }
-                OpenMode::Read | OpenMode::Write => None,
-            },
-        };
-        Ok(store)
+                (None, OpenMode::Read | OpenMode::Write) => return Ok(None),
+            };
+            match made {
+                Found::Store(store) => return Ok(Some(*store)),
+                Found::Nothing => return Ok(None),
+                Found::AnotherMeanwhile => {}
+            }
+        }
+        Err(locked::<F::File>(&path, None))
     }
 
-    /// Makes an empty manifest and puts it in place of whatever is there.
+    /// Opens the manifest that is there and locked.
+    fn open_found(
+        fs: &Arc<F>,
+        dir: F::Dir,
+        path: &Path,
+        file: F::File,
+        mode: OpenMode,
+    ) -> Result<Found<F>, ManifestError> {
+        match (read_header(&file, path)?, mode) {
+            (Ok(header), OpenMode::Restart(size)) => {
+                let mut over = Some(&file);
+                if !Self::reads_to_its_end(fs, path, header)? {
+                    set_aside(fs, &dir, path)?;
+                    over = None;
+                }
+                // With the same id the names of old partials stay ours.
+                Self::make(fs, dir, path, size, Some(header.id), over)
+            }
+            (Err(HeaderError::Damaged(_)), OpenMode::Restart(size)) => {
+                set_aside(fs, &dir, path)?;
+                Self::make(fs, dir, path, size, None, None)
+            }
+            (Ok(header), _) => {
+                let store = Self::load(fs, dir, path, file, header, mode)?;
+                Ok(Found::Store(Box::new(store)))
+            }
+            (Err(HeaderError::Blank), OpenMode::Create(size) | OpenMode::Restart(size)) => {
+                Self::make(fs, dir, path, size, None, Some(&file))
+            }
+            (Err(HeaderError::Blank), _) => Ok(Found::Nothing),
+            (Err(error), _) => Err(header_error(error, path)),
+        }
+    }
+
+    /// Whether a manifest can be read, and makes sense, as far as it has to.
+    fn reads_to_its_end(fs: &Arc<F>, path: &Path, header: Header) -> Result<bool, ManifestError> {
+        let dir = fs.open_dir(&RelPath::state_dir());
+        let dir = dir.at("open the directory of", path)?;
+        let file = fs.open(&dir, MANIFEST, Access::Read).at("open", path)?;
+        Ok(Self::load(fs, dir, path, file, header, OpenMode::Read).is_ok())
+    }
+
+    /// Makes an empty manifest and puts it in place of `over`, or where there is none. Whoever puts
+    /// one in place holds the lock of its temporary name, so that a look under that lock tells
+    /// for sure whether another came first.
     fn make(
         fs: &Arc<F>,
         dir: F::Dir,
         path: &Path,
         block_size: BlockSize,
         id: Option<[u8; 16]>,
-    ) -> Result<Store<F>, ManifestError> {
+        over: Option<&F::File>,
+    ) -> Result<Found<F>, ManifestError> {
         let id = match id {
             Some(id) => id,
             None => fs::random_bytes().at("make an id for", path)?,
@@ -85,9 +123,17 @@ impl<F: Fs> Store<F> {
             made_ms: time::now_ms(),
         };
         let mut store = Self::begin_new(fs, dir, path, header)?;
+        let as_found = match over {
+            Some(file) => still_named(fs, &store.dir, MANIFEST, file),
+            None => fs.stat(&store.dir, MANIFEST).map(|stat| stat.is_none()),
+        };
+        if !as_found.at("look at", path)? {
+            crate::fs::found(fs.remove(&store.dir, MANIFEST_NEW)).at("remove", path)?;
+            return Ok(Found::AnotherMeanwhile);
+        }
         store.put_in_place()?;
         fs.sync_dir(&fs.root()).at("flush the directory of", path)?;
-        Ok(store)
+        Ok(Found::Store(Box::new(store)))
     }
 
     /// Begins a manifest under its temporary name, locked, with nothing but a header.
@@ -213,7 +259,11 @@ fn state_dir<F: Fs>(
     let root = fs.root();
     let name = RelPath::state_dir();
     if makes && fs.stat(&root, STATE_DIR).at("look at", state)?.is_none() {
-        fs.make_dir(&root, STATE_DIR).at("create", state)?;
+        match fs.make_dir(&root, STATE_DIR) {
+            // Another sprag that starts now was faster.
+            Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {}
+            made => made.at("create", state)?,
+        }
         // Whoever may read the copy may verify it.
         let meta = Meta {
             mode: Some(0o755),
@@ -291,7 +341,12 @@ fn read_header<F: FsFile>(
     let mut bytes = vec![0; HEADER_BYTES];
     let have = file.read_at(&mut bytes, 0).at("read", path)?;
     bytes.truncate(have);
-    Ok(Header::decode(&bytes))
+    let header = Header::decode(&bytes);
+    // A making that was cut short left nothing behind the header; what is there had one.
+    if header == Err(HeaderError::Blank) && file.stat().at("look at", path)?.size > have as u64 {
+        return Ok(Err(HeaderError::Damaged("the header is gone")));
+    }
+    Ok(header)
 }
 
 fn header_error(error: HeaderError, path: &Path) -> ManifestError {

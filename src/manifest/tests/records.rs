@@ -1,0 +1,194 @@
+//! What is appended is found again: lookups, totals, chains and runs, at once and after reopening.
+
+use super::support::*;
+use crate::manifest::*;
+
+#[test]
+fn one_of_everything_is_the_same_after_reopening_for_reading_and_for_writing() {
+    let dest = Dest::new();
+    let mut store = dest.create();
+    let mut writer = Writer::new(&mut store);
+    writer.everything();
+    writer.barrier();
+    let (end, before) = writer.shots.pop().unwrap();
+    let (totals, positions) = (store.totals(), store.positions());
+    assert_eq!(totals, totals_of(&before));
+    assert_eq!(before.len(), 7);
+    let id = *store.id();
+    store.write_out().unwrap();
+    drop(store);
+    for mode in [OpenMode::Read, OpenMode::Write] {
+        let store = dest.open(mode);
+        assert_eq!(listing(&store), before, "{mode:?}");
+        assert_eq!(store.totals(), totals);
+        assert_eq!(store.positions(), positions);
+        assert_eq!((store.end(), *store.id()), (end, id));
+        assert_eq!(store.block_size(), crate::block::BlockSize::MIN);
+        let run = (run_begin(), Some(run_end()));
+        assert_eq!(store.last_run().unwrap(), Some(run));
+        assert_eq!(store.lookup(&path("gone")).unwrap(), None);
+        assert_eq!(store.lookup(&path("d/never")).unwrap(), None);
+    }
+}
+
+#[test]
+fn entries_come_back_with_every_field() {
+    let dest = Dest::new();
+    let mut store = dest.create();
+    Writer::new(&mut store).everything();
+    let entry = |at: &str| store.lookup(&path(at)).unwrap().unwrap().1;
+    assert_eq!(entry("d"), Entry::Dir(dir("d")));
+    let expected = symlink("d/link", "../elsewhere");
+    assert_eq!(entry("d/link"), Entry::Symlink(expected));
+    assert_eq!(entry("d/small"), Entry::Done(done("d/small", 5, 0)));
+    let expected = link("d/wanted", "d/small");
+    assert_eq!(entry("d/wanted"), Entry::LinkWanted(expected));
+    let expected = link("d/linked", "d/small");
+    assert_eq!(entry("d/linked"), Entry::Link(expected));
+    let Entry::Partial(partial) = entry("d/begun") else {
+        panic!("not a partial");
+    };
+    assert_eq!(partial.begin, begin("d/begun", 1 << 30));
+    assert_eq!(partial.blocks, 2);
+    assert_eq!(
+        store.positions_of(SlotKind::Partial),
+        [partial.last_pos],
+        "the newest record stands for the path"
+    );
+}
+
+#[test]
+fn a_cut_takes_hashes_away_and_blocks_written_again_take_their_place() {
+    let dest = Dest::new();
+    let mut store = dest.create();
+    let at = store.append(&Record::Begin(begin("f", 1 << 20))).unwrap();
+    let mut prev = store.append(&blocks(at, at, 0, 4)).unwrap();
+    prev = store.append(&blocks(at, prev, 4, 4)).unwrap();
+    let cut_at = store.append(&cut(at, prev, 3)).unwrap();
+    let expected: Vec<_> = (0..3).map(hash).collect();
+    assert_eq!(hashes(&store, cut_at), expected);
+    let again = Record::Blocks(Blocks {
+        begin: at,
+        prev: cut_at,
+        first: 3,
+        hashes: vec![hash(103), hash(104)],
+    });
+    let last = store.append(&again).unwrap();
+    let expected = [hash(0), hash(1), hash(2), hash(103), hash(104)];
+    assert_eq!(hashes(&store, last), expected);
+    assert_eq!(store.totals().blocks_partial, 5);
+    let nothing = store.append(&cut(at, last, 0)).unwrap();
+    assert!(hashes(&store, nothing).is_empty());
+    let last = store.append(&blocks(at, nothing, 0, 1)).unwrap();
+    store.append(&Record::Done(done("f", 9, last))).unwrap();
+    store.write_out().unwrap();
+    drop(store);
+    let store = dest.open(OpenMode::Read);
+    assert_eq!(hashes(&store, last), [hash(0)]);
+    assert_eq!(store.totals().files_partial, 0);
+    assert_eq!(store.totals().blocks_partial, 0);
+}
+
+#[test]
+fn a_chain_knows_how_many_of_its_blocks_stand_before_a_position() {
+    let dest = Dest::new();
+    let mut store = dest.create();
+    let at = store.append(&Record::Begin(begin("f", 1 << 20))).unwrap();
+    let one = store.append(&blocks(at, at, 0, 4)).unwrap();
+    let two = store.append(&blocks(at, one, 4, 4)).unwrap();
+    let cut_at = store.append(&cut(at, two, 6)).unwrap();
+    let three = store.append(&blocks(at, cut_at, 6, 1)).unwrap();
+    let chain = store.chain(three).unwrap();
+    let before = [at, one, two, cut_at, three, u64::MAX].map(|pos| chain.blocks_before(pos));
+    assert_eq!(before, [0, 0, 4, 6, 6, 7]);
+}
+
+#[test]
+fn two_files_whose_records_take_turns_keep_their_own_hashes() {
+    let dest = Dest::new();
+    let mut store = dest.create();
+    let (a, b) = (
+        store.append(&Record::Begin(begin("a", 1 << 20))).unwrap(),
+        store.append(&Record::Begin(begin("b", 1 << 20))).unwrap(),
+    );
+    let (mut last_a, mut last_b) = (a, b);
+    for n in 0..20 {
+        last_a = store.append(&blocks(a, last_a, n, 1)).unwrap();
+        last_b = store.append(&blocks(b, last_b, 2 * n, 2)).unwrap();
+    }
+    store.append(&Record::Done(done("a", 1, last_a))).unwrap();
+    store.write_out().unwrap();
+    let before = listing(&store);
+    drop(store);
+    let store = dest.open(OpenMode::Write);
+    assert_eq!(listing(&store), before);
+    let expected: Vec<_> = (0..40).map(hash).collect();
+    assert_eq!(before[&path("a")].1, expected[..20]);
+    assert_eq!(before[&path("b")].1, expected);
+}
+
+#[test]
+fn only_the_newest_record_of_a_path_counts() {
+    let dest = Dest::new();
+    let mut store = dest.create();
+    let mut writer = Writer::new(&mut store);
+    writer.add(Record::Done(done("p", 5, 0)));
+    writer.add(Record::Dir(dir("p")));
+    writer.add(Record::Begin(begin("p", 1 << 20)));
+    writer.add(Record::Symlink(symlink("p", "t")));
+    writer.add(Record::LinkWanted(link("p", "q")));
+    writer.add(Record::Link(link("p", "q")));
+    let last = writer.add(Record::Done(done("p", 6, 0)));
+    for (_, listing) in &writer.shots[1..] {
+        assert_eq!(listing.len(), 1);
+    }
+    assert_eq!(store.positions(), [last]);
+    assert_eq!(store.totals(), totals_of(&listing(&store)));
+    store.append(&Record::Removed(path("p"))).unwrap();
+    store.append(&Record::Removed(path("p"))).unwrap();
+    assert_eq!(store.totals(), Default::default());
+    store.write_out().unwrap();
+    drop(store);
+    assert!(listing(&dest.open(OpenMode::Read)).is_empty());
+}
+
+#[test]
+fn the_last_run_is_the_newest_begun_with_its_own_end_only() {
+    let dest = Dest::new();
+    let mut store = dest.create();
+    assert_eq!(store.last_run().unwrap(), None);
+    store.append(&Record::RunBegin(run_begin())).unwrap();
+    store.append(&Record::RunEnd(run_end())).unwrap();
+    let second = RunBegin {
+        started_ms: 9,
+        sources: Vec::new(),
+    };
+    store.append(&Record::RunBegin(second.clone())).unwrap();
+    assert_eq!(store.last_run().unwrap(), Some((second.clone(), None)));
+    store.write_out().unwrap();
+    drop(store);
+    let store = dest.open(OpenMode::Read);
+    assert_eq!(store.last_run().unwrap(), Some((second, None)));
+}
+
+#[test]
+fn the_tail_is_what_lies_behind_the_last_barrier_but_one() {
+    let dest = Dest::new();
+    let mut store = dest.create();
+    let first = store.append(&Record::Done(done("a", 1, 0))).unwrap();
+    barrier(&mut store);
+    let trusted = store.end();
+    let second = store.append(&Record::Done(done("b", 1, 0))).unwrap();
+    store.write_out().unwrap();
+    drop(store);
+    let mut store = dest.open(OpenMode::Write);
+    assert_eq!(store.tail().positions, [first, second], "one is not enough");
+    barrier(&mut store);
+    let third = store.append(&Record::Done(done("c", 1, 0))).unwrap();
+    store.write_out().unwrap();
+    drop(store);
+    let store = dest.open(OpenMode::Write);
+    let tail = store.tail();
+    assert!(tail.trusted > first && tail.trusted <= trusted);
+    assert_eq!(tail.positions, [second, third]);
+}
