@@ -4,7 +4,7 @@
 //! path, what stands there, and the options.
 
 use crate::fs::{Kind, Meta, Stat};
-use crate::manifest::{Done, Entry, SourceId};
+use crate::manifest::{DirRecord, Done, Entry, SourceId};
 
 /// What to do with a regular file.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -123,8 +123,24 @@ pub(crate) fn plan_dir(wanted: &Meta, known: Option<&Entry>, dest: Option<&Stat>
     if dest.kind != Kind::Dir {
         return DirPlan::Conflict(dest.kind);
     }
-    let mend = !matches!(known, Some(Entry::Dir(_))) || !has_meta(dest, wanted);
+    // The record is what the end of the run sets, should a new entry change the directory.
+    let recorded = match known {
+        Some(Entry::Dir(record)) => records_meta(record, wanted),
+        _ => false,
+    };
+    let mend = !recorded || !has_meta(dest, wanted);
     DirPlan::Keep { mend }
+}
+
+/// Whether a directory's record speaks of the wanted metadata.
+fn records_meta(record: &DirRecord, wanted: &Meta) -> bool {
+    wanted.mode.is_none_or(|mode| mode == record.mode)
+        && wanted
+            .owner
+            .is_none_or(|owner| owner == (record.uid, record.gid))
+        && wanted
+            .times_ns
+            .is_none_or(|(_, mtime_ns)| mtime_ns == record.mtime_ns)
 }
 
 /// Whether `stat` shows the wanted metadata; the access time does not count.

@@ -271,6 +271,8 @@ impl<'a, F: Fs> Committer<'a, F> {
         if mend {
             outcome = Outcome::Copied;
             self.dirty.parent(&path);
+            // It may have been made now, which the parent's time shows.
+            self.mark_parent(&path);
             let record = Record::Dir(DirRecord {
                 path: path.clone(),
                 atime_ns: stat.atime_ns,

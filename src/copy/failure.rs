@@ -80,6 +80,20 @@ pub(super) fn ends_run<F: Fs>(
     }
 }
 
+/// A failed flush. It always ends the run, and never as harmlessly as a full disk found by a write:
+/// the data is suspect from here on, whatever the error.
+pub(super) fn flush_failed<F: Fs>(
+    fs: &F,
+    action: &'static str,
+    path: PathBuf,
+    error: std::io::Error,
+) -> Error {
+    match ends_run(fs, action, path, error) {
+        Error::Full(error) => Error::Io(error),
+        other => other,
+    }
+}
+
 /// An error that ends the run, told apart from a device that is gone.
 pub(super) fn manifest_failed<F: Fs>(fs: &F, error: crate::error::ManifestError) -> Error {
     match error {

@@ -144,7 +144,7 @@ impl<F: Fs> Committer<'_, F> {
             && let Err(error) = fs.sync_dir(open)
         {
             let full = self.shared.full(&dir.path);
-            return self.fail(failure::ends_run(fs, "flush", full, error));
+            return self.fail(failure::flush_failed(fs, "flush", full, error));
         }
         if let Err(error) = set {
             let full = self.shared.full(&dir.path);

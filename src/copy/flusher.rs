@@ -44,7 +44,7 @@ impl<F: Fs> Dirty<F> {
 
     /// Notes a file that has to be flushed by itself or with everything.
     pub(super) fn file(&mut self, file: &Arc<F::File>) {
-        if !self.all {
+        if !self.all || self.by == FlushBy::Each {
             self.files.push(Arc::clone(file));
             self.gather();
         }
@@ -54,14 +54,19 @@ impl<F: Fs> Dirty<F> {
     /// who wrote it has done so.
     pub(super) fn unlisted(&mut self) {
         if self.by == FlushBy::Whole {
-            self.all = true;
-            self.gather();
+            self.everything();
         }
+    }
+
+    /// Notes that everything has to be flushed, whatever is listed besides.
+    pub(super) fn everything(&mut self) {
+        self.all = true;
+        self.gather();
     }
 
     /// Notes a directory whose names changed.
     pub(super) fn dir(&mut self, path: &RelPath) {
-        if !self.all && self.dirs.last() != Some(path) {
+        if (!self.all || self.by == FlushBy::Each) && self.dirs.last() != Some(path) {
             self.dirs.push(path.clone());
             self.gather();
         }
@@ -113,7 +118,7 @@ fn flush_one<F: Fs>(shared: &Shared<F>, manifest: &F::File, job: Job<F>) -> Resu
 fn flush_data<F: Fs>(shared: &Shared<F>, mut dirty: Dirty<F>) -> Result<(), PathError> {
     let fs = &*shared.fs;
     if dirty.all {
-        return fs.sync_all().at("flush", &shared.dest);
+        fs.sync_all().at("flush", &shared.dest)?;
     }
     for file in &dirty.files {
         file.sync().at("flush a file in", &shared.dest)?;

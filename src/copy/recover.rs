@@ -50,8 +50,12 @@ struct Recovery<'a, F: Fs> {
     totals: Mutex<Recovered>,
 }
 
-/// Proves or forgets what is not trusted.
-pub(super) fn recover<F: Fs>(shared: &Shared<F>, threads: usize) -> Result<Recovered, Error> {
+/// Proves or forgets what is not trusted. `None`: the run was asked to stop before that was done,
+/// so that no barrier may be made.
+pub(super) fn recover<F: Fs>(
+    shared: &Shared<F>,
+    threads: usize,
+) -> Result<Option<Recovered>, Error> {
     let (tail, totals) = {
         let store = lock_mutex(&shared.store);
         (store.tail(), store.totals())
@@ -69,6 +73,9 @@ pub(super) fn recover<F: Fs>(shared: &Shared<F>, threads: usize) -> Result<Recov
     };
     if !recovery.tail.positions.is_empty() {
         recovery.check_all(threads)?;
+        if shared.should_stop() {
+            return Ok(None);
+        }
         recovery.apply()?;
     }
     recovery.reserve_names()?;
@@ -82,7 +89,7 @@ pub(super) fn recover<F: Fs>(shared: &Shared<F>, threads: usize) -> Result<Recov
     };
     compacted.map_err(|error| failure::manifest_failed(&*shared.fs, error))?;
     let totals = *lock_mutex(&recovery.totals);
-    Ok(totals)
+    Ok(Some(totals))
 }
 
 impl<F: Fs> Recovery<'_, F> {
@@ -282,7 +289,8 @@ impl<F: Fs> Recovery<'_, F> {
         if self.shared.fs.flush_by() == FlushBy::Each {
             let path = self.shared.full(path);
             let flushed = reader.file().sync();
-            flushed.map_err(|error| failure::ends_run(&*self.shared.fs, "flush", path, error))?;
+            flushed
+                .map_err(|error| failure::flush_failed(&*self.shared.fs, "flush", path, error))?;
         }
         Ok(Some(matching))
     }

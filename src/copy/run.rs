@@ -101,9 +101,12 @@ pub(super) fn run<F: Fs>(shared: &Shared<F>, sources: &[Source], events: Sender<
     let (flushed_in, flushed_out) = crossbeam_channel::bounded(1);
     let mut committer = Committer::new(shared, workers, events, jobs_in, flushed_out);
     let recovered = recover::recover(shared, workers);
+    let mut proven = true;
     thread::scope(|scope| {
         match recovered {
-            Ok(recovered) => {
+            // What is not proved must not be covered by a barrier of this run's.
+            Ok(None) => proven = false,
+            Ok(Some(recovered)) => {
                 committer.summary.bytes_rehashed = recovered.bytes_rehashed;
                 committer.emit(Event::Opened(recovered));
                 // Only now: recovery may have put a new file in place.
@@ -117,9 +120,12 @@ pub(super) fn run<F: Fs>(shared: &Shared<F>, sources: &[Source], events: Sender<
                     committer.fail(Error::Io(error));
                 }
             }
-            Err(error) => committer.fail(error),
+            Err(error) => {
+                proven = false;
+                committer.fail(error);
+            }
         }
-        close(&mut committer, started);
+        close(&mut committer, started, proven);
         // The flusher ends when its job queue does.
         drop(committer);
     });
@@ -167,25 +173,24 @@ fn stages<F: Fs>(
     })
 }
 
-/// Makes everything durable that can be, and tells the consumer how it ended.
-fn close<F: Fs>(committer: &mut Committer<'_, F>, started: Instant) {
-    if !committer.has_failed() {
+/// Makes everything durable that can be, and tells the consumer how it ended. `proven`: recovery
+/// was completed, so that barriers may be made.
+fn close<F: Fs>(committer: &mut Committer<'_, F>, started: Instant, proven: bool) {
+    if proven && !committer.has_failed() {
         make_durable(committer);
-    } else if committer.failed_harmlessly() {
+        if !committer.has_failed() {
+            let (end, _) = committer.end(started.elapsed());
+            committer.record(&Record::RunEnd(end));
+            committer.barrier_now();
+            compact(committer);
+        }
+    } else if proven && committer.failed_harmlessly() {
         committer.last_barrier_despite_failure();
     }
-    let (end, _) = committer.end(started.elapsed());
-    if !committer.has_failed() {
-        committer.record(&Record::RunEnd(end));
-        committer.barrier_now();
-    }
-    if !committer.has_failed() {
-        compact(committer);
-    } else {
+    committer.end(started.elapsed());
+    if !proven || committer.has_failed() {
         committer.note_failed_end(started.elapsed());
     }
-    // Once more: the last steps may have failed, too.
-    committer.end(started.elapsed());
     committer.store().set_holder(None);
     let event = Event::Finished {
         summary: committer.summary.clone(),
@@ -209,6 +214,9 @@ fn make_durable<F: Fs>(committer: &mut Committer<'_, F>) {
 }
 
 fn compact<F: Fs>(committer: &mut Committer<'_, F>) {
+    if committer.has_failed() {
+        return;
+    }
     let compacted = {
         let mut store = committer.store();
         if store.wants_compaction() {

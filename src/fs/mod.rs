@@ -138,6 +138,12 @@ pub trait Fs: FsMeta {
     fn sync_all(&self) -> io::Result<()>;
     /// Which of the two ways to flush this file system honours.
     fn flush_by(&self) -> FlushBy;
+    /// Whether a renamed file shows up empty until its inode is flushed, so that a flush has to
+    /// follow renames at once. FAT enters the new name first and fills in where the content is
+    /// later.
+    fn renames_want_flush(&self) -> bool {
+        false
+    }
     /// Whether the device below has vanished, asked of the system and not guessed from an errno.
     fn device_gone(&self) -> bool;
     /// The same after an error that a vanishing device causes. The error may come before the

@@ -56,6 +56,7 @@ struct Shared {
     device: sys::Device,
     /// Whether any file system seen so far has to be flushed file by file.
     flush_each: AtomicBool,
+    renames_want_flush: bool,
     /// The file systems mounted inside the tree, each by its device number and one handle.
     inside: Mutex<Vec<(u64, Arc<OwnedFd>)>>,
 }
@@ -65,11 +66,12 @@ impl OsFs {
     /// user's own.
     pub fn open_root(path: &Path) -> io::Result<OsFs> {
         let fd = retry(|| rustix::fs::open(path, DIRECTORY, Mode::empty()))?;
-        let flush_by = sys::traits(&fd)?.flush_by;
+        let traits = sys::traits(&fd)?;
         let shared = Shared {
             root_dev: stat_fd(&fd)?.dev,
             device: sys::Device::below(&fd)?,
-            flush_each: AtomicBool::new(flush_by == FlushBy::Each),
+            flush_each: AtomicBool::new(traits.flush_by == FlushBy::Each),
+            renames_want_flush: traits.renames_want_flush,
             inside: Mutex::new(Vec::new()),
             root: Arc::new(OsDir { fd }),
         };
@@ -272,6 +274,10 @@ impl Fs for OsFs {
             true => FlushBy::Each,
             false => FlushBy::Whole,
         }
+    }
+
+    fn renames_want_flush(&self) -> bool {
+        self.shared.renames_want_flush
     }
 
     fn device_gone(&self) -> bool {

@@ -235,3 +235,29 @@ fn a_file_that_keeps_changing_is_reported_and_not_published() {
     fixture.copy(0);
     fixture.assert_same();
 }
+
+#[test]
+fn a_directory_keeps_its_time_when_a_rerun_puts_only_a_directory_into_it() {
+    let fixture = Fixture::new();
+    write(fixture.source.join("dir/file"), "one");
+    age(&fixture.source.join("dir"), 1);
+    fixture.copy(0);
+    fs::create_dir(fixture.source.join("dir/new")).unwrap();
+    age(&fixture.source.join("dir"), 1);
+    fixture.copy(0);
+    fixture.assert_same();
+}
+
+#[test]
+fn a_directory_gets_the_time_of_its_source_now_even_if_it_had_it_before_something_came_into_it() {
+    let fixture = Fixture::new();
+    write(fixture.source.join("dir/file"), "one");
+    age(&fixture.source.join("dir"), 1);
+    fixture.copy(0);
+    write(fixture.source.join("dir/new"), "two");
+    // As if another tool had been there, or a crash had lost the record and not the time.
+    age(&fixture.source.join("dir"), 2);
+    age(&fixture.dest.join("dir"), 2);
+    fixture.copy(0);
+    fixture.assert_same();
+}

@@ -80,7 +80,7 @@ impl<F: Fs> Committer<'_, F> {
         };
         if let Err(error) = result {
             let fs = &*self.shared.fs;
-            self.fail(failure::ends_run(
+            self.fail(failure::flush_failed(
                 fs,
                 error.action,
                 error.path,
@@ -111,7 +111,13 @@ impl<F: Fs> Committer<'_, F> {
         }
         barrier.sealing = true;
         self.barrier = Some(barrier);
-        self.send_job(Job::Manifest);
+        if self.shared.fs.renames_want_flush() {
+            let dirty = Dirty::new(self.shared.fs.flush_by());
+            let dirty = std::mem::replace(&mut self.dirty, dirty);
+            self.send_job(Job::Data(dirty));
+        } else {
+            self.send_job(Job::Manifest);
+        }
     }
 
     /// Makes a barrier and waits for it, and for the one under way before it.

@@ -60,6 +60,9 @@ impl<F: Fs> Committer<'_, F> {
             Some(attempt) => {
                 self.shared.names.release(&completed.path, attempt);
                 self.dirty.parent(&completed.path);
+                if self.shared.fs.renames_want_flush() {
+                    self.dirty.everything();
+                }
                 self.mark_parent(&completed.path);
                 Outcome::Copied
             }

@@ -5,10 +5,6 @@ use super::*;
 impl<F: Fs> Recovery<'_, F> {
     /// Flushes what was proved, renames what has to be, records the rest, and makes two barriers.
     pub(super) fn apply(&self) -> Result<(), Error> {
-        if self.shared.should_stop() {
-            // Nothing is recorded: the next run checks everything again.
-            return Ok(());
-        }
         let fs = &*self.shared.fs;
         self.flush_all()?;
         let mut renamed = Vec::new();
@@ -31,7 +27,7 @@ impl<F: Fs> Recovery<'_, F> {
             for parent in renamed {
                 let full = self.shared.full(&parent);
                 let flushed = fs.open_dir(&parent).and_then(|dir| fs.sync_dir(&dir));
-                flushed.map_err(|error| failure::ends_run(fs, "flush", full, error))?;
+                flushed.map_err(|error| failure::flush_failed(fs, "flush", full, error))?;
             }
         }
         let mut store = lock_mutex(&self.shared.store);
@@ -41,7 +37,7 @@ impl<F: Fs> Recovery<'_, F> {
             let failed = |error| failure::manifest_failed(fs, error);
             store.write_out().map_err(failed)?;
             let flushed = store.file().sync().at("flush", &path);
-            flushed.map_err(|e| failure::ends_run(fs, e.action, e.path, e.source))?;
+            flushed.map_err(|e| failure::flush_failed(fs, e.action, e.path, e.source))?;
             let covers = store.end();
             store.append(&Record::Barrier { covers }).map_err(failed)?;
         }
@@ -53,12 +49,12 @@ impl<F: Fs> Recovery<'_, F> {
         if fs.flush_by() == FlushBy::Whole {
             let flushed = fs.sync_all();
             let dest = self.shared.dest.clone();
-            flushed.map_err(|error| failure::ends_run(fs, "flush", dest, error))?;
+            flushed.map_err(|error| failure::flush_failed(fs, "flush", dest, error))?;
             // And the device's own cache, which that alone does not empty everywhere.
             let file = lock_mutex(&self.shared.store).file();
             let dest = self.shared.dest.clone();
             file.sync()
-                .map_err(|error| failure::ends_run(fs, "flush the manifest in", dest, error))?;
+                .map_err(|error| failure::flush_failed(fs, "flush the manifest in", dest, error))?;
         }
         Ok(())
     }

@@ -19,6 +19,7 @@ pub(crate) fn traits(_fd: impl AsFd) -> io::Result<Traits> {
         flush_by: FlushBy::Each,
         always_cached: true,
         may_ignore_direct: false,
+        renames_want_flush: false,
         may_lack_modes: false,
     })
 }

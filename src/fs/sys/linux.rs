@@ -56,6 +56,8 @@ fn traits_of(magic: u32, kernel_release: &[u8]) -> Traits {
         // one beside the page cache. What lies below an overlay cannot be seen from above it.
         always_cached: remote || matches!(magic, TMPFS | RAMFS | OVERLAY | ZFS),
         may_ignore_direct: matches!(magic, BTRFS | F2FS | NTFS3),
+        // Renaming there enters the name with neither size nor place; the inode brings them.
+        renames_want_flush: magic == MSDOS,
         may_lack_modes: matches!(magic, MSDOS | EXFAT | FUSE | NTFS3),
     }
 }

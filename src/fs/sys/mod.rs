@@ -46,6 +46,8 @@ pub(super) struct Traits {
     pub(super) always_cached: bool,
     /// It takes O_DIRECT and then reads some data, compressed or tiny, through the page cache.
     pub(super) may_ignore_direct: bool,
+    /// A renamed file shows up empty until its inode is flushed.
+    pub(super) renames_want_flush: bool,
     /// It may be unable to keep owners and modes, and refuses to set them then.
     pub(super) may_lack_modes: bool,
 }
