@@ -202,6 +202,8 @@ fn close<F: Fs>(committer: &mut Committer<'_, F>, started: Instant, proven: bool
 
 /// The barriers before the last: data and final names, then the renames and what came with them.
 fn make_durable<F: Fs>(committer: &mut Committer<'_, F>) {
+    // What a barrier under way publishes has to be there for what comes next.
+    committer.await_barrier();
     if committer.has_unsealed() {
         committer.barrier_now();
     }

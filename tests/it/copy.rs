@@ -212,17 +212,17 @@ fn two_sources_with_the_same_name_clash_and_the_first_wins() {
 fn a_file_that_keeps_changing_is_reported_and_not_published() {
     let fixture = Fixture::new();
     let path = fixture.source.join("log");
-    write(&path, vec![1; 32 << 20]);
+    write(&path, vec![1; 128 << 20]);
     write(fixture.source.join("steady"), "steady");
     let stop = std::sync::Arc::new(std::sync::atomic::AtomicBool::new(false));
     let writer = std::thread::spawn({
         let stop = stop.clone();
         move || {
-            use std::io::Write;
-            let mut file = fs::File::options().append(true).open(&path).unwrap();
+            let file = fs::File::options().append(true).open(&path).unwrap();
+            let mut now = std::time::SystemTime::now();
             while !stop.load(std::sync::atomic::Ordering::Relaxed) {
-                file.write_all(b"line\n").unwrap();
-                std::thread::sleep(std::time::Duration::from_micros(200));
+                now += std::time::Duration::from_nanos(1);
+                file.set_modified(now).unwrap();
             }
         }
     });
@@ -260,4 +260,21 @@ fn a_directory_gets_the_time_of_its_source_now_even_if_it_had_it_before_somethin
     age(&fixture.dest.join("dir"), 2);
     fixture.copy(0);
     fixture.assert_same();
+}
+
+#[test]
+fn hard_links_and_directory_times_wait_for_a_barrier_that_is_under_way_at_the_end() {
+    // The last file fills a barrier, so that nothing is left to begin another for.
+    for checkpoint in ["64K", "128K", "192K"] {
+        let fixture = Fixture::new();
+        write(fixture.source.join("dir/one"), vec![1; 64 << 10]);
+        write(fixture.source.join("dir/two"), vec![2; 64 << 10]);
+        fs::hard_link(fixture.source.join("dir/two"), fixture.source.join("link")).unwrap();
+        age(&fixture.source.join("dir"), 1);
+        let size =
+            ["--block-size", "64K", "--checkpoint-size", checkpoint].map(std::path::PathBuf::from);
+        let paths = [fixture.contents(), fixture.dest.clone()];
+        copy(0, size.into_iter().chain(paths));
+        fixture.assert_same();
+    }
 }

@@ -141,7 +141,7 @@ impl<F: Fs> Committer<'_, F> {
         self.fatal = full;
     }
 
-    fn await_barrier(&mut self) {
+    pub(in crate::copy) fn await_barrier(&mut self) {
         while self.barrier.is_some() {
             match self.flushed.recv() {
                 Ok(result) => self.barrier_flushed(result),
