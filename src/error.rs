@@ -308,6 +308,12 @@ pub enum EntryError {
         /// The source path that was copied.
         earlier: PathBuf,
     },
+    /// What was written does not read back.
+    #[error(
+        "{} does not read back as it was written: the interruption damaged the file system. Unmount it, check it with its own tool (fsck.exfat, fsck.vfat, chkdsk), mount it and rerun",
+        Printable(.0)
+    )]
+    ReadBack(PathBuf),
     /// The path is one that a destination cannot have.
     #[error("{}: {reason}", Printable(path))]
     Path {
@@ -338,6 +344,7 @@ impl EntryError {
             EntryError::Special { .. } => "special",
             EntryError::Clash { .. } => "clash",
             EntryError::Path { .. } => "path",
+            EntryError::ReadBack(_) => "read_back",
             EntryError::LinkTarget { .. } => "link",
         }
     }

@@ -80,6 +80,26 @@ pub(super) fn ends_run<F: Fs>(
     }
 }
 
+/// [`context`] for calls about names. An I/O error there fails the entry: a damaged directory is
+/// no reason to leave out the others. (After a write it ends the run: the data is suspect.)
+pub(super) fn naming<F: Fs>(
+    fs: &Arc<F>,
+    action: &'static str,
+    path: PathBuf,
+) -> impl Fn(std::io::Error) -> Failure + use<F> {
+    let at_dest = context(fs, action, path);
+    move |error| match at_dest(error) {
+        Failure::Fatal(Error::Io(error)) if is_io(&error.source) => {
+            Failure::Entry(EntryError::Dest(error))
+        }
+        failure => failure,
+    }
+}
+
+fn is_io(error: &std::io::Error) -> bool {
+    Errno::from_io_error(error) == Some(Errno::IO)
+}
+
 /// A failed flush. It always ends the run, and never as harmlessly as a full disk found by a write:
 /// the data is suspect from here on, whatever the error.
 pub(super) fn flush_failed<F: Fs>(

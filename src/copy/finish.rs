@@ -6,7 +6,6 @@ use std::sync::Arc;
 
 use super::committer::Committer;
 use super::failure::{self, Failure};
-use super::worker::make_over_left_over;
 use crate::error::EntryError;
 use crate::event::{Event, Outcome};
 use crate::fs::{FlushBy, Fs, Meta};
@@ -113,13 +112,15 @@ impl<F: Fs> Committer<'_, F> {
                 _ => Outcome::Copied,
             });
         }
-        let (attempt, partial) = self.shared.names.claim(&link.path);
-        let made = make_over_left_over(fs, &dir, &partial, || {
-            fs.link(&to_dir, to_name, &dir, &partial)
-        })
-        .and_then(|()| fs.rename(&dir, &partial, name));
+        let (attempt, partial, ()) = self
+            .shared
+            .make_partial(&link.path, &dir, |name| {
+                fs.link(&to_dir, to_name, &dir, name)
+            })
+            .map_err(at_dest)?;
+        let renamed = fs.rename(&dir, &partial, name);
         self.shared.names.release(&link.path, attempt);
-        made.map_err(at_dest)?;
+        renamed.map_err(at_dest)?;
         Ok(Outcome::Copied)
     }
 

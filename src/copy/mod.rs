@@ -13,6 +13,7 @@
 //! `Done` is handed to the system before its rename; a barrier is recorded only after the flush
 //! that makes it true; after one failed flush no barrier is recorded any more.
 
+use std::io;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::Mutex;
@@ -23,7 +24,7 @@ use crossbeam_channel::Receiver;
 
 use crate::error::Error;
 use crate::event::Event;
-use crate::fs::{Fs, OsFs};
+use crate::fs::{Fs, OsFs, found};
 use crate::manifest::Store;
 use crate::options::CopyOptions;
 use crate::path::RelPath;
@@ -37,6 +38,7 @@ mod flusher;
 mod message;
 mod names;
 mod planner;
+mod read_back;
 mod recover;
 mod run;
 mod setup;
@@ -55,6 +57,9 @@ struct Shared<F: Fs> {
     options: CopyOptions,
     block_size: crate::block::BlockSize,
     stopper: Stopper,
+    /// The last run was cut off on a file system without a journal: what it left under partial
+    /// names is not touched, and what this run writes is read back.
+    was_cut: bool,
     /// Set when the run cannot go on; stages end as when stopped.
     failed: AtomicBool,
 }
@@ -62,6 +67,44 @@ struct Shared<F: Fs> {
 impl<F: Fs> Shared<F> {
     fn should_stop(&self) -> bool {
         self.stopper.is_stopped() || self.failed.load(Ordering::Relaxed)
+    }
+
+    /// Makes something under a partial name of `path`. What is in the way under a name of ours was
+    /// left over: it is removed, or, where that is not safe, left alone and the next name taken.
+    fn make_partial<T>(
+        &self,
+        path: &RelPath,
+        dir: &F::Dir,
+        make: impl Fn(&[u8]) -> io::Result<T>,
+    ) -> io::Result<(u8, Vec<u8>, T)> {
+        let mut left_alone = Vec::new();
+        let made = loop {
+            let (attempt, name) = self.names.claim(path);
+            match make(&name) {
+                Ok(made) => break Ok((attempt, name, made)),
+                Err(error) if error.kind() != io::ErrorKind::AlreadyExists => {
+                    self.names.release(path, attempt);
+                    break Err(error);
+                }
+                Err(error) if self.was_cut => {
+                    left_alone.push(attempt);
+                    if attempt == u8::MAX {
+                        break Err(error);
+                    }
+                }
+                Err(_) => {
+                    let made = found(self.fs.remove(dir, &name)).and_then(|_| make(&name));
+                    if made.is_err() {
+                        self.names.release(path, attempt);
+                    }
+                    break made.map(|made| (attempt, name, made));
+                }
+            }
+        };
+        for attempt in left_alone {
+            self.names.release(path, attempt);
+        }
+        made
     }
 
     /// The full path of a destination entry, for messages.
@@ -148,6 +191,7 @@ impl CopyRun {
         let shared = Arc::new(Shared {
             names: names::Names::new(*store.id()),
             block_size: store.block_size(),
+            was_cut: store.was_cut(),
             fs,
             store: Mutex::new(store),
             dest: setup.root.clone(),

@@ -146,7 +146,7 @@ impl<'a, F: Fs> Planner<'a, F> {
         action: &'static str,
         path: &RelPath,
     ) -> impl Fn(std::io::Error) -> Failure + use<F> {
-        failure::context(&self.shared.fs, action, self.shared.full(path))
+        failure::naming(&self.shared.fs, action, self.shared.full(path))
     }
 
     /// Opens a directory at the destination, or finds it among the open ones.

@@ -71,6 +71,9 @@ pub(super) fn recover<F: Fs>(
         }),
         tail,
     };
+    if shared.was_cut {
+        recovery.cut_partials()?;
+    }
     if !recovery.tail.positions.is_empty() {
         recovery.check_all(threads)?;
         if shared.should_stop() {
@@ -81,7 +84,8 @@ pub(super) fn recover<F: Fs>(
     recovery.reserve_names()?;
     let compacted = {
         let mut store = lock_mutex(&shared.store);
-        if store.wants_compaction() {
+        // A position noted before has to stand until the end, to know what to read back.
+        if store.wants_compaction() && !shared.was_cut {
             store.compact(Some(&super::run::holder()))
         } else {
             Ok(())

@@ -9,6 +9,7 @@ use crossbeam_channel::Sender;
 use super::committer::Committer;
 use super::flusher;
 use super::planner::{self, Planner};
+use super::read_back;
 use super::recover;
 use super::setup::Setup;
 use super::worker::Worker;
@@ -100,6 +101,7 @@ pub(super) fn run<F: Fs>(shared: &Shared<F>, sources: &[Source], events: Sender<
     let (jobs_in, jobs_out) = crossbeam_channel::bounded(1);
     let (flushed_in, flushed_out) = crossbeam_channel::bounded(1);
     let mut committer = Committer::new(shared, workers, events, jobs_in, flushed_out);
+    let since = lock_mutex(&shared.store).tail().trusted;
     let recovered = recover::recover(shared, workers);
     let mut proven = true;
     thread::scope(|scope| {
@@ -109,6 +111,9 @@ pub(super) fn run<F: Fs>(shared: &Shared<F>, sources: &[Source], events: Sender<
             Ok(Some(recovered)) => {
                 committer.summary.bytes_rehashed = recovered.bytes_rehashed;
                 committer.emit(Event::Opened(recovered));
+                if shared.was_cut {
+                    committer.emit(Event::Warning(read_back::WARNING.into()));
+                }
                 // Only now: recovery may have put a new file in place.
                 let manifest = lock_mutex(&shared.store).file();
                 let flusher = thread::Builder::new().name("sprag-flusher".into());
@@ -125,7 +130,7 @@ pub(super) fn run<F: Fs>(shared: &Shared<F>, sources: &[Source], events: Sender<
                 committer.fail(error);
             }
         }
-        close(&mut committer, started, proven);
+        close(&mut committer, started, proven, since);
         // The flusher ends when its job queue does.
         drop(committer);
     });
@@ -175,9 +180,12 @@ fn stages<F: Fs>(
 
 /// Makes everything durable that can be, and tells the consumer how it ended. `proven`: recovery
 /// was completed, so that barriers may be made.
-fn close<F: Fs>(committer: &mut Committer<'_, F>, started: Instant, proven: bool) {
+fn close<F: Fs>(committer: &mut Committer<'_, F>, started: Instant, proven: bool, since: u64) {
     if proven && !committer.has_failed() {
         make_durable(committer);
+        if committer.shared.was_cut {
+            committer.read_back(since);
+        }
         if !committer.has_failed() {
             let (end, _) = committer.end(started.elapsed());
             committer.record(&Record::RunEnd(end));

@@ -91,6 +91,15 @@ impl<'a, F: Fs> Worker<'a, F> {
         failure::context(&self.shared.fs, action, self.shared.full(path))
     }
 
+    /// [`Self::at_dest`] for calls about names.
+    fn naming(
+        &self,
+        action: &'static str,
+        path: &RelPath,
+    ) -> impl Fn(io::Error) -> Failure + use<F> {
+        failure::naming(&self.shared.fs, action, self.shared.full(path))
+    }
+
     fn work(&mut self, work: &Work<F>) -> Result<Message<F>, Failure> {
         if let Task::Symlink(target) = &work.task {
             return self.symlink(work, target);
@@ -309,18 +318,11 @@ impl<'a, F: Fs> Worker<'a, F> {
         file.stat().map_err(&at_dest)
     }
 
-    /// Makes an empty partial. One that is in the way under a name of ours was left over.
+    /// Makes an empty partial.
     fn create(&self, work: &Work<F>) -> Result<(u8, Vec<u8>, F::File), Failure> {
-        let fs = &*self.shared.fs;
-        let (attempt, name) = self.shared.names.claim(&work.path);
-        let created = make_over_left_over(fs, &work.dir, &name, || fs.create_new(&work.dir, &name));
-        match created {
-            Ok(file) => Ok((attempt, name, file)),
-            Err(error) => {
-                self.shared.names.release(&work.path, attempt);
-                Err(self.at_dest("create a partial copy of", &work.path)(error))
-            }
-        }
+        let create = |name: &[u8]| self.shared.fs.create_new(&work.dir, name);
+        let made = self.shared.make_partial(&work.path, &work.dir, create);
+        made.map_err(self.naming("create a partial copy of", &work.path))
     }
 
     /// Removes a partial that is of no use.
@@ -333,15 +335,10 @@ impl<'a, F: Fs> Worker<'a, F> {
 
     fn symlink(&self, work: &Work<F>, target: &[u8]) -> Result<Message<F>, Failure> {
         let fs = &*self.shared.fs;
-        let at_dest = self.at_dest("create the symbolic link", &work.path);
-        let (attempt, name) = self.shared.names.claim(&work.path);
-        let made = make_over_left_over(fs, &work.dir, &name, || {
-            fs.make_symlink(&work.dir, &name, target)
-        });
-        if let Err(error) = made {
-            self.shared.names.release(&work.path, attempt);
-            return Err(at_dest(error));
-        }
+        let at_dest = self.naming("create the symbolic link", &work.path);
+        let make = |name: &[u8]| fs.make_symlink(&work.dir, name, target);
+        let made = self.shared.make_partial(&work.path, &work.dir, make);
+        let (attempt, name, ()) = made.map_err(&at_dest)?;
         let meta = wanted_meta(self.shared, &work.stat);
         fs.set_meta(&work.dir, &name, &meta).map_err(&at_dest)?;
         let stat = fs.stat(&work.dir, &name).map_err(&at_dest)?;
@@ -368,22 +365,6 @@ pub(super) fn wanted_meta<F: Fs>(shared: &Shared<F>, stat: &Stat) -> Meta {
         mode: Some(stat.mode),
         owner: shared.options.owner.then_some((stat.uid, stat.gid)),
         times_ns: Some((stat.atime_ns, stat.mtime_ns)),
-    }
-}
-
-/// Makes something under a partial name, after removing what is left over there.
-pub(super) fn make_over_left_over<F: Fs, T>(
-    fs: &F,
-    dir: &F::Dir,
-    name: &[u8],
-    make: impl Fn() -> io::Result<T>,
-) -> io::Result<T> {
-    match make() {
-        Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {
-            crate::fs::found(fs.remove(dir, name))?;
-            make()
-        }
-        made => made,
     }
 }
 

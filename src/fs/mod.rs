@@ -144,6 +144,13 @@ pub trait Fs: FsMeta {
     fn renames_want_flush(&self) -> bool {
         false
     }
+    /// Whether a crash can leave names whose content lies in space that counts as free: there is
+    /// no journal that keeps a file and its allocation together. What was not flushed must then
+    /// neither be kept (a new file may be put on top of it) nor removed (that may free what a new
+    /// file was given).
+    fn lacks_journal(&self) -> bool {
+        false
+    }
     /// Whether the device below has vanished, asked of the system and not guessed from an errno.
     fn device_gone(&self) -> bool;
     /// The same after an error that a vanishing device causes. The error may come before the

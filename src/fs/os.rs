@@ -57,6 +57,7 @@ struct Shared {
     /// Whether any file system seen so far has to be flushed file by file.
     flush_each: AtomicBool,
     renames_want_flush: bool,
+    lacks_journal: bool,
     /// The file systems mounted inside the tree, each by its device number and one handle.
     inside: Mutex<Vec<(u64, Arc<OwnedFd>)>>,
 }
@@ -72,6 +73,7 @@ impl OsFs {
             device: sys::Device::below(&fd)?,
             flush_each: AtomicBool::new(traits.flush_by == FlushBy::Each),
             renames_want_flush: traits.renames_want_flush,
+            lacks_journal: traits.lacks_journal,
             inside: Mutex::new(Vec::new()),
             root: Arc::new(OsDir { fd }),
         };
@@ -274,6 +276,10 @@ impl Fs for OsFs {
             true => FlushBy::Each,
             false => FlushBy::Whole,
         }
+    }
+
+    fn lacks_journal(&self) -> bool {
+        self.shared.lacks_journal
     }
 
     fn renames_want_flush(&self) -> bool {

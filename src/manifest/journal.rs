@@ -50,6 +50,8 @@ pub(super) struct ScanEnd {
     pub(super) end: u64,
     /// What lies before this position is trusted.
     pub(super) trusted: u64,
+    /// Where the last barrier ends; the first frame's position if there is none.
+    pub(super) flushed: u64,
     /// The first bad frame, if a barrier behind it vouches for it.
     pub(super) damage: Option<(u64, &'static str)>,
 }
@@ -167,43 +169,52 @@ fn checked<'a>(id: &[u8; 16], pos: u64, bytes: &'a [u8]) -> Option<&'a [u8]> {
     (u64::from_le_bytes(checksum) == frame_checksum(id, pos, payload)).then_some(payload)
 }
 
-/// Reads every frame in order, up to the end or to the first bad one.
+/// Reads every frame in order, up to the end, to the first bad one, or to the position `limit`.
 ///
 /// `visit` gets each record with its position and the length of its frame; what it refuses is
 /// damage, since the frame itself is whole.
 pub(super) fn scan<F: FsFile>(
     file: &F,
     id: &[u8; 16],
+    limit: u64,
     mut visit: impl FnMut(u64, u64, Record) -> io::Result<Result<(), &'static str>>,
 ) -> io::Result<ScanEnd> {
     let file_len = file.stat()?.size;
     let mut window = Window::new(file, file_len);
     let mut barriers = Barriers::default();
     let mut pos = FRAMES_START;
-    while let Some(payload) = window.frame(id, pos)? {
+    let mut flushed = pos;
+    while pos < limit
+        && let Some(payload) = window.frame(id, pos)?
+    {
         let frame = (FRAME_PREFIX + payload.len()) as u64;
         let said = match codec::decode::<Record>(payload) {
             Err(_) => Err("a record that is whole cannot be understood"),
-            Ok(Record::Barrier { covers }) => barriers.note(pos, covers),
+            Ok(Record::Barrier { covers }) => {
+                flushed = pos + frame;
+                barriers.note(pos, covers)
+            }
             Ok(record) => visit(pos, frame, record)?,
         };
         if let Err(what) = said {
             return Ok(ScanEnd {
                 end: pos,
                 trusted: barriers.trusted(),
+                flushed,
                 damage: Some((pos, what)),
             });
         }
         pos += frame;
     }
     let trusted = barriers.trusted();
-    let damage = (pos < file_len)
+    let damage = (pos < file_len.min(limit))
         .then(|| vouched(&mut window, id, pos, barriers))
         .transpose()?
         .flatten();
     Ok(ScanEnd {
         end: pos,
         trusted,
+        flushed,
         damage,
     })
 }

@@ -82,6 +82,8 @@ pub(crate) struct Store<F: Fs> {
     last_run: Option<(u64, Option<u64>)>,
     /// The path hashes of recent `Begin`s, while a manifest is loaded.
     begins: HashMap<u64, PathHash>,
+    /// Frames that may have been lying in free space were cut off when it was opened.
+    was_cut: bool,
 }
 
 impl<F: Fs> Store<F> {
@@ -109,6 +111,12 @@ impl<F: Fs> Store<F> {
 
     pub(crate) fn totals(&self) -> Totals {
         self.totals
+    }
+
+    /// Whether the last run was cut off on a file system without a journal, so that what it had
+    /// not flushed must be left alone.
+    pub(crate) fn was_cut(&self) -> bool {
+        self.was_cut
     }
 
     /// What was not trusted when the manifest was opened.

@@ -7,8 +7,11 @@ mod support;
 
 mod bad_input;
 mod cli;
+mod concurrent;
 mod copy;
 mod export;
+mod inject;
 mod kill;
+mod media;
 mod resume;
 mod verify;

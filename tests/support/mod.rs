@@ -1,14 +1,18 @@
 //! What the tests of the binary share: trees to copy, the program to run, trees to compare.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::io::Write;
 use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::{MetadataExt, PermissionsExt, symlink};
 use std::path::{Path, PathBuf};
-use std::process::{Command, Output};
+use std::process::{Child, Command, Output};
+use std::sync::mpsc;
+use std::time::Duration;
 
 use serde_json::Value;
+
+pub(crate) mod strace;
 
 /// A small generator of numbers that are the same in every run.
 pub(crate) struct Rng(u64);
@@ -41,8 +45,12 @@ impl Rng {
 
 /// Says loudly that a test was not run, and why.
 pub(crate) fn skip(test: &str, needs: &str) {
-    let text = format!("\n*** SKIPPED: {test}: needs {needs} ***\n");
-    // Past the capture of the test harness.
+    tell(&format!("\n*** SKIPPED: {test}: needs {needs} ***"));
+}
+
+/// Prints a line past the capture of the test harness.
+pub(crate) fn tell(text: &str) {
+    let text = format!("{text}\n");
     let _ = fs::File::options()
         .append(true)
         .open("/dev/stderr")
@@ -128,15 +136,72 @@ pub(crate) fn snapshot(root: &Path) -> BTreeMap<PathBuf, String> {
     entries
 }
 
+/// The first difference between two trees, in words.
+pub(crate) fn difference(source: &Path, dest: &Path) -> Option<String> {
+    let (source, dest) = (snapshot(source), snapshot(dest));
+    let differs = source
+        .iter()
+        .find(|(path, what)| dest.get(*path) != Some(what));
+    if let Some((path, what)) = differs {
+        let there = dest.get(path);
+        return Some(format!("{path:?}: source {what:?}, destination {there:?}"));
+    }
+    let extra = dest.keys().find(|path| !source.contains_key(*path));
+    extra.map(|path| format!("{path:?} is not in the source"))
+}
+
 /// Panics with the first difference between two trees.
 #[track_caller]
 pub(crate) fn assert_same_tree(source: &Path, dest: &Path) {
-    let (source, dest) = (snapshot(source), snapshot(dest));
-    for (path, what) in &source {
-        assert_eq!(Some(what), dest.get(path), "{path:?}: source, destination");
+    let differs = difference(source, dest);
+    assert!(differs.is_none(), "{}", differs.unwrap_or_default());
+}
+
+/// The content of each file and the target of each link.
+pub(crate) type Contents = BTreeMap<PathBuf, String>;
+
+pub(crate) fn contents(root: &Path) -> Contents {
+    let whole = snapshot(root).into_iter();
+    whole
+        .filter(|(_, what)| !what.ends_with(" dir"))
+        // Without mode and time.
+        .map(|(path, what)| (path, what.splitn(3, ' ').nth(2).unwrap().to_string()))
+        .collect()
+}
+
+/// Every final name has the whole content of one version, and what was there before the cut
+/// is still there.
+#[track_caller]
+pub(crate) fn assert_names_are_whole(dest: &Path, versions: &[&Contents], before: &Contents) {
+    let mut there = BTreeSet::new();
+    for (path, what) in contents(dest) {
+        let name = path.file_name().unwrap().to_string_lossy().into_owned();
+        if name.starts_with(".sprag-") && name.ends_with(".partial") {
+            continue;
+        }
+        let whole = versions.iter().any(|all| all.get(&path) == Some(&what));
+        assert!(whole, "{path:?} is neither old nor new: {what}");
+        there.insert(path);
     }
-    for path in dest.keys() {
-        assert!(source.contains_key(path), "{path:?} is not in the source");
+    for path in before.keys() {
+        assert!(there.contains(path), "{path:?} is gone");
+    }
+}
+
+/// The same paths with other content.
+pub(crate) fn alter(root: &Path) {
+    for (nth, path) in contents(root).keys().enumerate() {
+        let path = root.join(path);
+        if path.is_symlink() {
+            fs::remove_file(&path).unwrap();
+            symlink("altered", &path).unwrap();
+        } else {
+            let mut content = fs::read(&path).unwrap();
+            content.reverse();
+            content.extend_from_slice(b"altered");
+            fs::write(&path, content).unwrap();
+            age(&path, 5000 + nth as u64);
+        }
     }
 }
 
@@ -200,6 +265,21 @@ pub(crate) fn copy<S: AsRef<std::ffi::OsStr>>(code: i32, args: impl IntoIterator
     let ran = run("copy", args);
     assert_eq!(ran.code, code, "{} {:?}", ran.stderr, ran.lines.last());
     ran
+}
+
+/// Waits for a child and its output; one that is not over in time is killed and fails the test.
+#[track_caller]
+pub(crate) fn end_within(secs: u64, child: Child) -> Output {
+    let pid = child.id().to_string();
+    let (ended, end) = mpsc::channel();
+    std::thread::spawn(move || ended.send(child.wait_with_output()));
+    match end.recv_timeout(Duration::from_secs(secs)) {
+        Ok(output) => output.unwrap(),
+        Err(_) => {
+            let _ = Command::new("kill").args(["-KILL", &pid]).status();
+            panic!("not over after {secs} seconds: it hangs");
+        }
+    }
 }
 
 /// A source tree and a destination that does not exist yet, in a temporary directory.

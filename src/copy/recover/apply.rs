@@ -1,8 +1,47 @@
 //! The second half of recovery: what was found out is acted on, recorded and made durable.
 
 use super::*;
+use crate::fs::Access;
 
 impl<F: Fs> Recovery<'_, F> {
+    /// Cuts every partial at its last recorded block, before anything new is written: what is
+    /// behind was not flushed, and may lie in space that counts as free.
+    pub(super) fn cut_partials(&self) -> Result<(), Error> {
+        let fs = &*self.shared.fs;
+        let entries = {
+            let store = lock_mutex(&self.shared.store);
+            let positions = store.positions_of(SlotKind::Partial);
+            let entries: Result<Vec<_>, _> =
+                positions.iter().map(|pos| store.entry_at(*pos)).collect();
+            entries.map_err(|error| failure::manifest_failed(fs, error))?
+        };
+        for (path, entry) in entries {
+            let Entry::Partial(partial) = entry else {
+                continue;
+            };
+            if partial.begin.adopts {
+                continue;
+            }
+            let recorded = partial
+                .blocks
+                .saturating_mul(self.shared.block_size.bytes());
+            let Some(dir) = self.parent(&path)? else {
+                continue;
+            };
+            let name = self.partial_name(&path, partial.begin.attempt);
+            let cut = fs.open(&dir, &name, Access::Write).and_then(|file| {
+                if file.stat()?.size > recorded {
+                    file.set_len(recorded)?;
+                }
+                Ok(())
+            });
+            if self.unless_gone(&path, cut)?.is_none() {
+                self.record(&Record::Removed(path))?;
+            }
+        }
+        Ok(())
+    }
+
     /// Flushes what was proved, renames what has to be, records the rest, and makes two barriers.
     pub(super) fn apply(&self) -> Result<(), Error> {
         let fs = &*self.shared.fs;

@@ -20,6 +20,7 @@ pub(crate) fn traits(_fd: impl AsFd) -> io::Result<Traits> {
         always_cached: true,
         may_ignore_direct: false,
         renames_want_flush: false,
+        lacks_journal: false,
         may_lack_modes: false,
     })
 }

@@ -58,6 +58,8 @@ fn traits_of(magic: u32, kernel_release: &[u8]) -> Traits {
         may_ignore_direct: matches!(magic, BTRFS | F2FS | NTFS3),
         // Renaming there enters the name with neither size nor place; the inode brings them.
         renames_want_flush: magic == MSDOS,
+        // FUSE is mostly exFAT and NTFS, whose drivers there replay no journal either.
+        lacks_journal: matches!(magic, MSDOS | EXFAT | FUSE),
         may_lack_modes: matches!(magic, MSDOS | EXFAT | FUSE | NTFS3),
     }
 }

@@ -48,6 +48,8 @@ pub(super) struct Traits {
     pub(super) may_ignore_direct: bool,
     /// A renamed file shows up empty until its inode is flushed.
     pub(super) renames_want_flush: bool,
+    /// A crash can leave files in space that counts as free.
+    pub(super) lacks_journal: bool,
     /// It may be unable to keep owners and modes, and refuses to set them then.
     pub(super) may_lack_modes: bool,
 }

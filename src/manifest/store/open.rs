@@ -154,20 +154,7 @@ impl<F: Fs> Store<F> {
         }
         file.set_len(0).at("write to", &new)?;
         file.write_at(&header.encode(), 0).at("write to", &new)?;
-        let file = Arc::new(file);
-        Ok(Store {
-            fs: Arc::clone(fs),
-            dir,
-            path: path.to_path_buf(),
-            header,
-            journal: Journal::new(file, header.id, FRAMES_START),
-            index: Index::new(),
-            trusted: FRAMES_START,
-            totals: Totals::default(),
-            garbage_bytes: 0,
-            last_run: None,
-            begins: HashMap::new(),
-        })
+        Ok(Self::empty(fs, dir, path, header, (file, FRAMES_START)))
     }
 
     /// Makes a manifest begun under the temporary name durable, then gives it the final one.
@@ -191,37 +178,27 @@ impl<F: Fs> Store<F> {
         header: Header,
         mode: OpenMode,
     ) -> Result<Store<F>, ManifestError> {
-        let file = Arc::new(file);
         let len = file.stat().at("look at", path)?.size;
-        let mut store = Store {
-            fs: Arc::clone(fs),
-            dir,
-            path: path.to_path_buf(),
-            header,
-            journal: Journal::new(Arc::clone(&file), header.id, len),
-            index: Index::new(),
-            trusted: FRAMES_START,
-            totals: Totals::default(),
-            garbage_bytes: 0,
-            last_run: None,
-            begins: HashMap::new(),
-        };
+        let mut store = Self::empty(fs, dir, path, header, (file, len));
         let mut refused = None;
         // After a failed flush the page cache may show frames that the medium does not have.
         let medium = match mode {
             OpenMode::Read => None,
             _ => Some(fs.open_medium(&store.dir, MANIFEST).at("open", path)?),
         };
-        let scanned = journal::scan(
-            medium.as_ref().unwrap_or(&file),
-            &header.id,
-            |pos, _, record| {
-                Ok(store.note(pos, &record).map_err(|error| {
-                    refused = Some(error);
-                    "a record contradicts the ones before it"
-                }))
-            },
-        )
+        let file = store.file();
+        let to_scan = medium.as_ref().unwrap_or(&file);
+        let limit = match mode {
+            OpenMode::Read => u64::MAX,
+            _ => store.frames_to_keep(to_scan)?,
+        };
+        store.was_cut = limit < len;
+        let scanned = journal::scan(to_scan, &header.id, limit, |pos, _, record| {
+            Ok(store.note(pos, &record).map_err(|error| {
+                refused = Some(error);
+                "a record contradicts the ones before it"
+            }))
+        })
         .at("read", path)?;
         if let Some(error) = refused {
             return Err(error);
@@ -238,6 +215,44 @@ impl<F: Fs> Store<F> {
             file.sync().at("flush", path)?;
         }
         Ok(store)
+    }
+
+    /// Up to where frames may be kept. Without a journal below, those behind the last barrier may
+    /// lie in space that counts as free.
+    fn frames_to_keep(&self, file: &F::File) -> Result<u64, ManifestError> {
+        if !self.fs.lacks_journal() {
+            return Ok(u64::MAX);
+        }
+        let scanned = journal::scan(file, &self.header.id, u64::MAX, |_, _, _| Ok(Ok(())));
+        let scanned = scanned.at("read", &self.path)?;
+        match scanned.damage {
+            Some((offset, what)) => Err(self.damaged(offset, what)),
+            None => Ok(scanned.flushed),
+        }
+    }
+
+    /// A store that knows of nothing yet; `file` comes with where its frames end.
+    fn empty(
+        fs: &Arc<F>,
+        dir: F::Dir,
+        path: &Path,
+        header: Header,
+        (file, end): (F::File, u64),
+    ) -> Store<F> {
+        Store {
+            fs: Arc::clone(fs),
+            dir,
+            path: path.to_path_buf(),
+            header,
+            journal: Journal::new(Arc::new(file), header.id, end),
+            index: Index::new(),
+            trusted: FRAMES_START,
+            totals: Totals::default(),
+            garbage_bytes: 0,
+            last_run: None,
+            begins: HashMap::new(),
+            was_cut: false,
+        }
     }
 
     /// Writes down who holds the lock, or that nobody does. Never needed but for a message, so a

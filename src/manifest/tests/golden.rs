@@ -202,7 +202,7 @@ fn reading_version_1_gives_exactly_these_records() {
     });
     assert_eq!(pos, golden.len() as u64);
     let mut count = 0;
-    let scanned = journal::scan(&**journal.file(), &HEADER.id, |_, _, _| {
+    let scanned = journal::scan(&**journal.file(), &HEADER.id, u64::MAX, |_, _, _| {
         count += 1;
         Ok(Ok(()))
     });

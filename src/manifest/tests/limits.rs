@@ -75,7 +75,7 @@ impl FsFile for Spy {
 const ID: [u8; 16] = *b"0123456789abcdef";
 
 fn scan_end(file: &Spy) -> journal::ScanEnd {
-    journal::scan(file, &ID, |_, _, _| Ok(Ok(()))).unwrap()
+    journal::scan(file, &ID, u64::MAX, |_, _, _| Ok(Ok(()))).unwrap()
 }
 
 #[test]

@@ -9,7 +9,9 @@ use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 use sprag::fs::{Kind, Meta, Stat};
+use sprag::path::RelPath;
 
+use super::Entry;
 use super::content::Content;
 use super::log::{Born, Bytes, Op};
 
@@ -133,6 +135,28 @@ impl Disk {
         match &self.get(ino)?.node {
             Node::File(content) => Some(content),
             _ => None,
+        }
+    }
+
+    /// Visits everything that can be reached from the root, the root first.
+    pub(crate) fn walk(&self, mut visit: impl FnMut(RelPath, Entry, Stat)) {
+        let mut todo = vec![(RelPath::root(), ROOT)];
+        while let Some((path, ino)) = todo.pop() {
+            let Some(inode) = self.get(ino) else {
+                continue;
+            };
+            let entry = match &inode.node {
+                Node::File(content) => Entry::File(content.clone()),
+                Node::Symlink(target) => Entry::Symlink(target.to_vec()),
+                Node::Dir(names) => {
+                    for (name, ino) in names {
+                        let below = path.join(name).expect("a name that was accepted");
+                        todo.push((below, *ino));
+                    }
+                    Entry::Dir
+                }
+            };
+            visit(path, entry, inode.stat(ino));
         }
     }
 

@@ -139,28 +139,40 @@ impl SimFs {
         self.shared.lock().faults.counts().clone()
     }
 
-    /// Everything that can be reached from the root, as the cached view has it.
-    pub(crate) fn dump(&self) -> Dump {
-        let disk = self.shared.lock().disk.clone();
-        let mut dump = Dump::new();
-        let mut todo = vec![(RelPath::root(), ROOT)];
-        while let Some((path, dir)) = todo.pop() {
-            for (name, ino) in disk.names(dir).into_iter().flatten() {
-                let below = path.join(name).expect("a name that was accepted");
-                let Some(inode) = disk.get(*ino) else {
-                    continue;
-                };
-                let entry = match &inode.node {
-                    Node::File(content) => Entry::File(content.clone()),
-                    Node::Symlink(target) => Entry::Symlink(target.to_vec()),
-                    Node::Dir(_) => {
-                        todo.push((below.clone(), *ino));
-                        Entry::Dir
-                    }
-                };
-                dump.insert(below, entry);
+    /// A machine on which the process that made this recording was killed after so many events:
+    /// nothing is lost, and nothing is durable that was not.
+    pub(crate) fn after_kill(
+        log: &Log,
+        cut: usize,
+        flush_by: FlushBy,
+        flush_takes: Duration,
+    ) -> SimFs {
+        let mut log = log.clone();
+        log.events.truncate(cut);
+        let mut disk = log.base.clone();
+        for at in 0..cut {
+            if let Some(op) = log.op(at) {
+                disk.apply(op);
             }
         }
+        let fs = SimFs::with_disk(disk, flush_by, flush_takes);
+        fs.shared.lock().log = log;
+        fs
+    }
+
+    /// The cached view.
+    pub(crate) fn disk(&self) -> Disk {
+        self.shared.lock().disk.clone()
+    }
+
+    /// Everything that can be reached from the root, as the cached view has it.
+    pub(crate) fn dump(&self) -> Dump {
+        let mut dump = Dump::new();
+        self.disk().walk(|path, entry, _| {
+            if !path.is_root() {
+                dump.insert(path, entry);
+            }
+        });
         dump
     }
 }

@@ -1,0 +1,360 @@
+//! The scenarios: what is copied, onto what, and what happens between the recording and the rerun.
+
+use std::time::Duration;
+
+use sprag::fs::{FlushBy, Fs, FsFile, FsMeta, Meta};
+
+use super::check::{Expected, FLUSH_TAKES};
+use super::engine::{self, End, Stop};
+use super::source::{BLOCK, Source, content};
+use super::tree::{self, Tree};
+use crate::explore::{Budget, Explored, recorded};
+use crate::sim::{Disk, Log, Replay, SimFs};
+
+/// A scenario: how to record it. What `change` does to the source happens after the recording.
+#[derive(Clone, Copy)]
+pub(crate) struct Case {
+    pub(crate) name: &'static str,
+    pub(crate) flush_by: FlushBy,
+    /// Barriers come at least this often, in ms.
+    pub(crate) interval_ms: u64,
+    build: fn(&Source),
+    record: fn(&Lab) -> Log,
+    change: Option<fn(&Source)>,
+}
+
+/// Where a case is recorded.
+pub(crate) struct Lab {
+    pub(crate) case: Case,
+    pub(crate) source: Source,
+}
+
+pub(crate) const CASES: &[Case] = &[
+    Case::new("small files", FlushBy::Whole, small_files, |lab| {
+        lab.fresh()
+    }),
+    Case::new("small files each", FlushBy::Each, small_files, |lab| {
+        lab.fresh()
+    }),
+    Case::new("block files", FlushBy::Whole, block_files, |lab| {
+        lab.fresh()
+    }),
+    Case::new("block files each", FlushBy::Each, block_files, |lab| {
+        lab.fresh()
+    }),
+    Case::new("large file", FlushBy::Whole, large_file, |lab| lab.fresh()),
+    Case::new("large file each", FlushBy::Each, large_file, |lab| {
+        lab.fresh()
+    }),
+    Case::new("overwriting", FlushBy::Whole, small_files, overwriting),
+    Case::new("overwriting each", FlushBy::Each, small_files, overwriting),
+    Case::new("adopting", FlushBy::Whole, small_files, adopting),
+    Case::new("adopting each", FlushBy::Each, small_files, adopting),
+    Case::new("stopped", FlushBy::Whole, large_file, stopped),
+    Case::new("stopped each", FlushBy::Each, large_file, stopped),
+    Case::new("compacting", FlushBy::Whole, long_names, compacting),
+    Case::new("compacting each", FlushBy::Each, long_names, compacting),
+    Case {
+        change: Some(change_large),
+        ..Case::new("source changed", FlushBy::Whole, large_file, |lab| {
+            lab.fresh()
+        })
+    },
+    Case {
+        change: Some(change_small),
+        ..Case::new("sources changed each", FlushBy::Each, small_files, |lab| {
+            lab.fresh()
+        })
+    },
+];
+
+impl Case {
+    /// The scenario of this name, under another name: two tests may go through it at once.
+    pub(crate) fn named(name: &str, other: &'static str) -> Case {
+        let case = CASES.iter().find(|case| case.name == name);
+        Case {
+            name: other,
+            ..*case.expect("a scenario")
+        }
+    }
+
+    const fn new(
+        name: &'static str,
+        flush_by: FlushBy,
+        build: fn(&Source),
+        record: fn(&Lab) -> Log,
+    ) -> Case {
+        Case {
+            name,
+            flush_by,
+            interval_ms: 3,
+            build,
+            record,
+            change: None,
+        }
+    }
+
+    /// Records it and explores the recording.
+    pub(crate) fn explore(&self, budget: Budget) -> Explored {
+        let (log, expected) = self.recorded();
+        expected.explore(self.name, &log, None, budget)
+    }
+
+    /// A recording, and what is expected of the disks it leaves.
+    pub(crate) fn recorded(&self) -> (Log, Expected) {
+        let lab = Lab {
+            case: *self,
+            source: Source::of(self.name),
+        };
+        let log = recorded(self.name, || {
+            lab.source.clear();
+            (self.build)(&lab.source);
+            let log = (self.record)(&lab);
+            if let Some(change) = self.change {
+                change(&lab.source);
+            }
+            log
+        });
+        let mut expected = lab.expected(&log);
+        if self.change.is_some() {
+            expected.first = lab.as_built();
+            expected.new = expected.first.clone();
+        }
+        (log, expected)
+    }
+}
+
+impl Lab {
+    pub(crate) fn expected(&self, log: &Log) -> Expected {
+        let interval = Duration::from_millis(self.case.interval_ms);
+        Expected::of(log, &self.source, self.case.flush_by, interval)
+    }
+
+    /// The source as it was before it was changed.
+    fn as_built(&self) -> Tree {
+        let source = Source::of(&format!("{} built", self.case.name));
+        source.clear();
+        (self.case.build)(&source);
+        tree::of_source(&source.dir)
+    }
+
+    /// A new disk.
+    pub(crate) fn disk(&self) -> SimFs {
+        SimFs::new(self.case.flush_by)
+    }
+
+    /// The same disk, as something to record on.
+    pub(crate) fn mount(&self, disk: Disk) -> SimFs {
+        SimFs::with_disk(disk, self.case.flush_by, FLUSH_TAKES)
+    }
+
+    /// The disk as it is, all of it durable.
+    pub(crate) fn settle(&self, fs: &SimFs) -> Disk {
+        fs.sync_all().expect("a disk without faults");
+        Replay::at_end(&fs.log()).disk(&[])
+    }
+
+    pub(crate) fn run(&self, fs: &SimFs, stop: Stop) -> End {
+        let interval = Duration::from_millis(self.case.interval_ms);
+        engine::run(fs, engine::options(&self.source.dir, interval), stop)
+    }
+
+    /// Runs to the end, which has to be a good one.
+    fn done(&self, fs: &SimFs) {
+        let end = self.run(fs, Stop::Never);
+        assert_eq!(end.exit, sprag::exit::Exit::Done, "{}", end.describe());
+    }
+
+    /// Records a run onto a disk.
+    fn onto(&self, disk: Disk) -> Log {
+        let fs = self.mount(disk);
+        self.done(&fs);
+        fs.log()
+    }
+
+    fn fresh(&self) -> Log {
+        self.onto(self.settle(&self.disk()))
+    }
+}
+
+/// Files of every small kind, in several directories.
+pub(crate) fn small_files(source: &Source) {
+    source.file("empty", 1, 0);
+    source.file("one", 1, 1);
+    source.file("exact", 1, BLOCK);
+    source.file("two", 1, BLOCK + 1);
+    source.file("a/three", 1, 150_000);
+    for n in 0..5 {
+        source.file(&format!("a/b/{n}"), n, 100 + 700 * n as usize);
+    }
+    source.file("a/b/c/deep", 1, 3000);
+    source.file("a/b/c/none", 1, 0);
+    source.mode("a/b/c/deep", 0o444);
+    source.mode("one", 0o755);
+    source.symlink("ln", "one");
+    source.symlink("a/dangling", "../nowhere/at all");
+    source.symlink("a/to-dir", "b");
+    source.link("hard", "a/b/3");
+    source.link("z/hard", "a/three");
+    source.link("z/again", "a/three");
+    source.dir("void");
+    source.mode("a/b/c", 0o555);
+    for dir in ["a/b/c", "a/b", "a", "z", "void", "."] {
+        source.dir_time(dir);
+    }
+}
+
+fn change_small(source: &Source) {
+    source.mode("a/b/c", 0o755);
+    source.file("one", 2, 1);
+    source.file("two", 2, BLOCK - 3);
+    source.file("a/three", 2, 150_000);
+    source.file("a/b/1", 2, 20_000);
+    source.file("added/here", 1, 70_000);
+    source.remove("ln");
+    source.symlink("ln", "two");
+    source.remove("empty");
+    source.symlink("empty", "one");
+    source.remove("a/to-dir");
+    source.file("a/to-dir", 1, 50);
+    source.remove("hard");
+    source.file("hard", 1, 40);
+}
+
+/// Files of one whole block, or nearly.
+fn block_files(source: &Source) {
+    for n in 0..14 {
+        source.file(&format!("{}/{n}", n % 3), n, BLOCK - (n as usize % 2));
+    }
+    source.file("9/several", 1, 3 * BLOCK);
+    source.dir_time(".");
+}
+
+/// Two files of many blocks, which two workers copy at once.
+fn large_file(source: &Source) {
+    source.file("large", 1, 20 * BLOCK + 1234);
+    source.file("less", 1, 7 * BLOCK);
+    source.dir_time(".");
+}
+
+fn change_large(source: &Source) {
+    source.file("large", 2, 20 * BLOCK + 1234);
+    source.file("less", 2, 3 * BLOCK);
+}
+
+/// Paths so long that their records soon fill a manifest.
+fn long_names(source: &Source) {
+    let dir = long_dir();
+    for n in 0..18 {
+        source.file(&format!("{dir}/{n}"), 1, 10 + n);
+    }
+    source.file("several", 1, 3 * BLOCK);
+}
+
+fn long_dir() -> String {
+    [
+        ["x"; 240].concat(),
+        ["y"; 240].concat(),
+        ["z"; 240].concat(),
+    ]
+    .join("/")
+}
+
+/// Puts a stranger's entry onto a disk.
+fn put(fs: &SimFs, name: &str, content: &[u8], mode: u32) {
+    let file = fs.create_new(&fs.root(), name.as_bytes());
+    let file = file.expect("a disk without faults");
+    file.write_at(content, 0).expect("a disk without faults");
+    let meta = Meta {
+        mode: Some(mode),
+        owner: None,
+        times_ns: Some((5, 5)),
+    };
+    file.set_meta(&meta).expect("a disk without faults");
+}
+
+/// Over what an earlier version of the source, and strangers, left.
+fn overwriting(lab: &Lab) -> Log {
+    let fs = lab.disk();
+    put(&fs, "exact", &content("stranger", 1, BLOCK), 0o600);
+    put(&fs, "two", &content("stranger", 2, BLOCK + 1), 0o600);
+    put(&fs, "one", b"longer", 0o600);
+    put(&fs, "empty", b"", 0o600);
+    put(&fs, "ln", b"a file, not a link", 0o600);
+    put(&fs, "bystander", b"a stranger's", 0o640);
+    lab.done(&fs);
+    let disk = lab.settle(&fs);
+    change_small(&lab.source);
+    lab.onto(disk)
+}
+
+/// Everything is there already, but not from sprag.
+fn adopting(lab: &Lab) -> Log {
+    let fs = lab.disk();
+    let root = fs.root();
+    for (path, node) in tree::of_source(&lab.source.dir) {
+        let Some((parent, name)) = path.split() else {
+            continue;
+        };
+        let made = fs.open_dir(&parent).and_then(|dir| match &node.what {
+            crate::sim::Entry::Dir => fs.make_dir(&dir, name),
+            crate::sim::Entry::Symlink(target) => fs.make_symlink(&dir, name, target),
+            crate::sim::Entry::File(content) => {
+                let file = fs.create_new(&dir, name)?;
+                file.write_at(&content.to_vec(), 0)
+            }
+        });
+        made.expect("a disk without faults");
+    }
+    // What is not the same after all.
+    fs.remove(&root, b"exact").expect("a disk without faults");
+    put(&fs, "exact", &content("stranger", 1, BLOCK), 0o600);
+    lab.onto(lab.settle(&fs))
+}
+
+/// Stopped in the middle, then begun again.
+fn stopped(lab: &Lab) -> Log {
+    let fs = lab.mount(lab.settle(&lab.disk()));
+    let end = lab.run(&fs, Stop::At(11 * BLOCK as u64));
+    assert_eq!(end.exit, sprag::exit::Exit::Stopped, "{}", end.describe());
+    lab.done(&fs);
+    fs.log()
+}
+
+/// So many reruns with changed sources that the manifest is compacted at the end of the last.
+fn compacting(lab: &Lab) -> Log {
+    let fs = lab.disk();
+    let dir = long_dir();
+    let mut size = 0;
+    let mut version = 1;
+    let mut disk = lab.settle(&fs);
+    loop {
+        let log = lab.onto(disk.clone());
+        let now = manifest_bytes(&Replay::at_end(&log).disk(&[]));
+        if now < size {
+            return log;
+        }
+        size = now;
+        assert!(version < 20, "no compaction at {size} bytes");
+        disk = lab.settle(&SimFs::with_disk(
+            Replay::at_end(&log).disk(&[]),
+            lab.case.flush_by,
+            Duration::ZERO,
+        ));
+        version += 1;
+        for n in 0..18 {
+            lab.source.file(&format!("{dir}/{n}"), version, 10 + n);
+        }
+        lab.source.file("several", version, 3 * BLOCK);
+    }
+}
+
+fn manifest_bytes(disk: &Disk) -> u64 {
+    let mut bytes = 0;
+    disk.walk(|path, _, stat| {
+        if path.as_bytes() == b".sprag/manifest" {
+            bytes = stat.size;
+        }
+    });
+    bytes
+}

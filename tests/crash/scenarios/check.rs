@@ -1,0 +1,280 @@
+//! What has to be true of every disk that a power cut leaves: before the rerun, of it, and after.
+
+use std::time::Duration;
+
+use sprag::event::CopySummary;
+use sprag::exit::Exit;
+use sprag::fs::FlushBy;
+
+use super::engine::{self, CHECKPOINT_BYTES, DONE, End, JOBS, Stop};
+use super::source::{BLOCK, Source};
+use super::tree::{self, Tree};
+use crate::explore::{Budget, CrashState, Exploration, Explored, recorded, saved_log};
+use crate::sim::{CrashKind, Disk, Log, Replay, Rng, SimFs};
+
+/// How long a flush takes where a run is recorded: long enough for the other threads to go on.
+pub(crate) const FLUSH_TAKES: Duration = Duration::from_micros(300);
+/// One state in so many has its rerun cut short, too.
+const CUT_AGAIN: u64 = 64;
+/// One state in so many has its recovery stopped, twice, before it is left to end.
+const STOPPED: u64 = 12;
+/// One state in so many is verified in the end.
+const VERIFIED: u64 = 8;
+/// What is looked at of a rerun that is cut short.
+const SECOND_CUTS: Budget = Budget {
+    states: 12,
+    time: None,
+};
+
+/// What a recording may leave, and what the rerun has to make of it.
+#[derive(Clone)]
+pub(crate) struct Expected {
+    pub(crate) source: Source,
+    pub(crate) flush_by: FlushBy,
+    pub(crate) interval: Duration,
+    /// What the disk held before anything was recorded.
+    pub(crate) old: Tree,
+    /// What the source held while the first run was recorded.
+    pub(crate) first: Tree,
+    /// What it held while this run was recorded.
+    pub(crate) new: Tree,
+    /// What the source holds at the rerun.
+    pub(crate) after: Tree,
+    /// The device told the truth about its flushes.
+    pub(crate) honest: bool,
+}
+
+impl Expected {
+    /// For a recording whose source has not changed since.
+    pub(crate) fn of(
+        log: &Log,
+        source: &Source,
+        flush_by: FlushBy,
+        interval: Duration,
+    ) -> Expected {
+        let after = tree::of_source(&source.dir);
+        Expected {
+            source: source.clone(),
+            flush_by,
+            interval,
+            old: tree::of_disk(&log.base).tree,
+            first: after.clone(),
+            new: after.clone(),
+            after,
+            honest: true,
+        }
+    }
+
+    /// Explores a recording.
+    pub(crate) fn explore(
+        &self,
+        scenario: &str,
+        log: &Log,
+        lie: Option<usize>,
+        budget: Budget,
+    ) -> Explored {
+        let exploration = Exploration {
+            scenario,
+            log,
+            lie,
+            budget,
+        };
+        let mut nested = 0;
+        let mut explored = exploration.run(|state| self.check(state, &mut nested));
+        explored.states += nested;
+        explored
+    }
+
+    fn check(&self, state: CrashState<'_>, nested: &mut u64) -> Result<(), String> {
+        let seed = &state.seed;
+        let mut dice = Rng::of(&[seed.cut as u64, seed.kind as u64, seed.sub, 2]);
+        // Of a rename that left both names, the old one may stay: to remove it is not safe on FAT.
+        let halved = seed.to_string().contains("half-renames");
+        self.check_names(&state.disk, state.marks, halved)?;
+        let is_nested = seed.scenario.contains(':');
+        if !is_nested && dice.chance(1, CUT_AGAIN) {
+            *nested += self.cut_again(&state)?;
+        }
+        let fs = self.mount(state.disk.clone(), Duration::ZERO);
+        let mut rehashed = 0;
+        if dice.chance(1, STOPPED) {
+            for _ in 0..2 {
+                let end = self.run(&fs, Stop::AtOnce);
+                rehashed += end.summary.bytes_rehashed;
+                if !matches!(end.exit, Exit::Stopped | Exit::Done) {
+                    return Err(format!("stopped at once: {}", end.describe()));
+                }
+            }
+        }
+        let end = self.run(&fs, Stop::Never);
+        self.check_rerun(&end, &state, rehashed)?;
+        self.check_result(&fs, halved)?;
+        self.check_nothing_left(&fs, halved)?;
+        if dice.chance(1, VERIFIED) {
+            engine::verify(&fs)?;
+        }
+        Ok(())
+    }
+
+    /// Before the rerun: every name means something whole, and what was called done is there.
+    pub(crate) fn check_names(
+        &self,
+        disk: &Disk,
+        marks: &[&str],
+        partials_may_stay: bool,
+    ) -> Result<(), String> {
+        let found = tree::of_disk(disk);
+        tree::is_whole(&found.tree, &self.allowed(), &self.old)
+            .map_err(|problem| format!("before the rerun: {problem}"))?;
+        if marks.contains(&DONE) {
+            tree::holds(&found.tree, &self.new)
+                .map_err(|problem| format!("after success was reported: {problem}"))?;
+            if !partials_may_stay && let Some(partial) = found.partials.first() {
+                return Err(format!("after success was reported, {partial} is left"));
+            }
+        }
+        Ok(())
+    }
+
+    /// The rerun itself: it succeeds, copies no more than was not durable, and reads back no more
+    /// than the bound.
+    fn check_rerun(&self, end: &End, state: &CrashState<'_>, rehashed: u64) -> Result<(), String> {
+        self.check_end(end)
+            .map_err(|problem| format!("rerun: {problem}"))?;
+        let rehashed = rehashed.max(end.summary.bytes_rehashed);
+        if self.honest && rehashed > self.rehashed_max() {
+            let max = self.rehashed_max();
+            return Err(format!(
+                "the rerun rehashed {rehashed} bytes, more than {max}"
+            ));
+        }
+        let unchanged = tree::holds(&self.new, &self.after).is_ok();
+        if unchanged && state.seed.kind != CrashKind::HalfRenames {
+            let durable = engine::durable(state.marks);
+            let copied = end.summary.bytes_copied;
+            let missing = tree::bytes(&self.after).saturating_sub(durable);
+            if copied > missing {
+                return Err(format!(
+                    "{durable} bytes were called durable, yet the rerun copied {copied}, not {missing}"
+                ));
+            }
+            if state.marks.contains(&DONE) && end.summary.files_copied > 0 {
+                return Err(format!("all was called done, yet: {}", end.describe()));
+            }
+        }
+        Ok(())
+    }
+
+    /// That a run says that it succeeded, and that its totals add up.
+    pub(crate) fn check_end(&self, end: &End) -> Result<(), String> {
+        let sum = |of: fn(&CopySummary) -> [u64; 4]| of(&end.summary).iter().sum::<u64>();
+        let files = sum(|s| {
+            [
+                s.files_copied,
+                s.files_unchanged,
+                s.files_adopted,
+                s.files_skipped,
+            ]
+        });
+        let all = files + sum(|s| [s.dirs, s.symlinks, s.files_failed, 0]);
+        if end.exit != Exit::Done || !end.said.is_empty() || all != self.after.len() as u64 {
+            return Err(end.describe());
+        }
+        Ok(())
+    }
+
+    /// After the rerun: the destination has everything, and nothing of sprag's beside it.
+    pub(crate) fn check_result(&self, fs: &SimFs, partials_may_stay: bool) -> Result<(), String> {
+        let found = tree::of_disk(&fs.disk());
+        let problem = |problem: String| format!("after the rerun: {problem}");
+        tree::holds(&found.tree, &self.after).map_err(problem)?;
+        tree::is_whole(&found.tree, &self.allowed(), &self.old).map_err(problem)?;
+        match found.partials.first() {
+            Some(partial) if !partials_may_stay => {
+                Err(format!("after the rerun, {partial} is left"))
+            }
+            _ => Ok(()),
+        }
+    }
+
+    /// One more run has nothing to do.
+    fn check_nothing_left(&self, fs: &SimFs, partials_may_stay: bool) -> Result<(), String> {
+        let end = self.run(fs, Stop::Never);
+        let CopySummary {
+            files_copied,
+            files_adopted,
+            bytes_copied,
+            bytes_rehashed,
+            ..
+        } = end.summary;
+        let idle = [files_copied, files_adopted, bytes_copied, bytes_rehashed] == [0; 4];
+        match self.check_end(&end) {
+            Ok(()) if idle => self.check_result(fs, partials_may_stay),
+            _ => Err(format!("second rerun: {}", end.describe())),
+        }
+    }
+
+    /// Records the rerun and cuts it short in turn.
+    fn cut_again(&self, state: &CrashState<'_>) -> Result<u64, String> {
+        let scenario = state.seed.to_string();
+        let log = recorded(&scenario, || {
+            let fs = self.mount(state.disk.clone(), FLUSH_TAKES);
+            self.run(&fs, Stop::Never);
+            fs.log()
+        });
+        let rerun = Expected {
+            new: self.after.clone(),
+            ..self.clone()
+        };
+        let explored = rerun.explore(&scenario, &log, None, SECOND_CUTS);
+        match explored.violations.first() {
+            Some(violation) => Err(violation.clone()),
+            None => {
+                let _ = std::fs::remove_file(saved_log(&scenario));
+                Ok(explored.states)
+            }
+        }
+    }
+
+    /// A power cut now, after all that is on record: in all its kinds, what was reported is true.
+    pub(crate) fn check_cut_now(&self, fs: &SimFs) -> Result<u64, String> {
+        let log = fs.log();
+        let replay = Replay::at_end(&log);
+        let mut states = 0;
+        for kind in CrashKind::ALL {
+            for sub in 0..3 {
+                if !replay.applies(kind) {
+                    continue;
+                }
+                let fates = replay.fates(kind, &mut Rng::of(&[kind as u64, sub]));
+                let halved = kind == CrashKind::HalfRenames;
+                self.check_names(&replay.disk(&fates), replay.marks(), halved)
+                    .map_err(|problem| format!("power cut ({kind}) in the end: {problem}"))?;
+                states += 1;
+            }
+        }
+        Ok(states)
+    }
+
+    fn allowed(&self) -> [&Tree; 3] {
+        [&self.old, &self.first, &self.after]
+    }
+
+    pub(crate) fn mount(&self, disk: Disk, flush_takes: Duration) -> SimFs {
+        SimFs::with_disk(disk, self.flush_by, flush_takes)
+    }
+
+    pub(crate) fn run(&self, fs: &SimFs, stop: Stop) -> End {
+        engine::run(fs, engine::options(&self.source.dir, self.interval), stop)
+    }
+
+    /// Three windows of at most a checkpoint and a block lie behind what is trusted (see
+    /// `docs/DURABILITY.md`), and each done file of several blocks may have one of them looked at
+    /// that is trusted.
+    fn rehashed_max(&self) -> u64 {
+        let block = BLOCK as u64;
+        let several = |node: &&tree::Node| node.is_longer_than(block);
+        let files = self.after.values().filter(several).count() as u64;
+        3 * (CHECKPOINT_BYTES + block) + JOBS * block + files * block
+    }
+}

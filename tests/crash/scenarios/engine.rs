@@ -1,0 +1,161 @@
+//! The real engine on a simulated disk.
+
+use std::num::NonZeroUsize;
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
+
+use sprag::block::BlockSize;
+use sprag::error::Error;
+use sprag::event::{CopySummary, Progress, VerifyEvent};
+use sprag::exit::Exit;
+use sprag::{CopyOptions, CopyRun, Event, VerifyOptions, VerifyRun};
+
+use crate::sim::SimFs;
+
+/// How many files are worked on at a time.
+pub(crate) const JOBS: u64 = 2;
+/// So much may wait for a barrier. Little, so that a small tree has many.
+pub(crate) const CHECKPOINT_BYTES: u64 = 256 << 10;
+/// What the outside world is told when a run has done everything.
+pub(crate) const DONE: &str = "done";
+/// What it is told when so many bytes are durable.
+const DURABLE: &str = "durable ";
+
+/// How a run ended.
+#[derive(Debug)]
+pub(crate) struct End {
+    pub(crate) exit: Exit,
+    pub(crate) summary: CopySummary,
+    pub(crate) error: Option<Error>,
+    /// What it said of single entries, and its warnings.
+    pub(crate) said: Vec<String>,
+}
+
+/// When a run is asked to stop.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Stop {
+    Never,
+    AtOnce,
+    /// When so many bytes are written.
+    At(u64),
+}
+
+pub(crate) fn options(source: &Path, interval: Duration) -> CopyOptions {
+    let mut contents = source.as_os_str().to_owned();
+    contents.push("/");
+    let mut options = CopyOptions::new([contents], "/simulated");
+    options.jobs = NonZeroUsize::new(JOBS as usize);
+    options.block_size = Some(BlockSize::MIN);
+    options.checkpoint_bytes = CHECKPOINT_BYTES;
+    options.checkpoint_interval = interval;
+    options.owner = false;
+    options
+}
+
+/// Runs the copy to its end, and notes on the disk what the outside world is told.
+pub(crate) fn run(fs: &SimFs, options: CopyOptions, stop: Stop) -> End {
+    let started = CopyRun::start_on(Arc::new(fs.clone()), options);
+    let mut run = match started {
+        Ok(run) => run,
+        Err(error) => return End::of_error(error),
+    };
+    let stopper = run.stopper();
+    if stop == Stop::AtOnce {
+        stopper.stop();
+    }
+    let mut said = Vec::new();
+    let mut last = Progress::default();
+    for event in &mut run {
+        match event {
+            Event::Progress(progress) => {
+                if matches!(stop, Stop::At(bytes) if progress.bytes_written >= bytes) {
+                    stopper.stop();
+                }
+                if progress.bytes_durable > last.bytes_durable {
+                    fs.mark(&format!("{DURABLE}{}", progress.bytes_durable));
+                }
+                if let Some(problem) = went_back(&last, &progress) {
+                    said.push(problem);
+                }
+                last = progress;
+            }
+            Event::Problem { path, error } => said.push(format!("{path}: {error}")),
+            Event::Warning(text) => said.push(text),
+            Event::Finished { summary, error } => {
+                let exit = summary.exit_code;
+                if exit == Exit::Done {
+                    fs.mark(DONE);
+                }
+                return End {
+                    exit,
+                    summary,
+                    error,
+                    said,
+                };
+            }
+            Event::Opened(_) | Event::Counted(_) | Event::Entry { .. } => {}
+        }
+    }
+    panic!("the run ended without saying so");
+}
+
+fn went_back(last: &Progress, now: &Progress) -> Option<String> {
+    let grows = now.bytes_written >= last.bytes_written && now.bytes_durable >= last.bytes_durable;
+    let wrong = !grows || now.bytes_durable > now.bytes_written;
+    wrong.then(|| format!("progress went from {last:?} to {now:?}"))
+}
+
+impl End {
+    fn of_error(error: Error) -> End {
+        End {
+            exit: error.exit(),
+            summary: CopySummary {
+                exit_code: error.exit(),
+                ..CopySummary::default()
+            },
+            error: Some(error),
+            said: Vec::new(),
+        }
+    }
+
+    /// All that there is to say about it, on one line.
+    pub(crate) fn describe(&self) -> String {
+        let error = self.error.as_ref().map(ToString::to_string);
+        let said = self.said.join("; ");
+        format!(
+            "exit {}: {} {said} {:?}",
+            self.exit.code(),
+            error.unwrap_or_default(),
+            self.summary
+        )
+    }
+}
+
+/// The most bytes that the outside world was told are durable.
+pub(crate) fn durable(marks: &[&str]) -> u64 {
+    let told = marks.iter().filter_map(|mark| mark.strip_prefix(DURABLE));
+    told.filter_map(|bytes| bytes.parse().ok())
+        .max()
+        .unwrap_or(0)
+}
+
+/// Reads everything back.
+pub(crate) fn verify(fs: &SimFs) -> Result<(), String> {
+    let options = VerifyOptions::new("/simulated");
+    let run = VerifyRun::start_on(Arc::new(fs.clone()), options);
+    let run = run.map_err(|error| format!("verify: {error}"))?;
+    let mut wrong = Vec::new();
+    for event in run {
+        match event {
+            VerifyEvent::Entry { path, verdict, .. } if verdict.kind() != "ok" => {
+                wrong.push(format!("{path}: {verdict:?}"));
+            }
+            VerifyEvent::Finished { summary, error } if summary.exit_code != Exit::Done => {
+                return Err(format!("verify: {wrong:?} {error:?}"));
+            }
+            _ => {}
+        }
+    }
+    Ok(())
+}

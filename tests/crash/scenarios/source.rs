@@ -1,0 +1,102 @@
+//! Sources: real directories, made of content that follows from names alone.
+//!
+//! They are kept as long as a seed may lead back to them, because what identifies a source file to
+//! the engine (inode, change time) cannot be made again.
+
+use std::fs::{File, FileTimes, Permissions};
+use std::os::unix::fs::PermissionsExt;
+use std::path::{Path, PathBuf};
+use std::time::{Duration, SystemTime};
+
+use crate::sim::Rng;
+
+/// The block size of all scenarios, the smallest there is.
+pub(crate) const BLOCK: usize = 64 << 10;
+
+/// A directory to copy the contents of.
+#[derive(Debug, Clone)]
+pub(crate) struct Source {
+    pub(crate) dir: PathBuf,
+}
+
+impl Source {
+    /// The place of a scenario's source.
+    pub(crate) fn of(scenario: &str) -> Source {
+        let safe = |c: char| if c.is_ascii_alphanumeric() { c } else { '-' };
+        let name: String = scenario.chars().map(safe).collect();
+        let place = Path::new(env!("CARGO_TARGET_TMPDIR"));
+        Source {
+            dir: place.join(format!("crash-{name}.source")),
+        }
+    }
+
+    /// An empty directory at that place.
+    pub(crate) fn clear(&self) {
+        if self.dir.exists() {
+            std::fs::remove_dir_all(&self.dir).expect("the last source can be removed");
+        }
+        std::fs::create_dir(&self.dir).expect("a new source can be made");
+    }
+
+    /// Makes or replaces a file. Its content follows from name, version and length.
+    pub(crate) fn file(&self, name: &str, version: u64, len: usize) {
+        let path = self.path(name);
+        std::fs::write(&path, content(name, version, len)).expect("a source file can be written");
+        set_time(&path, version);
+    }
+
+    /// Sets the mode of an entry.
+    pub(crate) fn mode(&self, name: &str, mode: u32) {
+        let set = std::fs::set_permissions(self.path(name), Permissions::from_mode(mode));
+        set.expect("a source's mode can be set");
+    }
+
+    /// Makes a symlink.
+    pub(crate) fn symlink(&self, name: &str, target: &str) {
+        let made = std::os::unix::fs::symlink(target, self.path(name));
+        made.expect("a symlink can be made");
+    }
+
+    /// Makes a hard link.
+    pub(crate) fn link(&self, name: &str, to: &str) {
+        let made = std::fs::hard_link(self.dir.join(to), self.path(name));
+        made.expect("a hard link can be made");
+    }
+
+    /// Makes a directory.
+    pub(crate) fn dir(&self, name: &str) {
+        std::fs::create_dir_all(self.dir.join(name)).expect("a source directory can be made");
+    }
+
+    /// Removes a file or symlink.
+    pub(crate) fn remove(&self, name: &str) {
+        std::fs::remove_file(self.dir.join(name)).expect("a source file can be removed");
+    }
+
+    /// Sets the time of a directory, once it has all its entries.
+    pub(crate) fn dir_time(&self, name: &str) {
+        set_time(&self.dir.join(name), 77);
+    }
+
+    fn path(&self, name: &str) -> PathBuf {
+        let path = self.dir.join(name);
+        if let Some(parent) = path.parent() {
+            std::fs::create_dir_all(parent).expect("a source directory can be made");
+        }
+        path
+    }
+}
+
+/// Noise that follows from its arguments.
+pub(crate) fn content(name: &str, version: u64, len: usize) -> Vec<u8> {
+    let words: Vec<u64> = name.bytes().map(u64::from).chain([version]).collect();
+    let mut content = vec![0; len];
+    Rng::of(&words).fill(&mut content);
+    content
+}
+
+fn set_time(path: &Path, version: u64) {
+    let time = SystemTime::UNIX_EPOCH + Duration::new(1_600_000_000 + version, 123_456_789);
+    let set = File::open(path).and_then(|file| file.set_times(FileTimes::new().set_modified(time)));
+    set.expect("a source's time can be set");
+}
