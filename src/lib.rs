@@ -13,6 +13,9 @@ pub mod error;
 pub mod event;
 pub mod exit;
 pub mod fs;
+#[cfg(fuzzing)]
+#[doc(hidden)]
+pub mod fuzzing;
 pub mod hash;
 mod inspect;
 mod lock;

@@ -75,6 +75,10 @@ impl<'a, F: Fs> Committer<'a, F> {
         jobs: Sender<Job<F>>,
         flushed: Receiver<Result<(), PathError>>,
     ) -> Committer<'a, F> {
+        let mut dirty = Dirty::new(shared.fs.flush_by());
+        if shared.after_cut {
+            dirty.unlisted();
+        }
         Committer {
             shared,
             events,
@@ -84,7 +88,7 @@ impl<'a, F: Fs> Committer<'a, F> {
             consumer_gone: false,
             active: (0..workers).map(|_| None).collect(),
             waiting: Vec::new(),
-            dirty: Dirty::new(shared.fs.flush_by()),
+            dirty,
             unsealed: false,
             unflushed_bytes: 0,
             oldest: None,
@@ -268,6 +272,12 @@ impl<'a, F: Fs> Committer<'a, F> {
     fn dir(&mut self, path: RelPath, stat: &crate::fs::Stat, mend: bool) {
         self.summary.dirs += 1;
         let mut outcome = Outcome::Unchanged;
+        if self.shared.after_cut && self.shared.fs.flush_by() == FlushBy::Each {
+            // Nothing else would flush what was renamed into it, if all of that is there.
+            self.dirty.dir(&path);
+            self.dirty.parent(&path);
+            self.oldest.get_or_insert_with(Instant::now);
+        }
         if mend {
             outcome = Outcome::Copied;
             self.dirty.parent(&path);

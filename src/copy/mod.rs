@@ -57,6 +57,9 @@ struct Shared<F: Fs> {
     options: CopyOptions,
     block_size: crate::block::BlockSize,
     stopper: Stopper,
+    /// An earlier run was cut short: names and metadata of its making may not be flushed, even
+    /// where nothing has to be done again.
+    after_cut: bool,
     /// The last run was cut off on a file system without a journal: what it left under partial
     /// names is not touched, and what this run writes is read back.
     was_cut: bool,
@@ -186,7 +189,7 @@ impl CopyRun {
         options: CopyOptions,
     ) -> Result<CopyRun, Error> {
         let stopper = Stopper::new();
-        let store = run::open(&fs, &setup, &options)?;
+        let (store, after_cut) = run::open(&fs, &setup, &options)?;
         let (send, receive) = crossbeam_channel::bounded(EVENTS_MAX);
         let shared = Arc::new(Shared {
             names: names::Names::new(*store.id()),
@@ -197,6 +200,7 @@ impl CopyRun {
             dest: setup.root.clone(),
             options,
             stopper: stopper.clone(),
+            after_cut,
             failed: AtomicBool::new(false),
         });
         let thread = thread::Builder::new()

@@ -22,7 +22,7 @@ pub(super) const WARNING: &str = "the last copy here was cut off, and this file 
 impl<F: Fs> Committer<'_, F> {
     /// Reads back every file whose record is at `since` or behind it; what differs fails and is
     /// forgotten, so that a rerun copies it again. A run that is asked to stop does this all the same:
-/// the next one will not know of the crash.
+    /// the next one will not know of the crash.
     pub(super) fn read_back(&mut self, since: u64) {
         let mut buf = medium::buffer();
         let mut positions = self.store().positions();

@@ -86,7 +86,7 @@ pub(super) fn recover<F: Fs>(
         let mut store = lock_mutex(&shared.store);
         // A position noted before has to stand until the end, to know what to read back.
         if store.wants_compaction() && !shared.was_cut {
-            store.compact(Some(&super::run::holder()))
+            store.compact(Some(&crate::manifest::Holder::this_process()))
         } else {
             Ok(())
         }

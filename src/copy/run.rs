@@ -16,7 +16,7 @@ use super::worker::Worker;
 use super::{Shared, failure};
 use crate::error::{Error, PathError, SetupError, UsageError};
 use crate::event::Event;
-use crate::fs::{self, Fs};
+use crate::fs::Fs;
 use crate::lock_mutex;
 use crate::manifest::{Holder, OpenMode, Record, RunBegin, Store};
 use crate::options::CopyOptions;
@@ -30,12 +30,13 @@ const WORKS_MAX: usize = 128;
 /// More workers than this are never chosen by default.
 const JOBS_DEFAULT_MAX: usize = 4;
 
-/// Opens the manifest as the options say and notes the beginning of the run in it.
+/// Opens the manifest as the options say and notes the beginning of the run in it. Says, too,
+/// whether the run before was cut short.
 pub(super) fn open<F: Fs>(
     fs: &Arc<F>,
     setup: &Setup,
     options: &CopyOptions,
-) -> Result<Store<F>, Error> {
+) -> Result<(Store<F>, bool), Error> {
     let asked = options.block_size;
     let mode = match (options.restart, options.require_manifest) {
         (true, false) => OpenMode::Restart(asked.unwrap_or_default()),
@@ -64,7 +65,9 @@ pub(super) fn open<F: Fs>(
         let dest = setup.root.clone();
         return Err(UsageError::OtherBlockSize { dest, have, asked }.into());
     }
-    store.set_holder(Some(&holder()));
+    let after_cut = store.was_cut_short().map(|cut| cut || store.was_cut());
+    let after_cut = after_cut.map_err(|error| failure::manifest_failed(&**fs, error))?;
+    store.set_holder(Some(&Holder::this_process()));
     let sources = setup.sources.iter().map(Source::as_given);
     let begun = store
         .append(&Record::RunBegin(RunBegin {
@@ -76,15 +79,7 @@ pub(super) fn open<F: Fs>(
         }))
         .and_then(|_| store.write_out());
     begun.map_err(|error| failure::manifest_failed(&**fs, error))?;
-    Ok(store)
-}
-
-pub(super) fn holder() -> Holder {
-    Holder {
-        pid: std::process::id(),
-        host: fs::host_name(),
-        started_ms: time::now_ms(),
-    }
+    Ok((store, after_cut))
 }
 
 /// How many workers a run has by default: a few, so that reading, hashing and writing overlap.

@@ -182,7 +182,11 @@ impl<'a, F: Fs> Worker<'a, F> {
             Some(file) => file.stat().map_err(&at_dest)?.size >= kept,
             None => false,
         };
-        let Some(file) = file.filter(|_| whole && partial.begin.source == source_id(stat)) else {
+        // A forged manifest may hold more blocks of a file than it can have.
+        let size = self.shared.block_size;
+        let fits = !size.is_single(stat.size) && partial.blocks <= size.count(stat.size);
+        let same = fits && partial.begin.source == source_id(stat);
+        let Some(file) = file.filter(|_| whole && same) else {
             self.discard(work, attempt, &name)?;
             return self.copy(work, source, stat);
         };

@@ -110,6 +110,15 @@ pub(crate) struct Holder {
 }
 
 impl Holder {
+    /// This process, from now on.
+    pub(crate) fn this_process() -> Holder {
+        Holder {
+            pid: std::process::id(),
+            host: crate::fs::host_name(),
+            started_ms: crate::time::now_ms(),
+        }
+    }
+
     /// The holder's part of the header; of nobody if `None` or if it would not fit.
     pub(super) fn encode(holder: Option<&Holder>) -> Vec<u8> {
         let mut part = vec![0; HOLDER_BYTES];

@@ -16,6 +16,7 @@ use super::record::{Begin, DirRecord, Done, Link, Record, RunBegin, RunEnd, Syml
 use super::{MANIFEST, STATE_DIR};
 use crate::block::BlockSize;
 use crate::error::{ManifestError, PathContext, PathError};
+use crate::exit::Exit;
 use crate::fs::{self, Access, Fs, FsFile};
 use crate::hash::Hash32;
 use crate::lock;
@@ -23,6 +24,7 @@ use crate::path::RelPath;
 
 mod chain;
 mod compact;
+mod links;
 mod open;
 mod totals;
 
@@ -167,6 +169,16 @@ impl<F: Fs> Store<F> {
         Ok(Some((begin, end)))
     }
 
+    /// Whether the newest run did not come to its end: what it changed may not be flushed.
+    pub(crate) fn was_cut_short(&self) -> Result<bool, ManifestError> {
+        let ended = |end: &RunEnd| {
+            let exit = Exit::from_code(end.exit_code);
+            matches!(exit, Some(Exit::Done | Exit::Partial | Exit::Vanished))
+        };
+        let last = self.last_run()?;
+        Ok(last.is_some_and(|(_, end)| !end.as_ref().is_some_and(ended)))
+    }
+
     /// The newest record of a path.
     pub(crate) fn lookup(&self, path: &RelPath) -> Result<Option<(u64, Entry)>, ManifestError> {
         for found in self.index.candidates(self.index.hash(path)) {
@@ -280,8 +292,10 @@ impl<F: Fs> Store<F> {
                 return Ok(());
             }
             Record::Barrier { .. } => return Ok(()),
-            Record::Blocks(blocks) => return self.note_more(pos, blocks.begin, blocks.prev),
-            Record::Cut(cut) => return self.note_more(pos, cut.begin, cut.prev),
+            Record::Blocks(blocks) => {
+                return self.note_more(pos, record, blocks.begin, blocks.prev);
+            }
+            Record::Cut(cut) => return self.note_more(pos, record, cut.begin, cut.prev),
             Record::Removed(path) => {
                 if let Some((old, _)) = self.lookup(path)? {
                     self.retire(old, None)?;
@@ -298,7 +312,11 @@ impl<F: Fs> Store<F> {
         };
         let found = Found { pos, kind };
         let old = record.path().map(|path| self.lookup(path)).transpose()?;
-        match old.flatten() {
+        let old = old.flatten();
+        if let Record::Done(done) = record {
+            self.check_done(pos, done, old.as_ref())?;
+        }
+        match old {
             Some((old, _)) => {
                 self.retire(old, Some(record))?;
                 self.index.replace(hash, old, found);
@@ -317,7 +335,13 @@ impl<F: Fs> Store<F> {
     }
 
     /// Notes a `Blocks` or `Cut`: its file must be in progress, with `prev` its newest record.
-    fn note_more(&mut self, pos: u64, begin_pos: u64, prev: u64) -> Result<(), ManifestError> {
+    fn note_more(
+        &mut self,
+        pos: u64,
+        record: &Record,
+        begin_pos: u64,
+        prev: u64,
+    ) -> Result<(), ManifestError> {
         let hash = match self.begins.get(&begin_pos) {
             Some(hash) => *hash,
             None => {
@@ -334,6 +358,7 @@ impl<F: Fs> Store<F> {
             return Err(self.damaged(pos, "blocks of a file that is not in progress"));
         }
         let (_, before) = self.entry_at(prev)?;
+        self.check_more(pos, record, &before)?;
         let (_, after) = self.entry_at(pos)?;
         self.discount(&before);
         let kind = SlotKind::Partial;

@@ -61,7 +61,8 @@ impl<F: Fs> MediumReader<F> {
     }
 
     /// The hash of block `index` of a file that should be `file_size` bytes long: the file hash if
-    /// it is a single block, the chaining value otherwise. `None` if the file ends within it.
+    /// it is a single block, the chaining value otherwise. `None` if the file ends within it, or if
+    /// a file of that size has no such block.
     ///
     /// `buf` is from [`buffer`], or any other whose length is a multiple of [`ALIGN`].
     pub(crate) fn hash_block(
@@ -71,6 +72,9 @@ impl<F: Fs> MediumReader<F> {
         file_size: u64,
     ) -> io::Result<Option<Hash32>> {
         debug_assert!(!buf.is_empty() && buf.len().is_multiple_of(ALIGN));
+        if index >= self.block_size.count(file_size) {
+            return Ok(None);
+        }
         let range = self.block_size.range(index, file_size);
         let mut hasher = BlockHasher::new(range.start, self.block_size.is_single(file_size));
         let mut at = range.start;
@@ -147,5 +151,16 @@ mod tests {
         assert_eq!(reader.hash_block(&mut buf, 1, 100_001).unwrap(), None);
         let shorter = reader.hash_block(&mut buf, 0, 50_000).unwrap();
         assert_eq!(shorter, Some(*blake3::hash(&content[..50_000]).as_bytes()));
+    }
+    #[test]
+    fn a_block_that_a_file_of_that_size_cannot_have_is_not_there() {
+        let temp = tempfile::tempdir().unwrap();
+        let fs = OsFs::open_root(temp.path()).unwrap();
+        std::fs::write(temp.path().join("f"), content(100_001)).unwrap();
+        let mut reader = MediumReader::open(&fs, &fs.root(), b"f", BlockSize::MIN).unwrap();
+        let mut buf = buffer();
+        for (index, size) in [(2, 100_001), (1, 5), (1, 0), (u64::MAX, 100_001)] {
+            assert_eq!(reader.hash_block(&mut buf, index, size).unwrap(), None);
+        }
     }
 }

@@ -10,6 +10,7 @@ mod cli;
 mod concurrent;
 mod copy;
 mod export;
+mod hostile;
 mod inject;
 mod kill;
 mod media;

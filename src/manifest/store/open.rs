@@ -154,6 +154,9 @@ impl<F: Fs> Store<F> {
         }
         file.set_len(0).at("write to", &new)?;
         file.write_at(&header.encode(), 0).at("write to", &new)?;
+        // Already now: once the file is in place, others may want to know.
+        let holder = Holder::encode(Some(&Holder::this_process()));
+        file.write_at(&holder, HOLDER_OFFSET).at("write to", &new)?;
         Ok(Self::empty(fs, dir, path, header, (file, FRAMES_START)))
     }
 
@@ -213,6 +216,11 @@ impl<F: Fs> Store<F> {
             // Flushed before anything is appended, lest old frames show up again behind new ones.
             file.set_len(scanned.end).at("cut the torn tail of", path)?;
             file.sync().at("flush", path)?;
+        }
+        if mode != OpenMode::Read {
+            // Whoever put it in place may have been killed before its name was durable.
+            fs.sync_dir(&store.dir).at("flush the directory of", path)?;
+            fs.sync_dir(&fs.root()).at("flush the directory of", path)?;
         }
         Ok(store)
     }

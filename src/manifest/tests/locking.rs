@@ -25,6 +25,7 @@ fn begun() -> Dest {
     let mut store = dest.create();
     store.append(&Record::Dir(dir("d"))).unwrap();
     store.write_out().unwrap();
+    store.set_holder(None);
     drop(store);
     dest
 }

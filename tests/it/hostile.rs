@@ -1,0 +1,310 @@
+//! Manifests whose checksums are right and whose records say what cannot be.
+//!
+//! A checksum stops accidents, not malice: such a manifest may lie about what is done, but must
+//! not bring a command down, fill the memory, or lead it out of the destination. The commands run
+//! with less memory than the largest single allocation that would be tolerated.
+
+use std::fs;
+use std::os::unix::fs::{MetadataExt, symlink};
+use std::path::PathBuf;
+use std::process::Command;
+
+use sprag::hash::{self, BlockHasher, Hash32};
+
+use crate::support::*;
+
+const HEADER: usize = 4096;
+const BLOCK: usize = 64 << 10;
+
+/// The whole of a process's data, stacks of its threads included, must fit in here.
+const DATA_BYTES_MAX: u64 = 64 << 20;
+
+const SMALL: &[u8] = b"small";
+const LARGE_BYTES: usize = 2 * BLOCK + 999;
+
+/// The manifest of a destination, made of whatever records.
+struct Forger {
+    bytes: Vec<u8>,
+    source: PathBuf,
+    dest: PathBuf,
+}
+
+impl Forger {
+    /// Appends a frame with the right checksum; gives its position.
+    fn frame(&mut self, payload: &[u8]) -> u64 {
+        let pos = self.bytes.len() as u64;
+        let len = (payload.len() as u32).to_le_bytes();
+        let mut hasher = blake3::Hasher::new();
+        hasher.update(&self.bytes[16..32]);
+        hasher.update(&pos.to_le_bytes());
+        hasher.update(&len).update(payload);
+        self.bytes.extend_from_slice(&len);
+        self.bytes
+            .extend_from_slice(&hasher.finalize().as_bytes()[..8]);
+        self.bytes.extend_from_slice(payload);
+        pos
+    }
+
+    /// Begins a file of the source as that is now, with something under its partial name.
+    fn begin_for_real(&mut self, path: &str, partial: &[u8]) -> u64 {
+        let mut hasher = blake3::Hasher::new();
+        hasher.update(b"sprag partial").update(&self.bytes[16..32]);
+        hasher.update(&[0]).update(path.as_bytes());
+        let hash = hasher.finalize();
+        let nonce = u32::from_le_bytes(hash.as_bytes()[..4].try_into().unwrap());
+        let id = hash::to_hex(&self.bytes[16..20]);
+        let name = format!(".sprag-{id}{nonce:08x}.partial");
+        fs::write(self.dest.join(name), partial).unwrap();
+        let meta = fs::metadata(self.source.join(path)).unwrap();
+        // Signed numbers go by their double.
+        let ns = |s: i64, ns: i64| number(2 * (s * 1_000_000_000 + ns) as u64);
+        let mtime = ns(meta.mtime(), meta.mtime_nsec());
+        let ctime = ns(meta.ctime(), meta.ctime_nsec());
+        let (path, size) = (text(path.as_bytes()), number(meta.size()));
+        let ino = number(meta.ino());
+        self.frame(&[&[4][..], &path, &size, &mtime, &ctime, &ino, &[0, 0]].concat())
+    }
+
+    /// Vouches for everything so far.
+    fn barriers(&mut self) {
+        for _ in 0..2 {
+            let covers = self.bytes.len() as u64;
+            self.frame(&[&[11][..], &number(covers)].concat());
+        }
+    }
+}
+
+/// A number as the manifest has it.
+fn number(number: u64) -> Vec<u8> {
+    match number {
+        0..251 => vec![number as u8],
+        _ => [&[253][..], &number.to_le_bytes()].concat(),
+    }
+}
+
+fn text(bytes: &[u8]) -> Vec<u8> {
+    [&number(bytes.len() as u64)[..], bytes].concat()
+}
+
+fn begin(path: &[u8], size: u64) -> Vec<u8> {
+    [&[4][..], &text(path), &number(size), &[0, 0, 0, 0, 0]].concat()
+}
+
+fn blocks(begin: u64, prev: u64, first: u64, hashes: &[Hash32]) -> Vec<u8> {
+    let places = [number(begin), number(prev), number(first)].concat();
+    let count = number(hashes.len() as u64);
+    [&[5][..], &places, &count, &hashes.concat()].concat()
+}
+
+fn cut(begin: u64, prev: u64, keep: u64) -> Vec<u8> {
+    [&[6][..], &number(begin), &number(prev), &number(keep)].concat()
+}
+
+/// `attempt` as it is encoded.
+fn done(path: &[u8], size: u64, hash: &Hash32, attempt: &[u8], chain: u64) -> Vec<u8> {
+    let (path, size, chain) = (text(path), number(size), number(chain));
+    // Times and owner 0.
+    [
+        &[7][..],
+        &path,
+        &size,
+        &[0, 0, 0, 0, 0],
+        hash,
+        attempt,
+        &chain,
+    ]
+    .concat()
+}
+
+fn symlink_record(path: &[u8], target: &[u8]) -> Vec<u8> {
+    [&[3][..], &text(path), &text(target), &[0, 0, 0, 0, 0, 0]].concat()
+}
+
+fn link(path: &[u8], to: &[u8]) -> Vec<u8> {
+    [&[9][..], &text(path), &text(to)].concat()
+}
+
+fn large() -> Vec<u8> {
+    Rng::new(9).bytes(LARGE_BYTES)
+}
+
+/// The hashes of the large file's blocks, and one more.
+fn one_too_many() -> Vec<Hash32> {
+    let large = large();
+    let mut hashes: Vec<Hash32> = large
+        .chunks(BLOCK)
+        .enumerate()
+        .map(|(index, block)| {
+            let mut hasher = BlockHasher::new((index * BLOCK) as u64, false);
+            hasher.update(block);
+            hasher.finish()
+        })
+        .collect();
+    hashes.push([7; 32]);
+    hashes
+}
+
+/// Adds records to a manifest.
+type Forgery = fn(&mut Forger);
+
+const FORGERIES: [(&str, Forgery); 16] = [
+    ("a list of hashes longer than memory", |forger| {
+        let pos = forger.frame(&begin(b"large", LARGE_BYTES as u64));
+        let mut record = blocks(pos, pos, 0, &[]);
+        record.pop();
+        record.extend_from_slice(&number(u64::MAX));
+        forger.frame(&record);
+    }),
+    ("a list of hashes that would just fit", |forger| {
+        let pos = forger.frame(&begin(b"large", LARGE_BYTES as u64));
+        let mut record = blocks(pos, pos, 0, &[]);
+        record.pop();
+        record.extend_from_slice(&number((1 << 20) / 32));
+        forger.frame(&record);
+    }),
+    ("a path longer than memory", |forger| {
+        forger.frame(&[&[10][..], &number(1 << 62), b"a"].concat());
+    }),
+    ("a list of sources longer than memory", |forger| {
+        forger.frame(&[&[0, 1][..], &number(1 << 50)].concat());
+    }),
+    ("a frame of the greatest length", |forger| {
+        forger.frame(&vec![0xff; 1 << 20]);
+    }),
+    ("a frame longer than may be", |forger| {
+        forger.frame(&vec![0; (1 << 20) + 1]);
+    }),
+    ("more blocks than the file has", |forger| {
+        let pos = forger.frame(&begin(b"large", LARGE_BYTES as u64));
+        let last = forger.frame(&blocks(pos, pos, 0, &one_too_many()));
+        let hash = blake3::hash(&large()).into();
+        forger.frame(&done(b"large", LARGE_BYTES as u64, &hash, &[0], last));
+    }),
+    ("blocks of a file that is a single one", |forger| {
+        let pos = forger.frame(&begin(b"a", SMALL.len() as u64));
+        let hashes = [blake3::hash(SMALL).into(), [0; 32]];
+        let last = forger.frame(&blocks(pos, pos, 0, &hashes));
+        let hash = blake3::hash(SMALL).into();
+        forger.frame(&done(b"a", SMALL.len() as u64, &hash, &[0], last));
+    }),
+    ("blocks of a single-block file in progress", |forger| {
+        let pos = forger.begin_for_real("a", b"WRONG");
+        forger.frame(&blocks(pos, pos, 0, &[[7; 32]]));
+    }),
+    ("more kept than there was", |forger| {
+        let pos = forger.begin_for_real("large", &[0; LARGE_BYTES]);
+        forger.frame(&cut(pos, pos, 3));
+    }),
+    ("files of the greatest size", |forger| {
+        let pos = forger.frame(&begin(b"huge", u64::MAX));
+        forger.frame(&cut(pos, pos, u64::MAX));
+        forger.frame(&done(b"a", u64::MAX, &[1; 32], &[0], 0));
+        forger.frame(&done(b"large", u64::MAX, &[1; 32], &[1, 0], 0));
+    }),
+    ("blocks that lead to themselves", |forger| {
+        let pos = forger.frame(&begin(b"large", LARGE_BYTES as u64));
+        let next = forger.bytes.len() as u64;
+        forger.frame(&blocks(pos, next, 0, &[[1; 32]]));
+    }),
+    ("blocks that lead behind the end", |forger| {
+        forger.frame(&blocks(u64::MAX, u64::MAX, u64::MAX, &[[1; 32]]));
+    }),
+    ("a path that leads out", |forger| {
+        let hash = blake3::hash(b"not ours").into();
+        forger.frame(&done(b"../outside/file", 8, &hash, &[1, 0], 0));
+    }),
+    (
+        "paths through a symlink, and into sprag's own state",
+        |forger| {
+            let hash = blake3::hash(b"not ours").into();
+            for path in [&b"out/file"[..], b".sprag/manifest"] {
+                forger.frame(&done(path, 8, &hash, &[1, 0], 0));
+                forger.frame(&done(path, 8, &hash, &[0], 0));
+                forger.frame(&begin(path, LARGE_BYTES as u64));
+                forger.frame(&symlink_record(path, b"../outside/file"));
+            }
+        },
+    ),
+    ("links to nothing and to themselves", |forger| {
+        forger.frame(&link(b"a", b"a"));
+        forger.frame(&link(b"large", b"nowhere"));
+        forger.frame(&link(b"out", b"a"));
+    }),
+];
+
+/// Runs a command with little memory; gives its exit code, or what killed it.
+fn run_small(command: &str, args: &[PathBuf]) -> Ran {
+    let mut process = match has("prlimit") {
+        true => {
+            let mut prlimit = Command::new("prlimit");
+            prlimit.arg(format!("--data={DATA_BYTES_MAX}"));
+            prlimit.arg(env!("CARGO_BIN_EXE_sprag"));
+            prlimit
+        }
+        false => sprag(),
+    };
+    let output = process.arg(command).arg("--json").args(args).output();
+    let output = output.unwrap();
+    let ran = Ran::from(&output);
+    assert!(!ran.stderr.contains("panicked"), "{}", ran.stderr);
+    ran
+}
+
+fn try_one(what: &str, forge: Forgery, vouched: bool) {
+    let temp = tempfile::tempdir().unwrap();
+    let path = |name: &str| temp.path().join(name);
+    write(path("source/a"), SMALL);
+    write(path("source/large"), large());
+    write(path("outside/file"), "not ours");
+    copy(
+        0,
+        ["--block-size=64K".into(), path("source/."), path("dest")],
+    );
+    symlink("../outside", path("dest/out")).unwrap();
+    let outside = snapshot(&path("outside"));
+    let manifest = path("dest/.sprag/manifest");
+    let mut forger = Forger {
+        bytes: fs::read(&manifest).unwrap()[..HEADER].to_vec(),
+        source: path("source"),
+        dest: path("dest"),
+    };
+    forge(&mut forger);
+    if vouched {
+        forger.barriers();
+    }
+    fs::write(&manifest, &forger.bytes).unwrap();
+    let dest = [path("dest")];
+    for (command, codes) in [("status", &[0, 44][..]), ("verify", &[0, 40, 44])] {
+        let ran = run_small(command, &dest);
+        assert!(codes.contains(&ran.code), "{what}: {command} {}", ran.code);
+    }
+    let ran = run_small("copy", &[path("source/."), path("dest")]);
+    match ran.code {
+        0 => {
+            fs::remove_file(path("dest/out")).unwrap();
+            let contents =
+                |tree: &str| ["a", "large"].map(|name| fs::read(path(tree).join(name)).unwrap());
+            assert!(contents("source") == contents("dest"), "{what}");
+            let paths = [path("dest"), "a".into(), "large".into()];
+            assert_eq!(run_small("verify", &paths).code, 0, "{what}");
+        }
+        44 => assert!(fs::read(&manifest).unwrap() == forger.bytes, "{what}"),
+        code => panic!("{what}: copy ended with {code}: {}", ran.stderr),
+    }
+    assert_eq!(snapshot(&path("outside")), outside, "{what}");
+}
+
+#[test]
+fn forged_records_bring_no_command_down_and_lead_none_astray() {
+    if !has("prlimit") {
+        skip(
+            "forged_records_…",
+            "prlimit, to bound the memory: run without",
+        );
+    }
+    for (what, forge) in FORGERIES {
+        for vouched in [false, true] {
+            try_one(what, forge, vouched);
+        }
+    }
+}
