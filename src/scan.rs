@@ -59,6 +59,9 @@ pub(crate) struct ScanFailure {
 pub(crate) struct Scan {
     walk: walkdir::IntoIter,
     source: Source,
+    /// The directory that was yielded last: an error without a path is about listing it, since
+    /// such errors are sorted before its entries.
+    last_dir: PathBuf,
 }
 
 impl Scan {
@@ -71,6 +74,7 @@ impl Scan {
         Scan {
             walk,
             source: source.clone(),
+            last_dir: source.path.clone(),
         }
     }
 
@@ -119,9 +123,14 @@ impl Iterator for Scan {
                     self.walk.skip_current_dir();
                     continue;
                 }
-                Ok(entry) => self.entry(entry),
+                Ok(entry) => {
+                    if entry.file_type().is_dir() {
+                        self.last_dir = entry.path().to_path_buf();
+                    }
+                    self.entry(entry)
+                }
                 Err(error) => {
-                    let path = error.path().unwrap_or(&self.source.path).to_path_buf();
+                    let path = error.path().unwrap_or(&self.last_dir).to_path_buf();
                     match self.dest_of(&path) {
                         Ok(dest) => Err(failure(dest, &path, error)),
                         Err(failure) => Err(failure),

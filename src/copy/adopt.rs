@@ -51,6 +51,7 @@ pub(super) fn adopt<F: Fs>(
     });
     match compared {
         Ok(Some((hash, dest))) => {
+            worker.remove_left_over(work)?;
             if worker.shared.fs.flush_by() == FlushBy::Each {
                 file.sync()
                     .map_err(|error| worker.flush_failed(work, error))?;

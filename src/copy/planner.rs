@@ -250,7 +250,7 @@ impl<'a, F: Fs> Planner<'a, F> {
         let path = &scanned.dest;
         if scanned.stat.nlink > 1
             && let Some(to) = self.first_name(path, &scanned.stat)
-            && self.holds_links()
+            && self.holds_links()?
         {
             let known = self.known(path)?;
             self.drop_partial(path, &dir, known.as_ref())?;

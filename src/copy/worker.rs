@@ -329,6 +329,15 @@ impl<'a, F: Fs> Worker<'a, F> {
         made.map_err(self.naming("create a partial copy of", &work.path))
     }
 
+    /// Removes what an earlier run may have begun beside a file that needs no copying.
+    pub(super) fn remove_left_over(&self, work: &Work<F>) -> Result<(), Failure> {
+        if self.shared.was_cut {
+            return Ok(());
+        }
+        let (attempt, name) = self.shared.names.claim(&work.path);
+        self.discard(work, attempt, &name)
+    }
+
     /// Removes a partial that is of no use.
     fn discard(&self, work: &Work<F>, attempt: u8, name: &[u8]) -> Result<(), Failure> {
         let removed = crate::fs::found(self.shared.fs.remove(&work.dir, name));

@@ -297,3 +297,19 @@ fn whichever_call_fails_after_a_crash_no_name_is_torn_and_the_rerun_mends_it() {
         scene.try_all(scene.cases(is_long()));
     }
 }
+
+#[test]
+fn a_directory_that_cannot_be_listed_to_its_end_is_named() {
+    if !strace::works("a directory that cannot be listed") {
+        return;
+    }
+    let scene = Scene::fresh();
+    let dest = scene.temp.path().join("dest");
+    let args = args(&scene.source, &dest);
+    // Two calls list the root to its end.
+    let what = "error=EIO:when=3";
+    let log = scene.temp.path().join("log");
+    let ran = strace::inject("getdents64", what, &log, &args).ran;
+    assert_eq!(ran.code, 23, "{}", ran.stderr);
+    assert_eq!(ran.problems(), [("d".into(), "unreadable".into())]);
+}

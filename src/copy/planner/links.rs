@@ -1,5 +1,7 @@
 //! Hard links: which names share an inode, and whether the destination can hold that.
 
+use rustix::io::Errno;
+
 use super::*;
 
 /// The first destination path of an inode with several names.
@@ -29,17 +31,19 @@ impl<F: Fs> Planner<'_, F> {
     }
 
     /// Whether the destination can hold hard links: tried once, when it first matters.
-    pub(super) fn holds_links(&mut self) -> bool {
+    pub(super) fn holds_links(&mut self) -> Result<bool, Failure> {
         if let Some(holds) = self.holds_links {
-            return holds;
+            return Ok(holds);
         }
-        let holds = self.try_link().unwrap_or(false);
+        let state = RelPath::state_dir();
+        let holds = self.try_link();
+        let holds = holds.map_err(self.at_dest("try a hard link in", &state))?;
         self.holds_links = Some(holds);
         if !holds {
             let text = "the destination cannot hold hard links: each of their names is copied as a file of its own";
-            let _ = self.send(Message::Warning(text.into()));
+            self.send(Message::Warning(text.into()))?;
         }
-        holds
+        Ok(holds)
     }
 
     fn try_link(&self) -> std::io::Result<bool> {
@@ -51,10 +55,23 @@ impl<F: Fs> Planner<'_, F> {
             fs::found(fs.remove(&dir, name))?;
         }
         fs.create_new(&dir, PROBE)?;
-        let holds = fs.link(&dir, PROBE, &dir, PROBE_LINK).is_ok();
+        let holds = match fs.link(&dir, PROBE, &dir, PROBE_LINK) {
+            Ok(()) => true,
+            Err(error) if means_never(&error) => false,
+            Err(error) => return Err(error),
+        };
         for name in [PROBE, PROBE_LINK] {
             fs::found(fs.remove(&dir, name))?;
         }
         Ok(holds)
     }
+}
+
+/// Whether a failed link says that there are no hard links here, rather than that this one could
+/// not be made now.
+fn means_never(error: &std::io::Error) -> bool {
+    matches!(
+        Errno::from_io_error(error),
+        Some(Errno::PERM | Errno::OPNOTSUPP | Errno::NOSYS | Errno::INVAL | Errno::MLINK)
+    )
 }
