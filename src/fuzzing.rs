@@ -61,8 +61,11 @@ pub fn recover<F: Fs>(fs: &Arc<F>) -> bool {
         Ok(read) => read,
         Err(error) => {
             assert_refused(&error);
-            let write = open(OpenMode::Create(BlockSize::MIN));
-            assert_refused(&write.err().expect("a writer takes what a reader refused"));
+            match open(OpenMode::Create(BlockSize::MIN)) {
+                Err(error) => assert_refused(&error),
+                // The writer has cut off what the reader stumbled over.
+                Ok(_) => assert!(fs.lacks_journal(), "a writer takes what a reader refused"),
+            }
             return false;
         }
     };
@@ -71,7 +74,9 @@ pub fn recover<F: Fs>(fs: &Arc<F>) -> bool {
     let store = open(OpenMode::Create(BlockSize::MIN)).expect("a writer opens what a reader did");
     let mut store = store.expect("what is not there is made");
     let said = look(&store);
-    if let Some((before, tail)) = before {
+    if let Some((before, tail)) = before
+        && !fs.lacks_journal()
+    {
         assert_eq!(before, said, "cutting the tail changed what counts");
         assert_eq!(tail, store.tail().positions);
     }

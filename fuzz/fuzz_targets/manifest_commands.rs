@@ -14,9 +14,10 @@ const COPY: u8 = 0x80;
 
 fuzz_target!(|bytes: &[u8]| {
     if let Some((how, rest)) = bytes.split_first() {
+        let journal = manifest::has_journal(*how);
         let manifest = manifest::from_bytes(*how, rest);
-        let opens = sprag::fuzzing::recover(&Arc::new(MemoryFs::with_manifest(&manifest)));
-        let fs = Arc::new(runs::destination(&manifest));
+        let opens = sprag::fuzzing::recover(&Arc::new(MemoryFs::with_manifest(&manifest, journal)));
+        let fs = Arc::new(runs::destination(&manifest, journal));
         if how & COPY == 0 {
             runs::verify(&fs, opens);
         } else {

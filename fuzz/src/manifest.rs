@@ -18,6 +18,11 @@ const PATHS: [&[u8]; 14] = [
     b".sprag",
 ];
 
+/// Whether the low bits of the first byte of an input ask for a file system with a journal.
+pub fn has_journal(how: u8) -> bool {
+    how & 4 == 0
+}
+
 /// A manifest from any bytes. The low two bits of `how` choose:
 ///
 /// - 0: the bytes are the whole file;

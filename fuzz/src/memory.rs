@@ -18,6 +18,7 @@ const FILE_BYTES_MAX: u64 = 8 << 20;
 pub struct MemoryFs {
     nodes: Mutex<BTreeMap<Vec<u8>, Arc<Node>>>,
     next_ino: AtomicU64,
+    journal: bool,
 }
 
 /// An open directory.
@@ -45,11 +46,13 @@ struct State {
 }
 
 impl MemoryFs {
-    /// A destination with this manifest and nothing else.
-    pub fn with_manifest(manifest: &[u8]) -> MemoryFs {
+    /// A destination with this manifest and nothing else. Without a `journal` it is one that has
+    /// to be treated as FAT.
+    pub fn with_manifest(manifest: &[u8], journal: bool) -> MemoryFs {
         let fs = MemoryFs {
             nodes: Mutex::new(BTreeMap::new()),
             next_ino: AtomicU64::new(1),
+            journal,
         };
         fs.add(b"", Kind::Dir, &[]);
         fs.add(b".sprag", Kind::Dir, &[]);
@@ -355,7 +358,18 @@ impl Fs for MemoryFs {
     }
 
     fn flush_by(&self) -> FlushBy {
-        FlushBy::Whole
+        match self.journal {
+            true => FlushBy::Whole,
+            false => FlushBy::Each,
+        }
+    }
+
+    fn renames_want_flush(&self) -> bool {
+        !self.journal
+    }
+
+    fn lacks_journal(&self) -> bool {
+        !self.journal
     }
 
     fn device_gone(&self) -> bool {

@@ -44,8 +44,8 @@ pub fn hashes() -> &'static [Hash32] {
 }
 
 /// A destination with this manifest, some finished files and some partial ones.
-pub fn destination(manifest: &[u8]) -> MemoryFs {
-    let fs = MemoryFs::with_manifest(manifest);
+pub fn destination(manifest: &[u8], journal: bool) -> MemoryFs {
+    let fs = MemoryFs::with_manifest(manifest, journal);
     fs.add(b"a", Kind::File, b"small");
     fs.add(b"m", Kind::File, large());
     fs.add(b"d", Kind::Dir, &[]);

@@ -256,3 +256,23 @@ fn a_source_entry_that_no_copy_can_be_made_of_is_reported() {
     assert_eq!(ran.problems(), [("fifo".into(), "special".into())]);
     assert!(fixture.dest.join("a").exists());
 }
+
+#[test]
+fn a_manifest_of_a_newer_version_is_refused_and_not_touched() {
+    let fixture = Fixture::new();
+    write(fixture.source.join("a"), "x");
+    fixture.copy(0);
+    let mut bytes = fs::read(manifest(&fixture)).unwrap();
+    bytes[8..12].copy_from_slice(&2u32.to_le_bytes());
+    let checksum = blake3::hash(&[b"sprag header", &bytes[0..40]].concat());
+    bytes[40..48].copy_from_slice(&checksum.as_bytes()[..8]);
+    fs::write(manifest(&fixture), &bytes).unwrap();
+    let text = "format version 2, and this sprag knows only up to 1";
+    fails(3, text, [fixture.contents(), fixture.dest.clone()]);
+    for command in ["verify", "status"] {
+        assert_eq!(run(command, [&fixture.dest]).code, 3, "{command}");
+    }
+    let restart = ["--restart".into(), fixture.contents(), fixture.dest.clone()];
+    fails(3, text, restart);
+    assert_eq!(fs::read(manifest(&fixture)).unwrap(), bytes);
+}

@@ -164,6 +164,10 @@ impl<F: Fs> Store<F> {
     pub(super) fn put_in_place(&mut self) -> Result<(), ManifestError> {
         self.write_out()?;
         self.file().sync().at("flush", &self.path)?;
+        // Twice, in case the device answered the first flush a little early: what is about to be
+        // replaced may be all that is known of the destination.
+        let flushed = self.fs.sync_dir(&self.dir);
+        flushed.at("flush the directory of", &self.path)?;
         self.fs
             .rename(&self.dir, MANIFEST_NEW, MANIFEST)
             .at("rename a new manifest to", &self.path)?;
