@@ -1,0 +1,147 @@
+//! Taking a record, read or just appended, into index, totals and the count of garbage.
+
+use super::*;
+
+impl<F: Fs> Store<F> {
+    /// Takes a record at `pos`, read or just appended, into index and totals.
+    pub(super) fn note(&mut self, pos: u64, record: &Record) -> Result<(), ManifestError> {
+        let (hash, kind) = match record {
+            Record::RunBegin(_) => {
+                self.last_run = Some((pos, None));
+                return Ok(());
+            }
+            Record::RunEnd(_) => {
+                if let Some((_, end)) = &mut self.last_run {
+                    *end = Some(pos);
+                }
+                return Ok(());
+            }
+            Record::Barrier { .. } => return Ok(()),
+            Record::Blocks(blocks) => {
+                return self.note_more(pos, record, blocks.begin, blocks.prev);
+            }
+            Record::Cut(cut) => return self.note_more(pos, record, cut.begin, cut.prev),
+            Record::Removed(path) => {
+                if let Some((old, _)) = self.lookup(path)? {
+                    self.retire(old, None)?;
+                    self.index.remove(self.index.hash(path), old);
+                }
+                return Ok(());
+            }
+            Record::Dir(dir) => (self.index.hash(&dir.path), SlotKind::Dir),
+            Record::Symlink(link) => (self.index.hash(&link.path), SlotKind::Symlink),
+            Record::Begin(begin) => (self.index.hash(&begin.path), SlotKind::Partial),
+            Record::Done(done) => (self.index.hash(&done.path), SlotKind::Done),
+            Record::LinkWanted(link) => (self.index.hash(&link.path), SlotKind::LinkWanted),
+            Record::Link(link) => (self.index.hash(&link.path), SlotKind::Link),
+        };
+        let found = Found { pos, kind };
+        let old = record.path().map(|path| self.lookup(path)).transpose()?;
+        let old = old.flatten();
+        if let Record::Done(done) = record {
+            self.check_done(pos, done, old.as_ref())?;
+        }
+        match old {
+            Some((old, _)) => {
+                self.retire(old, Some(record))?;
+                self.index.replace(hash, old, found);
+            }
+            None => self.index.insert(hash, found),
+        }
+        if let Record::Begin(_) = record {
+            // Bounded: only a help for the next few `Blocks`.
+            if self.begins.len() >= 1024 {
+                self.begins.clear();
+            }
+            self.begins.insert(pos, hash);
+        }
+        self.totals.count(kind, bytes_of(record), true);
+        Ok(())
+    }
+
+    /// Notes a `Blocks` or `Cut`: its file must be in progress, with `prev` its newest record.
+    fn note_more(
+        &mut self,
+        pos: u64,
+        record: &Record,
+        begin_pos: u64,
+        prev: u64,
+    ) -> Result<(), ManifestError> {
+        let hash = match self.begins.get(&begin_pos) {
+            Some(hash) => *hash,
+            None => {
+                let begin = self.begin_at(begin_pos)?;
+                self.index.hash(&begin.path)
+            }
+        };
+        let known = self
+            .index
+            .candidates(hash)
+            .iter()
+            .any(|found| found.pos == prev && found.kind == SlotKind::Partial);
+        if !known {
+            return Err(self.damaged(pos, "blocks of a file that is not in progress"));
+        }
+        let (_, before) = self.entry_at(prev)?;
+        self.check_more(pos, record, &before)?;
+        let (_, after) = self.entry_at(pos)?;
+        self.discount(&before);
+        let kind = SlotKind::Partial;
+        self.totals.count(kind, after.blocks(), true);
+        self.index.replace(hash, prev, Found { pos, kind });
+        Ok(())
+    }
+
+    /// Counts the record at `old` and what hangs on it as garbage, unless `by` goes on with it.
+    fn retire(&mut self, old: u64, by: Option<&Record>) -> Result<(), ManifestError> {
+        let (_, entry) = self.entry_at(old)?;
+        self.discount(&entry);
+        if let Some(Record::Done(done)) = by
+            && done.chain == old
+        {
+            return Ok(());
+        }
+        let chain = match &entry {
+            Entry::Partial(partial) => Some(partial.last_pos),
+            Entry::Done(done) if done.chain != 0 => Some(done.chain),
+            _ => None,
+        };
+        if let Some(last) = chain {
+            self.garbage_bytes += self.chain(last)?.frame_bytes;
+        }
+        if !matches!(entry, Entry::Partial(_)) {
+            self.garbage_bytes += self.read_frame(old)?.1;
+        }
+        Ok(())
+    }
+
+    fn discount(&mut self, entry: &Entry) {
+        let (kind, bytes) = match entry {
+            Entry::Dir(_) => (SlotKind::Dir, 0),
+            Entry::Symlink(_) => (SlotKind::Symlink, 0),
+            Entry::Partial(partial) => (SlotKind::Partial, partial.blocks),
+            Entry::Done(done) => (SlotKind::Done, done.size),
+            Entry::LinkWanted(_) => (SlotKind::LinkWanted, 0),
+            Entry::Link(_) => (SlotKind::Link, 0),
+        };
+        self.totals.count(kind, bytes, false);
+    }
+}
+
+impl Entry {
+    /// How many blocks are recorded of a file in progress.
+    fn blocks(&self) -> u64 {
+        match self {
+            Entry::Partial(partial) => partial.blocks,
+            _ => 0,
+        }
+    }
+}
+
+/// What a record adds to the bytes of its kind: bytes of a done file.
+fn bytes_of(record: &Record) -> u64 {
+    match record {
+        Record::Done(done) => done.size,
+        _ => 0,
+    }
+}
