@@ -12,7 +12,7 @@ use std::path::PathBuf;
 use std::str::FromStr;
 use std::time::{Duration, Instant};
 
-use crate::sim::{CrashKind, Disk, Log, Replay, Rng};
+use crate::sim::{CrashKind, Disk, Lie, Log, Replay, Rng};
 
 /// More violations than this say nothing new.
 const VIOLATIONS_MAX: usize = 3;
@@ -32,8 +32,8 @@ pub(crate) struct Seed {
     pub(crate) kind: CrashKind,
     /// Which of the states of that kind.
     pub(crate) sub: u64,
-    /// Which flush the device only pretended to do.
-    pub(crate) lie: Option<usize>,
+    /// Which flushes the device only pretended to do.
+    pub(crate) lie: Option<Lie>,
 }
 
 /// The disk that a power cut left.
@@ -57,8 +57,8 @@ pub(crate) struct Budget {
 pub(crate) struct Exploration<'a> {
     pub(crate) scenario: &'a str,
     pub(crate) log: &'a Log,
-    /// Which flush the device only pretends to do.
-    pub(crate) lie: Option<usize>,
+    /// Which flushes the device only pretends to do.
+    pub(crate) lie: Option<Lie>,
     pub(crate) budget: Budget,
 }
 
@@ -83,7 +83,7 @@ impl Budget {
             },
             None => Budget {
                 states: (4000 * share).div_ceil(of),
-                time: Some(Duration::from_secs(40 * share) / of as u32),
+                time: Some(Duration::from_secs(25 * share) / of as u32),
             },
         }
     }
@@ -323,7 +323,7 @@ impl FromStr for Seed {
             sub: number(sub)?,
             lie: match lie {
                 "-" => None,
-                lie => Some(number(lie)? as usize),
+                lie => Some(lie.parse()?),
             },
         })
     }
@@ -344,7 +344,7 @@ mod tests {
         };
         let inner = Seed {
             scenario: outer.to_string(),
-            lie: Some(3),
+            lie: Some(Lie::about(3)),
             ..outer.clone()
         };
         for seed in [&outer, &inner] {

@@ -16,8 +16,8 @@ use crate::sim::{Disk, Log, Replay, SimFs};
 pub(crate) struct Case {
     pub(crate) name: &'static str,
     pub(crate) flush_by: FlushBy,
-    /// Barriers come at least this often, in ms.
-    pub(crate) interval_ms: u64,
+    /// The destination has no journal.
+    pub(crate) is_fat: bool,
     build: fn(&Source),
     record: fn(&Lab) -> Log,
     change: Option<fn(&Source)>,
@@ -55,6 +55,18 @@ pub(crate) const CASES: &[Case] = &[
     Case::new("compacting", FlushBy::Whole, long_names, compacting),
     Case::new("compacting each", FlushBy::Each, long_names, compacting),
     Case {
+        is_fat: true,
+        ..Case::new("fat block files", FlushBy::Whole, block_files, |lab| {
+            lab.fresh()
+        })
+    },
+    Case {
+        is_fat: true,
+        ..Case::new("fat large file", FlushBy::Whole, large_file, |lab| {
+            lab.fresh()
+        })
+    },
+    Case {
         change: Some(change_large),
         ..Case::new("source changed", FlushBy::Whole, large_file, |lab| {
             lab.fresh()
@@ -87,7 +99,7 @@ impl Case {
         Case {
             name,
             flush_by,
-            interval_ms: 3,
+            is_fat: false,
             build,
             record,
             change: None,
@@ -97,7 +109,7 @@ impl Case {
     /// Records it and explores the recording.
     pub(crate) fn explore(&self, budget: Budget) -> Explored {
         let (log, expected) = self.recorded();
-        expected.explore(self.name, &log, None, budget)
+        expected.explore(self.name, &log, budget)
     }
 
     /// A recording, and what is expected of the disks it leaves.
@@ -126,8 +138,7 @@ impl Case {
 
 impl Lab {
     pub(crate) fn expected(&self, log: &Log) -> Expected {
-        let interval = Duration::from_millis(self.case.interval_ms);
-        Expected::of(log, &self.source, self.case.flush_by, interval)
+        Expected::of(log, &self.source, self.case.flush_by, self.case.is_fat)
     }
 
     /// The source as it was before it was changed.
@@ -145,7 +156,12 @@ impl Lab {
 
     /// The same disk, as something to record on.
     pub(crate) fn mount(&self, disk: Disk) -> SimFs {
-        SimFs::with_disk(disk, self.case.flush_by, FLUSH_TAKES)
+        let fs = SimFs::with_disk(disk, self.case.flush_by, FLUSH_TAKES);
+        if self.case.is_fat {
+            fs.without_journal()
+        } else {
+            fs
+        }
     }
 
     /// The disk as it is, all of it durable.
@@ -155,8 +171,7 @@ impl Lab {
     }
 
     pub(crate) fn run(&self, fs: &SimFs, stop: Stop) -> End {
-        let interval = Duration::from_millis(self.case.interval_ms);
-        engine::run(fs, engine::options(&self.source.dir, interval), stop)
+        engine::run(fs, engine::options(&self.source.dir), stop)
     }
 
     /// Runs to the end, which has to be a good one.

@@ -17,10 +17,17 @@ use crate::sim::SimFs;
 pub(crate) const JOBS: u64 = 2;
 /// So much may wait for a barrier. Little, so that a small tree has many.
 pub(crate) const CHECKPOINT_BYTES: u64 = 256 << 10;
+/// Something waits at most this long for a barrier.
+const CHECKPOINT_INTERVAL: Duration = Duration::from_millis(3);
+/// What messages call the destination.
+pub(crate) const DEST: &str = "/simulated";
 /// What the outside world is told when a run has done everything.
 pub(crate) const DONE: &str = "done";
 /// What it is told when so many bytes are durable.
 const DURABLE: &str = "durable ";
+
+/// How the warning begins that comes after a crash on a file system without a journal.
+pub(crate) const READ_BACK: &str = "the last copy here was cut off";
 
 /// How a run ended.
 #[derive(Debug)]
@@ -41,14 +48,14 @@ pub(crate) enum Stop {
     At(u64),
 }
 
-pub(crate) fn options(source: &Path, interval: Duration) -> CopyOptions {
+pub(crate) fn options(source: &Path) -> CopyOptions {
     let mut contents = source.as_os_str().to_owned();
     contents.push("/");
-    let mut options = CopyOptions::new([contents], "/simulated");
+    let mut options = CopyOptions::new([contents], DEST);
     options.jobs = NonZeroUsize::new(JOBS as usize);
     options.block_size = Some(BlockSize::MIN);
     options.checkpoint_bytes = CHECKPOINT_BYTES;
-    options.checkpoint_interval = interval;
+    options.checkpoint_interval = CHECKPOINT_INTERVAL;
     options.owner = false;
     options
 }
@@ -119,14 +126,20 @@ impl End {
         }
     }
 
+    /// The message that the run ends with.
+    pub(crate) fn error_text(&self) -> String {
+        let error = self.error.as_ref().map(ToString::to_string);
+        error.unwrap_or_default()
+    }
+
     /// All that there is to say about it, on one line.
     pub(crate) fn describe(&self) -> String {
-        let error = self.error.as_ref().map(ToString::to_string);
+        let error = self.error_text();
         let said = self.said.join("; ");
         format!(
             "exit {}: {} {said} {:?}",
             self.exit.code(),
-            error.unwrap_or_default(),
+            error,
             self.summary
         )
     }
@@ -142,7 +155,7 @@ pub(crate) fn durable(marks: &[&str]) -> u64 {
 
 /// Reads everything back.
 pub(crate) fn verify(fs: &SimFs) -> Result<(), String> {
-    let options = VerifyOptions::new("/simulated");
+    let options = VerifyOptions::new(DEST);
     let run = VerifyRun::start_on(Arc::new(fs.clone()), options);
     let run = run.map_err(|error| format!("verify: {error}"))?;
     let mut wrong = Vec::new();

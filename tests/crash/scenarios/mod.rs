@@ -4,7 +4,9 @@
 mod cases;
 mod check;
 mod engine;
+mod faults;
 mod kill;
+mod lies;
 mod source;
 mod tree;
 

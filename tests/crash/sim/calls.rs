@@ -180,6 +180,14 @@ impl Fs for SimFs {
         self.shared.flush_by
     }
 
+    fn renames_want_flush(&self) -> bool {
+        self.shared.is_fat
+    }
+
+    fn lacks_journal(&self) -> bool {
+        self.shared.is_fat
+    }
+
     fn device_gone(&self) -> bool {
         self.shared.lock().faults.gone()
     }
@@ -284,6 +292,9 @@ impl SimFile {
 
 impl FsFile for SimFile {
     fn read_at(&self, buf: &mut [u8], offset: u64) -> io::Result<usize> {
+        if self.medium && !self.shared.reads_take.is_zero() {
+            std::thread::sleep(self.shared.reads_take);
+        }
         let state = self.shared.call(Call::FileRead)?;
         let content = state.disk.content(self.ino).ok_or(Errno::STALE)?;
         let have = content.read_at(buf, offset);

@@ -104,8 +104,8 @@ pub(crate) enum Event {
         what: Flush,
         began: usize,
     },
-    /// A flush failed, and the system took these operations, by their positions, for written
-    /// though they were not: nothing will ever write them.
+    /// A flush failed, and the system took these writes, by their positions, for done though they
+    /// were not: nothing will ever write them.
     FlushFailed {
         forgotten: Vec<usize>,
     },

@@ -7,7 +7,8 @@
 //! Everyone sees the cached view at once; what is durable is a matter of the flushes in the log
 //! alone. After a failed flush the cache and the medium differ, as they do on Linux: the pages
 //! that could not be written count as clean, no later flush writes them, and only a read of the
-//! medium tells.
+//! medium tells. Names and metadata are not lost like that: where a journal cannot be written, the
+//! file system gives up as a whole (a call that fails for ever), until it is mounted again.
 //!
 //! Limits: every caller is root, no extended attributes, times in ns, one clock tick a mutation.
 
@@ -36,7 +37,7 @@ pub(crate) use disk::Disk;
 pub(crate) use fate::CrashKind;
 pub(crate) use fault::{Call, FaultPlan};
 pub(crate) use log::Log;
-pub(crate) use replay::Replay;
+pub(crate) use replay::{Lie, Replay};
 pub(crate) use rng::Rng;
 
 use disk::{Ino, Node, ROOT};
@@ -57,6 +58,9 @@ struct Shared {
     state: Mutex<State>,
     flush_by: FlushBy,
     flush_takes: Duration,
+    /// How long a read of the medium leaves other threads time to go on.
+    reads_take: Duration,
+    is_fat: bool,
 }
 
 struct State {
@@ -105,8 +109,26 @@ impl SimFs {
                 state: Mutex::new(state),
                 flush_by,
                 flush_takes,
+                reads_take: Duration::ZERO,
+                is_fat: false,
             }),
         }
+    }
+
+    /// The same, as a file system without a journal.
+    pub(crate) fn without_journal(mut self) -> SimFs {
+        self.configure().is_fat = true;
+        self
+    }
+
+    /// The same, with a medium that is slow to read.
+    pub(crate) fn with_slow_reads(mut self, reads_take: Duration) -> SimFs {
+        self.configure().reads_take = reads_take;
+        self
+    }
+
+    fn configure(&mut self) -> &mut Shared {
+        Arc::get_mut(&mut self.shared).expect("a disk that is not in use yet")
     }
 
     /// The recording so far.
@@ -276,10 +298,12 @@ impl State {
         }));
     }
 
-    /// A part of what the flush should have written is forgotten: it stays in the cache, counts as
-    /// clean, and no later flush will write it.
+    /// A part of the data that the flush should have written is forgotten: it stays in the cache,
+    /// counts as clean, and no later flush will write it. Names and metadata stay dirty: they are
+    /// not pages that are written one by one.
     fn fail_flush(&mut self, what: Flush) {
-        let covered = Replay::at_end(&self.log).pending_in(what);
+        let mut covered = Replay::at_end(&self.log).pending_in(what);
+        covered.retain(|at| matches!(self.log.op(*at), Some(Op::Write { .. })));
         let mut forgotten = covered.clone();
         forgotten.retain(|_| self.rng.chance(1, 2));
         if forgotten.is_empty() && !covered.is_empty() {

@@ -5,13 +5,24 @@
 //! that moment, not the length of the recording.
 
 use std::collections::BTreeSet;
+use std::fmt;
 use std::hash::{DefaultHasher, Hash, Hasher};
+use std::str::FromStr;
 
 use super::content::Content;
 use super::disk::{Disk, Ino};
 use super::fate::{CrashKind, Fate};
 use super::log::{Event, Flush, Log, Op};
 use super::rng::Rng;
+
+/// Flushes that the device answers without emptying its cache, counted from 0 in the order of
+/// completion. The next honest one empties it of what was held back.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Lie {
+    pub(crate) first: usize,
+    /// How many in a row.
+    pub(crate) flushes: usize,
+}
 
 /// A recording, replayed up to some event.
 pub(crate) struct Replay<'a> {
@@ -24,14 +35,15 @@ pub(crate) struct Replay<'a> {
     /// Positions of the operations that may or may not survive.
     pending: Vec<usize>,
     flushes: usize,
-    lie: Option<usize>,
+    lie: Option<Lie>,
+    /// Positions of the operations that the device took and kept in its cache.
+    held_back: BTreeSet<usize>,
     marks: Vec<&'a str>,
 }
 
 impl<'a> Replay<'a> {
-    /// Before the first event. With `lie`, the device answers that flush, counted from 0 in the
-    /// order of completion, without doing it.
-    pub(crate) fn new(log: &'a Log, lie: Option<usize>) -> Replay<'a> {
+    /// Before the first event.
+    pub(crate) fn new(log: &'a Log, lie: Option<Lie>) -> Replay<'a> {
         Replay {
             log,
             at: 0,
@@ -40,6 +52,7 @@ impl<'a> Replay<'a> {
             pending: Vec::new(),
             flushes: 0,
             lie,
+            held_back: BTreeSet::new(),
             marks: Vec::new(),
         }
     }
@@ -73,7 +86,11 @@ impl<'a> Replay<'a> {
             }
             Event::FlushBegan(_) => {}
             Event::Flushed { what, began } => {
-                if self.lie != Some(self.flushes) {
+                if self.lie.is_some_and(|lie| lie.is_about(self.flushes)) {
+                    let mut taken = self.pending_in(*what);
+                    taken.retain(|at| at < began);
+                    self.held_back.extend(taken);
+                } else {
                     self.persist(*what, *began);
                 }
                 self.flushes += 1;
@@ -90,8 +107,9 @@ impl<'a> Replay<'a> {
 
     fn persist(&mut self, what: Flush, began: usize) {
         let (log, durable, before) = (self.log, &mut self.durable, self.pending.len());
+        let held_back = std::mem::take(&mut self.held_back);
         self.pending.retain(|at| match log.op(*at) {
-            Some(op) if *at < began && what.covers(op) => {
+            Some(op) if held_back.contains(at) || (*at < began && what.covers(op)) => {
                 durable.apply(op);
                 false
             }
@@ -141,6 +159,38 @@ impl<'a> Replay<'a> {
             fate.apply(&mut disk, op, &self.durable);
         }
         disk
+    }
+}
+
+impl Lie {
+    /// A lie about one flush.
+    pub(crate) fn about(flush: usize) -> Lie {
+        Lie {
+            first: flush,
+            flushes: 1,
+        }
+    }
+
+    fn is_about(self, flush: usize) -> bool {
+        (self.first..self.first + self.flushes).contains(&flush)
+    }
+}
+
+impl fmt::Display for Lie {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}x{}", self.first, self.flushes)
+    }
+}
+
+impl FromStr for Lie {
+    type Err = String;
+    fn from_str(text: &str) -> Result<Lie, String> {
+        let number = |part: &str| part.parse().map_err(|_| format!("{text:?} is no lie"));
+        let (first, flushes) = text.split_once('x').ok_or(format!("{text:?} is no lie"))?;
+        Ok(Lie {
+            first: number(first)?,
+            flushes: number(flushes)?,
+        })
     }
 }
 

@@ -249,7 +249,7 @@ fn a_flush_that_is_a_lie_keeps_nothing_until_the_next() {
     file.sync().unwrap();
     let log = fs.log();
     assert_eq!(log.flushes(), 2);
-    let mut replay = Replay::new(&log, Some(0));
+    let mut replay = Replay::new(&log, Some(Lie::about(0)));
     while replay.marks().is_empty() && replay.step() {}
     assert!(replay.applies(CrashKind::LostNames));
     let lost = replay.fates(CrashKind::Nothing, &mut Rng::of(&[]));
