@@ -7,6 +7,7 @@ use rustix::io::Errno;
 
 use crate::error::{EntryError, Error, PathError};
 use crate::fs::{Fs, is_gone};
+use crate::path::RelPath;
 
 /// Why a stage cannot go on.
 #[derive(Debug)]
@@ -80,20 +81,27 @@ pub(super) fn ends_run<F: Fs>(
     }
 }
 
-/// [`context`] for calls about names. An I/O error there fails the entry: a damaged directory is
-/// no reason to leave out the others. (After a write it ends the run: the data is suspect.)
+/// [`context`] for calls about names. An I/O error there fails the entry, as long as the file system
+/// as such still answers: a damaged directory is no reason to leave out the others. (After a write
+/// it ends the run: the data is suspect.)
 pub(super) fn naming<F: Fs>(
     fs: &Arc<F>,
     action: &'static str,
     path: PathBuf,
 ) -> impl Fn(std::io::Error) -> Failure + use<F> {
     let at_dest = context(fs, action, path);
+    let fs = Arc::clone(fs);
     move |error| match at_dest(error) {
-        Failure::Fatal(Error::Io(error)) if is_io(&error.source) => {
+        Failure::Fatal(Error::Io(error)) if is_io(&error.source) && answers(&*fs) => {
             Failure::Entry(EntryError::Dest(error))
         }
         failure => failure,
     }
+}
+
+/// Whether what was there from the beginning can still be opened.
+fn answers<F: Fs>(fs: &F) -> bool {
+    fs.open_dir(&RelPath::state_dir()).is_ok()
 }
 
 fn is_io(error: &std::io::Error) -> bool {

@@ -36,6 +36,8 @@ const FILE: OFlags = OFlags::NOFOLLOW
 /// with USB: well under a second.
 const NOTICE_WITHIN: Duration = Duration::from_millis(1500);
 const NOTICE_EVERY: Duration = Duration::from_millis(50);
+/// Having waited for nothing, it is not waited again for this long: errors come in swarms.
+const NOTICE_PAUSE: Duration = Duration::from_secs(30);
 
 /// An open directory of a destination.
 #[derive(Debug)]
@@ -54,6 +56,8 @@ struct Shared {
     root: Arc<OsDir>,
     root_dev: u64,
     device: sys::Device,
+    /// When it was last waited for the system to notice that the device is gone, in vain.
+    waited: Mutex<Option<Instant>>,
     /// Whether any file system seen so far has to be flushed file by file.
     flush_each: AtomicBool,
     renames_want_flush: bool,
@@ -75,6 +79,7 @@ impl OsFs {
             renames_want_flush: traits.renames_want_flush,
             lacks_journal: traits.lacks_journal,
             inside: Mutex::new(Vec::new()),
+            waited: Mutex::new(None),
             root: Arc::new(OsDir { fd }),
         };
         Ok(OsFs {
@@ -291,12 +296,25 @@ impl Fs for OsFs {
     }
 
     fn device_gone_soon(&self) -> bool {
-        let deadline = Instant::now() + NOTICE_WITHIN;
+        // Held while waiting, so that threads with the same trouble wait together.
+        let mut waited = self
+            .shared
+            .waited
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
+        let within = match *waited {
+            Some(waited) if waited.elapsed() < NOTICE_PAUSE => Duration::ZERO,
+            _ => NOTICE_WITHIN,
+        };
+        let deadline = Instant::now() + within;
         loop {
             if self.device_gone() {
                 return true;
             }
             if Instant::now() >= deadline {
+                if !within.is_zero() {
+                    *waited = Some(Instant::now());
+                }
                 return false;
             }
             thread::sleep(NOTICE_EVERY);

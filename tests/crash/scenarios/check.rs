@@ -17,7 +17,7 @@ pub(crate) const FLUSH_TAKES: Duration = Duration::from_micros(300);
 /// One state in so many has its rerun cut short, too.
 const CUT_AGAIN: u64 = 64;
 /// One state in so many has its recovery stopped, twice, before it is left to end.
-const STOPPED: u64 = 12;
+const STOPPED: u64 = 8;
 /// How slow the medium is then, so that the stop comes in the middle.
 const SLOW_READS: Duration = Duration::from_micros(300);
 /// One state in so many is verified in the end.

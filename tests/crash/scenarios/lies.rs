@@ -11,6 +11,9 @@ use super::engine::Stop;
 use crate::explore::{Budget, CrashState, Exploration, saved_log};
 use crate::sim::Lie;
 
+/// After so many lies in a row, at most, the rerun has everything right.
+const MARGIN: usize = 4;
+
 /// What a lie did.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 enum Harm {
@@ -61,10 +64,12 @@ fn lies(name: &str, scenario: &'static str, flushes: usize, budget: Budget) -> H
             let (harm, problem) = harm(&expected, &state);
             *harms.entry(harm).or_default() += 1;
             match harm {
-                Harm::None => Ok(()),
-                _ if flushes > 1 => Ok(()),
-                _ => Err(format!("{harm:?}: {problem}")),
+                Harm::Lasting if flushes <= MARGIN => {}
+                Harm::None => return Ok(()),
+                _ if flushes > 1 => return Ok(()),
+                _ => {}
             }
+            Err(format!("{harm:?}: {problem}"))
         });
         assert_eq!(explored.violations, [""; 0], "{scenario}");
     }
@@ -82,18 +87,27 @@ const SCENARIOS: [(&str, &str); 7] = [
     ("compacting", "lies compacting"),
 ];
 
+const QUICK: Budget = Budget {
+    states: 8,
+    time: None,
+};
+
 #[test]
 fn a_lie_about_one_flush_does_no_harm() {
-    let budget = Budget {
-        states: 10,
-        time: None,
-    };
     for (name, scenario) in SCENARIOS {
-        lies(name, scenario, 1, budget);
+        lies(name, scenario, 1, QUICK);
     }
 }
 
-/// What comes of more than one is against no promise of ours; it is printed for the record.
+#[test]
+fn several_lies_in_a_row_do_no_harm_that_the_rerun_does_not_mend() {
+    for flushes in 2..=MARGIN {
+        lies("large file", "lies in a row, large file", flushes, QUICK);
+    }
+    lies("block files each", "lies in a row, block files", 3, QUICK);
+}
+
+/// Harm that is mended, or seen and said, is against no promise of ours: it is printed for the record.
 #[test]
 fn lies_about_several_flushes_in_a_row_are_counted() {
     if std::env::var_os("SPRAG_CRASH_STATES").is_none() {
