@@ -111,11 +111,14 @@ impl<'a, F: Fs> Worker<'a, F> {
         for first in [true, false, false].into_iter().take(TRIES as usize) {
             let stat = source.stat().map_err(|error| unreadable(work, error))?;
             let reading = match &work.task {
-                Task::Resume(partial) if first => self.resume(work, &source, &stat, partial)?,
-                Task::Adopt if first => match adopt::adopt(self, work, &source, &stat)? {
-                    Some(reading) => reading,
-                    None => self.copy(work, &source, &stat)?,
-                },
+                Task::Resume(partial) if first => {
+                    match self.resume(work, &source, &stat, partial)? {
+                        // A rename may outlive a power cut that its record did not.
+                        None => self.adopt_or_copy(work, &source, &stat)?,
+                        Some(reading) => reading,
+                    }
+                }
+                Task::Adopt if first => self.adopt_or_copy(work, &source, &stat)?,
                 _ => self.copy(work, &source, &stat)?,
             };
             if let Reading::Done(completed) = reading {
@@ -131,6 +134,18 @@ impl<'a, F: Fs> Worker<'a, F> {
             tries: TRIES,
         }
         .into())
+    }
+
+    fn adopt_or_copy(
+        &mut self,
+        work: &Work<F>,
+        source: &SourceFile,
+        stat: &Stat,
+    ) -> Result<Reading<F>, Failure> {
+        match adopt::adopt(self, work, source, stat)? {
+            Some(reading) => Ok(reading),
+            None => self.copy(work, source, stat),
+        }
     }
 
     /// Copies a file from the beginning.
@@ -162,14 +177,14 @@ impl<'a, F: Fs> Worker<'a, F> {
         self.settle_blocks(work, stat, (attempt, &name), written)
     }
 
-    /// Goes on with a partial; begins again if it is not what the manifest says.
+    /// Goes on with a partial. `None`: it is not what the manifest says, and is gone now.
     fn resume(
         &mut self,
         work: &Work<F>,
         source: &SourceFile,
         stat: &Stat,
         partial: &Partial,
-    ) -> Result<Reading<F>, Failure> {
+    ) -> Result<Option<Reading<F>>, Failure> {
         let (fs, attempt) = (&*self.shared.fs, partial.begin.attempt);
         let name = self.shared.names.reserve(&work.path, attempt);
         let kept = (partial.blocks)
@@ -188,7 +203,7 @@ impl<'a, F: Fs> Worker<'a, F> {
         let same = fits && partial.begin.source == source_id(stat);
         let Some(file) = file.filter(|_| whole && same) else {
             self.discard(work, attempt, &name)?;
-            return self.copy(work, source, stat);
+            return Ok(None);
         };
         file.set_len(kept).map_err(&at_dest)?;
         let mut merger = TreeMerger::new(self.shared.block_size);
@@ -208,7 +223,8 @@ impl<'a, F: Fs> Worker<'a, F> {
             file: Arc::clone(&file),
         })?;
         let written = self.write_blocks(work, source, stat, &file, merger);
-        self.settle_blocks(work, stat, (attempt, &name), written)
+        let settled = self.settle_blocks(work, stat, (attempt, &name), written);
+        settled.map(Some)
     }
 
     /// Writes the blocks that `merger` does not have yet, then the metadata.

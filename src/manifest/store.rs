@@ -170,11 +170,12 @@ impl<F: Fs> Store<F> {
         Ok(Some((begin, end)))
     }
 
-    /// Whether the newest run did not come to its end: what it changed may not be flushed.
+    /// Whether the newest run did not come to its end, or failed at the destination: what it
+    /// changed may not be flushed.
     pub(crate) fn was_cut_short(&self) -> Result<bool, ManifestError> {
         let ended = |end: &RunEnd| {
             let exit = Exit::from_code(end.exit_code);
-            matches!(exit, Some(Exit::Done | Exit::Partial | Exit::Vanished))
+            matches!(exit, Some(Exit::Done | Exit::Vanished))
         };
         let last = self.last_run()?;
         Ok(last.is_some_and(|(_, end)| !end.as_ref().is_some_and(ended)))

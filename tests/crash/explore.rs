@@ -266,6 +266,11 @@ pub(crate) fn saved_log(scenario: &str) -> PathBuf {
     PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join(format!("crash-{name}.log"))
 }
 
+/// Whether the environment asks for a state, and for none of this scenario.
+pub(crate) fn is_passed_over(scenario: &str) -> bool {
+    std::env::var_os("SPRAG_CRASH_SEED").is_some() && asked_seed(scenario).is_none()
+}
+
 /// The state of this scenario that the environment asks for. To reach a state of the rerun in a
 /// crashed state, whose scenario is named after that state's seed, the crashed state is the one.
 fn asked_seed(scenario: &str) -> Option<Seed> {

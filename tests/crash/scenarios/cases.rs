@@ -9,7 +9,7 @@ use super::engine::{self, End, Stop};
 use super::source::{BLOCK, Source, content};
 use super::tree::{self, Tree};
 use crate::explore::{Budget, Explored, recorded};
-use crate::sim::{Disk, Log, Replay, SimFs};
+use crate::sim::{Disk, Entry, Log, Replay, SimFs};
 
 /// A scenario: how to record it. What `change` does to the source happens after the recording.
 #[derive(Clone, Copy)]
@@ -40,6 +40,9 @@ pub(crate) const CASES: &[Case] = &[
         lab.fresh()
     }),
     Case::new("block files each", FlushBy::Each, block_files, |lab| {
+        lab.fresh()
+    }),
+    Case::new("mixed files", FlushBy::Whole, mixed_files, |lab| {
         lab.fresh()
     }),
     Case::new("large file", FlushBy::Whole, large_file, |lab| lab.fresh()),
@@ -245,6 +248,17 @@ fn block_files(source: &Source) {
     source.dir_time(".");
 }
 
+/// Files of one block, then of two, so that the last checkpoints hold both kinds.
+fn mixed_files(source: &Source) {
+    for n in 0..6 {
+        source.file(&format!("a{n}"), n, BLOCK);
+    }
+    for n in 0..12 {
+        source.file(&format!("b{n}"), n, 2 * BLOCK);
+    }
+    source.dir_time(".");
+}
+
 /// Two files of many blocks, which two workers copy at once.
 fn large_file(source: &Source) {
     source.file("large", 1, 20 * BLOCK + 1234);
@@ -303,27 +317,35 @@ fn overwriting(lab: &Lab) -> Log {
     lab.onto(disk)
 }
 
+/// A disk onto which a stranger just copied everything, but for one file that is not the same
+/// after all. Nothing of it is flushed.
+pub(crate) fn strangers_copy(flush_by: FlushBy, source: &Source) -> SimFs {
+    let fs = SimFs::new(flush_by);
+    let copied = tree::of_source(&source.dir).into_iter().try_for_each(
+        |(path, node)| -> std::io::Result<()> {
+            let Some((parent, name)) = path.split() else {
+                return Ok(());
+            };
+            let dir = fs.open_dir(&parent)?;
+            match &node.what {
+                Entry::Dir => fs.make_dir(&dir, name),
+                Entry::Symlink(target) => fs.make_symlink(&dir, name, target),
+                Entry::File(content) => {
+                    let file = fs.create_new(&dir, name)?;
+                    file.write_at(&content.to_vec(), 0)
+                }
+            }
+        },
+    );
+    let removed = copied.and_then(|()| fs.remove(&fs.root(), b"exact"));
+    removed.expect("a disk without faults");
+    put(&fs, "exact", &content("stranger", 1, BLOCK), 0o600);
+    fs
+}
+
 /// Everything is there already, but not from sprag.
 fn adopting(lab: &Lab) -> Log {
-    let fs = lab.disk();
-    let root = fs.root();
-    for (path, node) in tree::of_source(&lab.source.dir) {
-        let Some((parent, name)) = path.split() else {
-            continue;
-        };
-        let made = fs.open_dir(&parent).and_then(|dir| match &node.what {
-            crate::sim::Entry::Dir => fs.make_dir(&dir, name),
-            crate::sim::Entry::Symlink(target) => fs.make_symlink(&dir, name, target),
-            crate::sim::Entry::File(content) => {
-                let file = fs.create_new(&dir, name)?;
-                file.write_at(&content.to_vec(), 0)
-            }
-        });
-        made.expect("a disk without faults");
-    }
-    // What is not the same after all.
-    fs.remove(&root, b"exact").expect("a disk without faults");
-    put(&fs, "exact", &content("stranger", 1, BLOCK), 0o600);
+    let fs = strangers_copy(lab.case.flush_by, &lab.source);
     lab.onto(lab.settle(&fs))
 }
 

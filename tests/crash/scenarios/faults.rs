@@ -1,24 +1,34 @@
 //! Calls that fail, each once in turn and then for ever: the run says so, loses nothing, and the
 //! next one puts it right, after a power cut or on the same machine.
 
+use std::io::Write;
 use std::time::{Duration, Instant};
 
+use rustix::io::Errno;
 use sprag::exit::Exit;
 
-use super::cases::Case;
+use super::cases::{Case, strangers_copy};
 use super::check::Expected;
 use super::engine::{self, End, Stop};
-use crate::sim::{CrashKind, FaultPlan, Replay, Rng, SimFs};
+use crate::sim::{Call, CrashKind, Disk, FaultPlan, Log, Replay, Rng, SimFs};
 
 /// In a quick run one failure in so many is tried, and for no longer than this.
 const QUICK: usize = 29;
-const QUICK_TIME: Duration = Duration::from_secs(3);
+const QUICK_TIME: Duration = Duration::from_millis(1500);
 
-/// Goes through the failing calls of a scenario; gives how many there were.
-fn survives_faults(name: &str, scenario: &'static str) -> usize {
+/// A scenario to be gone through, and the name it is recorded under here.
+type Scenario = (&'static str, &'static str);
+
+/// Goes through the failing calls of a scenario, from its beginning or from what a power cut left of
+/// it; gives how many there were.
+fn survives_faults((name, scenario): Scenario, cut: Option<CrashKind>) -> usize {
     let case = Case::named(name, scenario);
     let (log, expected) = case.recorded();
-    let mount = || expected.mount(log.base.clone(), Duration::ZERO);
+    let disk = match cut {
+        Some(kind) => cut_late(&log, kind),
+        None => log.base.clone(),
+    };
+    let mount = || expected.mount(disk.clone(), Duration::ZERO);
     let fs = mount();
     expected.run(&fs, Stop::Never);
     let (every, time) = match std::env::var_os("SPRAG_CRASH_STATES") {
@@ -44,6 +54,13 @@ fn survives_faults(name: &str, scenario: &'static str) -> usize {
     }
     assert!(problems.is_empty(), "{scenario}: {}", problems.join("\n"));
     plans
+}
+
+/// The disk after a power cut when three quarters of the recording were over.
+fn cut_late(log: &Log, kind: CrashKind) -> Disk {
+    let mut replay = Replay::new(log, None);
+    while replay.cut() < log.events.len() * 3 / 4 && replay.step() {}
+    replay.disk(&replay.fates(kind, &mut Rng::of(&[4])))
 }
 
 /// The run ends as it should, and says why.
@@ -99,22 +116,81 @@ fn check_rerun(expected: &Expected, fs: &SimFs) -> Result<(), String> {
     Ok(())
 }
 
+/// What a stranger copied and nobody flushed yet is adopted while a flush fails: that the cache
+/// still shows it later says nothing about the medium.
+fn adopts_what_is_durable(name: &str, scenario: &'static str) {
+    let case = Case::named(name, scenario);
+    let (_, expected) = case.recorded();
+    let copied = strangers_copy(case.flush_by, &expected.source).log();
+    let mount = || SimFs::after_kill(&copied, copied.events.len(), case.flush_by, Duration::ZERO);
+    let fs = mount();
+    expected.run(&fs, Stop::Never);
+    let mut flushes = fs.calls();
+    flushes.retain(|call, _| matches!(call, Call::FileSync | Call::SyncDir | Call::SyncAll));
+    for plan in FaultPlan::each(&flushes, &[Errno::IO]) {
+        let fs = mount();
+        fs.fail(plan);
+        let end = expected.run(&fs, Stop::Never);
+        if let Err(problem) = check_rerun(&expected, &fs) {
+            panic!(
+                "{scenario}, {plan:?}: {problem}\n    after {}",
+                end.describe()
+            );
+        }
+    }
+}
+
+#[test]
+fn what_a_failed_flush_lost_is_not_adopted_from_the_cache() {
+    adopts_what_is_durable("adopting", "faults unflushed");
+    adopts_what_is_durable("adopting each", "faults unflushed each");
+}
+
+/// Goes through several scenarios and says how many failures that were.
+fn survive_faults(scenarios: &[Scenario], cut: Option<CrashKind>) {
+    let survived = |scenario: &Scenario| survives_faults(*scenario, cut);
+    let failures: usize = scenarios.iter().map(survived).sum();
+    let line = format!("injected failures: {failures}, violations: 0\n");
+    // A closed stdout is no reason to fail.
+    let _ = std::io::stdout().write_all(line.as_bytes());
+}
+
 #[test]
 fn every_call_may_fail_while_small_files_are_copied() {
-    survives_faults("small files", "faults small files");
-    survives_faults("small files each", "faults small files each");
+    let scenarios = [
+        ("small files", "faults small files"),
+        ("small files each", "faults small files each"),
+    ];
+    survive_faults(&scenarios, None);
 }
 
 #[test]
 fn every_call_may_fail_while_a_large_file_is_copied() {
-    survives_faults("large file", "faults large file");
-    survives_faults("large file each", "faults large file each");
+    let scenarios = [
+        ("large file", "faults large file"),
+        ("large file each", "faults large file each"),
+    ];
+    survive_faults(&scenarios, None);
 }
 
 #[test]
 fn every_call_may_fail_while_files_are_replaced_and_adopted() {
-    survives_faults("overwriting", "faults overwriting");
-    survives_faults("overwriting each", "faults overwriting each");
-    survives_faults("adopting each", "faults adopting each");
-    survives_faults("compacting", "faults compacting");
+    let scenarios = [
+        ("overwriting", "faults overwriting"),
+        ("overwriting each", "faults overwriting each"),
+        ("adopting each", "faults adopting each"),
+        ("compacting", "faults compacting"),
+    ];
+    survive_faults(&scenarios, None);
+}
+
+#[test]
+fn every_call_may_fail_while_a_run_recovers() {
+    let scenarios = [
+        ("small files each", "faults recovering small files"),
+        ("block files", "faults recovering block files"),
+        ("large file", "faults recovering large file"),
+    ];
+    survive_faults(&scenarios, Some(CrashKind::All));
+    survive_faults(&scenarios, Some(CrashKind::Torn));
 }
