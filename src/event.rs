@@ -3,6 +3,7 @@
 //! The progress display, `--json` and the tests are consumers of these and of nothing else.
 
 use std::ops::Range;
+use std::time::Instant;
 
 use serde::Serialize;
 
@@ -15,6 +16,8 @@ use crate::path::RelPath;
 pub enum Event {
     /// The manifest is open and, after a crash, recovered.
     Opened(Recovered),
+    /// The run does something else from here on.
+    Phase(Phase),
     /// What the counting walk has found so far.
     Counted(Counted),
     /// More content is at the destination, though not yet durable.
@@ -77,6 +80,74 @@ pub struct Progress {
     pub bytes_durable: u64,
     /// Of the written bytes, those that were there before this run.
     pub bytes_before: u64,
+}
+
+/// What a run is doing.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Phase {
+    /// What an earlier run left unproven is read back. No event tells of it: it comes before all
+    /// others.
+    #[default]
+    Recovering,
+    /// The sources are counted, and copying waits for that.
+    Counting,
+    /// Content is copied. What is written is flushed now and then meanwhile.
+    Copying,
+    /// Everything is written and waits to become durable.
+    Flushing,
+    /// Hard links are made and directories get their times.
+    Finishing,
+    /// What was copied is read back.
+    ReadingBack,
+}
+
+/// How a run stands at some moment, whether or not its events are pulled.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Standing {
+    /// What it is doing.
+    pub phase: Phase,
+    /// Totals of the counting walk.
+    pub counted: Counted,
+    /// Where the content stands.
+    pub progress: Progress,
+    /// The files that are being copied.
+    pub in_flight: Vec<InFlight>,
+    /// What is being made durable.
+    pub flush: Option<Flush>,
+    /// A checkpoint was asked for and is not yet made.
+    pub checkpoint_asked: bool,
+}
+
+/// A file that is being copied.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct InFlight {
+    /// Its path at the destination.
+    pub path: RelPath,
+    /// Bytes of it that are written, those of earlier runs included.
+    pub bytes_done: u64,
+    /// Its size.
+    pub bytes_total: u64,
+}
+
+/// A flush under way.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Flush {
+    /// Bytes that will be durable when it is over and are not known to be so before.
+    pub bytes: u64,
+    /// When it began.
+    pub since: Instant,
+}
+
+/// What pulling with a time limit gave.
+#[derive(Debug)]
+pub enum Pull<E> {
+    /// The next event.
+    Event(E),
+    /// There was none in that time.
+    Late,
+    /// There will be none any more.
+    Over,
 }
 
 /// What became of an entry that did not fail.

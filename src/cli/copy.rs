@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use anyhow::Context;
-use sprag::event::{CopySummary, Counted, Event, Outcome, Progress, Recovered};
+use sprag::event::{CopySummary, Counted, Event, Outcome, Phase, Progress, Recovered};
 use sprag::exit::Exit;
 use sprag::path::RelPath;
 
@@ -96,6 +96,7 @@ impl Report {
     fn event(&mut self, event: Event) {
         match event {
             Event::Opened(recovered) => self.opened(recovered),
+            Event::Phase(phase) => self.phase(phase),
             Event::Counted(counted) => self.counted = counted,
             Event::Progress(progress) => self.progress(progress),
             Event::Entry { path, outcome } => self.entry(&path, outcome),
@@ -131,6 +132,15 @@ impl Report {
         let begun = recovered.files_done + recovered.files_partial > 0;
         if begun && !self.view.quiet {
             self.screen.note(&opened_text(recovered));
+        }
+    }
+
+    fn phase(&mut self, phase: Phase) {
+        if self.view.json_progress {
+            self.out.json(&Line::Phase {
+                command: "copy",
+                phase,
+            });
         }
     }
 

@@ -7,7 +7,7 @@ use std::path::Path;
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use serde::Serialize;
-use sprag::event::{CopySummary, Outcome, ReadHow, Recovered, VerifySummary};
+use sprag::event::{CopySummary, Outcome, Phase, ReadHow, Recovered, VerifySummary};
 use sprag::exit::Exit;
 use sprag::path::RelPath;
 
@@ -52,6 +52,10 @@ pub(crate) enum Line<'a> {
     Opened {
         #[serde(flatten)]
         what: Opened,
+    },
+    Phase {
+        command: &'static str,
+        phase: Phase,
     },
     Progress {
         #[serde(flatten)]

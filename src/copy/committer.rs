@@ -20,7 +20,7 @@ use super::flusher::{Dirty, Job};
 use super::message::{Completed, Content, Message, Settled};
 use super::{Shared, failure};
 use crate::error::{EntryError, Error, ManifestError, PathError};
-use crate::event::{CopySummary, Event, Outcome, Progress};
+use crate::event::{CopySummary, Event, Outcome, Phase, Progress};
 use crate::exit::Exit;
 use crate::fs::{FlushBy, Fs};
 use crate::lock_mutex;
@@ -52,6 +52,7 @@ pub(super) struct Committer<'a, F: Fs> {
     barrier: Option<Barrier<F>>,
     pub(super) summary: CopySummary,
     progress: Progress,
+    phase: Phase,
     failures: Vec<(RelPath, String)>,
     /// The worst of the entries' failures.
     worst: Exit,
@@ -95,6 +96,7 @@ impl<'a, F: Fs> Committer<'a, F> {
             barrier: None,
             summary: CopySummary::default(),
             progress: Progress::default(),
+            phase: Phase::default(),
             failures: Vec::new(),
             worst: Exit::Done,
             fatal: None,
@@ -112,6 +114,7 @@ impl<'a, F: Fs> Committer<'a, F> {
             let takes = self.outbox.is_empty() && !self.is_held_up();
             let mut select = Select::new();
             let flushed = self.barrier.as_ref().map(|_| select.recv(&self.flushed));
+            let asked = (self.barrier.is_none()).then(|| select.recv(self.shared.board.wake()));
             let message = takes.then(|| select.recv(messages));
             let event = (!self.outbox.is_empty()).then(|| select.send(&self.events));
             let ready = match self.due_in() {
@@ -123,6 +126,9 @@ impl<'a, F: Fs> Committer<'a, F> {
                 if let Ok(result) = self.flushed.try_recv() {
                     self.barrier_flushed(result);
                 }
+            } else if ready.is_some() && ready == asked {
+                // The wish itself is on the board.
+                let _ = self.shared.board.wake().try_recv();
             } else if ready.is_some() && ready == message {
                 match messages.try_recv() {
                     Ok(message) => self.take(message),
@@ -133,6 +139,21 @@ impl<'a, F: Fs> Committer<'a, F> {
             // If there is room for the event, the next round sends it.
             let _ = event;
         }
+    }
+
+    /// Says what the run does from here on.
+    pub(super) fn enter(&mut self, phase: Phase) {
+        if self.phase != phase {
+            self.phase = phase;
+            self.shared.board.phase(phase);
+            self.emit(Event::Phase(phase));
+        }
+    }
+
+    /// Tells where the content stands.
+    fn tell_progress(&mut self) {
+        self.shared.board.progress(self.progress);
+        self.emit(Event::Progress(self.progress));
     }
 
     /// Queues an event; sent as soon as the consumer has room for it.
@@ -237,7 +258,10 @@ impl<'a, F: Fs> Committer<'a, F> {
             } => self.block(worker, hash, bytes),
             Message::Left { worker, keep } => self.left(worker, keep),
             Message::Complete { worker, completed } => self.complete(worker, completed),
-            Message::Counted(counted) => self.emit(Event::Counted(counted)),
+            Message::Counted(counted) => {
+                self.shared.board.counted(counted);
+                self.emit(Event::Counted(counted));
+            }
             Message::Warning(text) => self.emit(Event::Warning(text)),
             Message::Fatal(error) => self.fail(error),
         }
@@ -267,6 +291,7 @@ impl<'a, F: Fs> Committer<'a, F> {
         if let Some(barrier) = &mut self.barrier {
             barrier.bytes_written += bytes;
         }
+        self.shared.board.progress(self.progress);
     }
 
     fn dir(&mut self, path: RelPath, stat: &crate::fs::Stat, mend: bool) {
@@ -362,7 +387,7 @@ impl<'a, F: Fs> Committer<'a, F> {
         self.oldest.get_or_insert_with(Instant::now);
         self.unflushed_bytes += bytes;
         self.progress.bytes_written += bytes;
-        self.emit(Event::Progress(self.progress));
+        self.tell_progress();
     }
 
     /// The end of the run: its last record, and what the consumer is told.

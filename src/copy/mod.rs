@@ -19,11 +19,12 @@ use std::sync::Arc;
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::{self, JoinHandle};
+use std::time::Duration;
 
-use crossbeam_channel::Receiver;
+use crossbeam_channel::{Receiver, RecvTimeoutError};
 
 use crate::error::Error;
-use crate::event::Event;
+use crate::event::{Event, Pull, Standing};
 use crate::fs::{Fs, OsFs, found};
 use crate::manifest::Store;
 use crate::options::CopyOptions;
@@ -31,6 +32,7 @@ use crate::path::RelPath;
 use crate::stop::Stopper;
 
 mod adopt;
+mod board;
 mod committer;
 mod failure;
 mod finish;
@@ -57,6 +59,7 @@ struct Shared<F: Fs> {
     options: CopyOptions,
     block_size: crate::block::BlockSize,
     stopper: Stopper,
+    board: Arc<board::Board>,
     /// An earlier run was cut short: names and metadata of its making may not be flushed, even
     /// where nothing has to be done again.
     after_cut: bool,
@@ -171,6 +174,7 @@ pub struct CopyRun {
     /// `None` once dropped.
     events: Option<Receiver<Event>>,
     stopper: Stopper,
+    board: Arc<board::Board>,
     thread: Option<JoinHandle<()>>,
 }
 
@@ -189,6 +193,7 @@ impl CopyRun {
         options: CopyOptions,
     ) -> Result<CopyRun, Error> {
         let stopper = Stopper::new();
+        let board = Arc::new(board::Board::new());
         let (store, after_cut) = run::open(&fs, &setup, &options)?;
         let (send, receive) = crossbeam_channel::bounded(EVENTS_MAX);
         let shared = Arc::new(Shared {
@@ -200,6 +205,7 @@ impl CopyRun {
             dest: setup.root.clone(),
             options,
             stopper: stopper.clone(),
+            board: Arc::clone(&board),
             after_cut,
             failed: AtomicBool::new(false),
         });
@@ -216,6 +222,7 @@ impl CopyRun {
         Ok(CopyRun {
             events: Some(receive),
             stopper,
+            board,
             thread: Some(thread),
         })
     }
@@ -224,6 +231,30 @@ impl CopyRun {
     /// [`Event::Finished`], its summary saying [`Exit::Stopped`](crate::exit::Exit::Stopped).
     pub fn stopper(&self) -> Stopper {
         self.stopper.clone()
+    }
+
+    /// The next event, if there is one within `wait`.
+    pub fn next_within(&mut self, wait: Duration) -> Pull<Event> {
+        let Some(events) = &self.events else {
+            return Pull::Over;
+        };
+        match events.recv_timeout(wait) {
+            Ok(event) => Pull::Event(event),
+            Err(RecvTimeoutError::Timeout) => Pull::Late,
+            Err(RecvTimeoutError::Disconnected) => Pull::Over,
+        }
+    }
+
+    /// How the run stands now, ahead of the events that wait to be pulled. Of a run that is paused
+    /// this shows how what is written becomes durable.
+    pub fn standing(&self) -> Standing {
+        self.board.read()
+    }
+
+    /// Asks the run to make durable now what is written now, and returns at once.
+    /// [`Standing::checkpoint_asked`] is true until that is done or the run is over.
+    pub fn checkpoint(&self) {
+        self.board.ask_checkpoint();
     }
 }
 

@@ -8,6 +8,7 @@
 use super::committer::Committer;
 use super::failure;
 use crate::error::EntryError;
+use crate::event::Phase;
 use crate::fs::Fs;
 use crate::hash::Hash32;
 use crate::lock_mutex;
@@ -24,6 +25,7 @@ impl<F: Fs> Committer<'_, F> {
     /// forgotten, so that a rerun copies it again. A run that is asked to stop does this all the same:
     /// the next one will not know of the crash.
     pub(super) fn read_back(&mut self, since: u64) {
+        self.enter(Phase::ReadingBack);
         let mut buf = medium::buffer();
         let mut positions = self.store().positions();
         positions.retain(|pos| *pos >= since);

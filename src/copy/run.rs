@@ -15,7 +15,7 @@ use super::setup::Setup;
 use super::worker::Worker;
 use super::{Shared, failure};
 use crate::error::{Error, PathError, SetupError, UsageError};
-use crate::event::Event;
+use crate::event::{Event, Phase};
 use crate::fs::Fs;
 use crate::lock_mutex;
 use crate::manifest::{Holder, OpenMode, Record, RunBegin, Store};
@@ -138,6 +138,7 @@ fn stages<F: Fs>(
     workers: usize,
 ) -> std::io::Result<()> {
     let shared = committer.shared;
+    committer.enter(Phase::Copying);
     thread::scope(|scope| {
         let (messages_in, messages_out) = crossbeam_channel::bounded(MESSAGES_MAX);
         let (works_in, works_out) = crossbeam_channel::bounded(WORKS_MAX);
@@ -182,6 +183,7 @@ fn close<F: Fs>(committer: &mut Committer<'_, F>, started: Instant, proven: bool
             committer.read_back(since);
         }
         if !committer.has_failed() {
+            committer.enter(Phase::Flushing);
             let (end, _) = committer.end(started.elapsed());
             committer.record(&Record::RunEnd(end));
             committer.barrier_now();
@@ -195,6 +197,7 @@ fn close<F: Fs>(committer: &mut Committer<'_, F>, started: Instant, proven: bool
         committer.note_failed_end(started.elapsed());
     }
     committer.store().set_holder(None);
+    committer.shared.board.over();
     let event = Event::Finished {
         summary: committer.summary.clone(),
         error: committer.take_fatal(),
@@ -205,13 +208,16 @@ fn close<F: Fs>(committer: &mut Committer<'_, F>, started: Instant, proven: bool
 
 /// The barriers before the last: data and final names, then the renames and what came with them.
 fn make_durable<F: Fs>(committer: &mut Committer<'_, F>) {
+    committer.enter(Phase::Flushing);
     // What a barrier under way publishes has to be there for what comes next.
     committer.await_barrier();
     if committer.has_unsealed() {
         committer.barrier_now();
     }
     if !committer.shared.stopper.is_stopped() {
+        committer.enter(Phase::Finishing);
         committer.finish();
+        committer.enter(Phase::Flushing);
     }
     if committer.has_unsealed() {
         committer.barrier_now();

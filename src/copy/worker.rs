@@ -64,7 +64,11 @@ impl<'a, F: Fs> Worker<'a, F> {
             if self.shared.should_stop() {
                 return;
             }
-            let message = match self.work(&work) {
+            let board = &self.shared.board;
+            board.take_up(self.number, &work.path, work.stat.size);
+            let worked = self.work(&work);
+            board.put_down(self.number);
+            let message = match worked {
                 Ok(completed) => completed,
                 Err(Failure::Entry(error)) => Message::Failed {
                     path: work.path,
@@ -243,6 +247,7 @@ impl<'a, F: Fs> Worker<'a, F> {
                 return Err(Failure::Stopped);
             }
             let range = size.range(index, stat.size);
+            self.shared.board.reached(self.number, range.start);
             let mut hasher = BlockHasher::new(range.start, false);
             let whole = for_each_piece(&mut self.buf, source, range.clone(), |piece, offset| {
                 hasher.update(piece);

@@ -63,7 +63,7 @@ impl<F: Fs> Committer<'_, F> {
             file: Some(file),
             dirty: true,
         });
-        self.emit(Event::Progress(self.progress));
+        self.tell_progress();
     }
 
     pub(super) fn block(&mut self, worker: usize, hash: Hash32, bytes: u64) {

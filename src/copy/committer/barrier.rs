@@ -14,6 +14,8 @@ pub(super) struct Barrier<F: Fs> {
     pub(super) bytes_written: u64,
     /// The data is flushed, the `Barrier` appended.
     sealing: bool,
+    /// The consumer asked for it.
+    asked: bool,
 }
 
 impl<F: Fs> Committer<'_, F> {
@@ -21,7 +23,8 @@ impl<F: Fs> Committer<'_, F> {
         let options = &self.shared.options;
         self.barrier.is_none()
             && !self.has_failed()
-            && (self.unflushed_bytes >= options.checkpoint_bytes
+            && (self.shared.board.is_asked()
+                || self.unflushed_bytes >= options.checkpoint_bytes
                 || self.waiting.len() >= WAITING_MAX
                 || self
                     .oldest
@@ -58,7 +61,10 @@ impl<F: Fs> Committer<'_, F> {
             publish: std::mem::take(&mut self.waiting),
             bytes_written: self.progress.bytes_written,
             sealing: false,
+            asked: self.shared.board.take_asked(),
         });
+        let bytes = self.progress.bytes_written - self.progress.bytes_durable;
+        self.shared.board.flush_began(bytes);
         self.unsealed = false;
         self.unflushed_bytes = 0;
         self.oldest = None;
@@ -92,7 +98,8 @@ impl<F: Fs> Committer<'_, F> {
         }
         if barrier.sealing {
             self.progress.bytes_durable = barrier.bytes_written;
-            self.emit(Event::Progress(self.progress));
+            self.shared.board.flush_ended(barrier.asked);
+            self.tell_progress();
             return;
         }
         let covers = barrier.covers;
