@@ -2,7 +2,6 @@
 //!
 //! The progress display, `--json` and the tests are consumers of these and of nothing else.
 
-use std::ops::Range;
 use std::time::Instant;
 
 use serde::Serialize;
@@ -10,6 +9,10 @@ use serde::Serialize;
 use crate::error::{EntryError, Error};
 use crate::exit::Exit;
 use crate::path::RelPath;
+
+mod verify;
+
+pub use verify::{Damage, ReadHow, Shift, Verdict, VerifyEvent, VerifySummary};
 
 /// One step of a copy, as [`CopyRun`](crate::CopyRun) yields it.
 #[derive(Debug)]
@@ -214,150 +217,6 @@ impl Default for CopySummary {
             bytes_resumed: 0,
             bytes_rehashed: 0,
             bytes_durable: 0,
-            elapsed_ms: 0,
-        }
-    }
-}
-
-/// How the bytes of a file were read back.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize)]
-#[serde(rename_all = "snake_case")]
-pub enum ReadHow {
-    /// With O_DIRECT, past the page cache.
-    Direct,
-    /// After the file's pages were dropped from the page cache.
-    Evicted,
-    /// Possibly from the page cache, because the file system allows no other way.
-    Cached,
-}
-
-/// One step of a verification, as [`VerifyRun`](crate::VerifyRun) yields it.
-#[derive(Debug)]
-pub enum VerifyEvent {
-    /// The manifest is open.
-    Opened {
-        /// Entries that will be checked.
-        entries: u64,
-        /// Bytes that will be read.
-        bytes: u64,
-    },
-    /// Bytes read back so far.
-    Progress {
-        /// Bytes read so far, from the beginning of the run.
-        bytes_read: u64,
-    },
-    /// A recorded entry was checked.
-    Entry {
-        /// Its path at the destination.
-        path: RelPath,
-        /// What was found.
-        verdict: Verdict,
-        /// How it was read, if it was.
-        how: Option<ReadHow>,
-    },
-    /// The run is over; the last event.
-    Finished {
-        /// The totals.
-        summary: VerifySummary,
-        /// What ended the run early, if something did.
-        error: Option<Error>,
-    },
-}
-
-/// What verification found out about one path.
-#[derive(Debug)]
-pub enum Verdict {
-    /// Content (of a file) or target (of a symlink) is as recorded.
-    Ok,
-    /// The content differs though size and modification time are as recorded.
-    Corrupt {
-        /// The bad blocks as byte ranges, neighbours joined.
-        ranges: Vec<Range<u64>>,
-    },
-    /// The content differs, and so does the file's size, modification time or kind.
-    Modified {
-        /// What differs, in words.
-        what: String,
-    },
-    /// It is not there.
-    Missing,
-    /// Its copy was begun and is not finished.
-    Incomplete {
-        /// Bytes recorded so far.
-        bytes: u64,
-        /// Bytes it will have.
-        of: u64,
-    },
-    /// The manifest does not know it.
-    Extra,
-    /// It could not be read.
-    Unreadable {
-        /// Why.
-        error: crate::error::PathError,
-    },
-}
-
-impl Verdict {
-    /// The word for this verdict in `--json`.
-    pub fn kind(&self) -> &'static str {
-        match self {
-            Verdict::Ok => "ok",
-            Verdict::Corrupt { .. } => "corrupt",
-            Verdict::Modified { .. } => "modified",
-            Verdict::Missing => "missing",
-            Verdict::Incomplete { .. } => "incomplete",
-            Verdict::Extra => "extra",
-            Verdict::Unreadable { .. } => "unreadable",
-        }
-    }
-}
-
-/// The totals of a verification.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
-pub struct VerifySummary {
-    /// How the run ended.
-    pub exit_code: Exit,
-    /// Recorded entries that are as recorded.
-    pub files_ok: u64,
-    /// Files whose content differs though their stat does not.
-    pub files_corrupt: u64,
-    /// Entries that were changed since.
-    pub files_modified: u64,
-    /// Entries that are not there.
-    pub files_missing: u64,
-    /// Files whose copy is not finished.
-    pub files_incomplete: u64,
-    /// Entries in the tree that the manifest does not know.
-    pub files_extra: u64,
-    /// Entries that could not be read.
-    pub files_unreadable: u64,
-    /// Bytes read back.
-    pub bytes_read: u64,
-    /// Files read with O_DIRECT.
-    pub read_direct: u64,
-    /// Files read after their pages were dropped from the page cache.
-    pub read_evicted: u64,
-    /// Files read possibly from the page cache.
-    pub read_cached: u64,
-    /// Wall time in milliseconds.
-    pub elapsed_ms: u64,
-}
-
-impl Default for VerifySummary {
-    fn default() -> Self {
-        VerifySummary {
-            exit_code: Exit::Done,
-            files_ok: 0,
-            files_corrupt: 0,
-            files_modified: 0,
-            files_missing: 0,
-            files_incomplete: 0,
-            files_extra: 0,
-            files_unreadable: 0,
-            bytes_read: 0,
-            read_direct: 0,
-            read_evicted: 0,
-            read_cached: 0,
             elapsed_ms: 0,
         }
     }

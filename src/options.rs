@@ -68,6 +68,8 @@ pub struct VerifyOptions {
     pub paths: Vec<PathBuf>,
     /// How many files are read at a time; `None` lets the run choose.
     pub jobs: Option<NonZeroUsize>,
+    /// Whether content that may have come from the page cache counts as a failure.
+    pub require_medium: bool,
 }
 
 impl VerifyOptions {
@@ -77,6 +79,7 @@ impl VerifyOptions {
             dest: dest.into(),
             paths: Vec::new(),
             jobs: None,
+            require_medium: false,
         }
     }
 }

@@ -4,6 +4,7 @@ use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand};
 
+use super::checks::Checks;
 use super::units;
 
 const RESUME: &str = "Resume and durability";
@@ -148,6 +149,9 @@ pub(crate) struct VerifyArgs {
     /// They are always counted.
     #[arg(long, help_heading = OUTPUT)]
     pub(crate) extra: bool,
+
+    #[command(flatten)]
+    pub(crate) checks: Checks,
 
     #[command(flatten)]
     pub(crate) common: Common,

@@ -1,13 +1,12 @@
 //! The lines of `--json`, as `docs/JSON.md` promises them. Only shapes; printing is for `out`.
 
-use std::ops::Range;
 use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use serde::Serialize;
-use sprag::event::{CopySummary, Outcome, Phase, ReadHow, Recovered, VerifySummary};
+use sprag::event::{CopySummary, Damage, Outcome, Phase, ReadHow, Recovered, VerifySummary};
 use sprag::exit::Exit;
 use sprag::path::RelPath;
 
@@ -135,18 +134,32 @@ pub(crate) enum EntryOutcome {
 /// What some kinds of problem add.
 #[derive(Debug, Default, Serialize)]
 pub(crate) struct More {
-    #[serde(skip_serializing_if = "Option::is_none")]
-    ranges: Option<Vec<[u64; 2]>>,
+    #[serde(flatten)]
+    damage: Option<DamageBody>,
     #[serde(skip_serializing_if = "Option::is_none")]
     bytes_done: Option<u64>,
     #[serde(skip_serializing_if = "Option::is_none")]
     bytes_total: Option<u64>,
 }
 
+#[derive(Debug, Serialize)]
+struct DamageBody {
+    ranges: Vec<[u64; 2]>,
+    blocks_bad: u64,
+    blocks_zero: u64,
+    blocks_shifted: u64,
+}
+
 impl More {
-    pub(crate) fn ranges(ranges: &[Range<u64>]) -> More {
+    pub(crate) fn damage(damage: &Damage) -> More {
+        let ranges = damage.ranges.iter().map(|r| [r.start, r.end]).collect();
         More {
-            ranges: Some(ranges.iter().map(|r| [r.start, r.end]).collect()),
+            damage: Some(DamageBody {
+                ranges,
+                blocks_bad: damage.blocks_bad,
+                blocks_zero: damage.blocks_zero,
+                blocks_shifted: damage.blocks_shifted,
+            }),
             ..More::default()
         }
     }
@@ -309,7 +322,7 @@ mod tests {
         });
         assert_eq!(
             line,
-            r#"{"type":"summary","command":"verify","exit_code":0,"files_ok":0,"files_corrupt":0,"files_modified":0,"files_missing":0,"files_incomplete":0,"files_extra":0,"files_unreadable":0,"bytes_read":0,"read_direct":0,"read_evicted":0,"read_cached":0,"elapsed_ms":0}"#
+            r#"{"type":"summary","command":"verify","exit_code":0,"files_ok":0,"files_unproven":0,"files_corrupt":0,"files_modified":0,"files_missing":0,"files_incomplete":0,"files_extra":0,"files_unreadable":0,"bytes_read":0,"read_direct":0,"read_evicted":0,"read_cached":0,"elapsed_ms":0}"#
         );
     }
 
@@ -346,11 +359,16 @@ mod tests {
             path: JsonPath::from(&RelPath::root()),
             kind: "corrupt",
             detail: "d",
-            more: More::ranges(&[0..5, 7..9]),
+            more: More::damage(&Damage {
+                ranges: vec![0..5, 7..9],
+                blocks_bad: 2,
+                blocks_zero: 1,
+                ..Damage::default()
+            }),
         });
         assert_eq!(
             line,
-            r#"{"type":"problem","path":".","kind":"corrupt","detail":"d","ranges":[[0,5],[7,9]]}"#
+            r#"{"type":"problem","path":".","kind":"corrupt","detail":"d","ranges":[[0,5],[7,9]],"blocks_bad":2,"blocks_zero":1,"blocks_shifted":0}"#
         );
     }
 }

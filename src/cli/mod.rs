@@ -11,6 +11,7 @@ use sprag::error::Error;
 use sprag::exit::Exit;
 
 mod args;
+mod checks;
 mod copy;
 mod export;
 mod json;

@@ -6,7 +6,7 @@ use std::ops::Range;
 use std::time::Duration;
 
 use anyhow::Context;
-use sprag::event::{ReadHow, Verdict, VerifyEvent, VerifySummary};
+use sprag::event::{Damage, ReadHow, Verdict, VerifyEvent, VerifySummary};
 use sprag::exit::Exit;
 use sprag::path::RelPath;
 
@@ -158,7 +158,11 @@ impl Report {
                 kind: verdict.kind(),
                 detail: &detail,
                 more: match verdict {
-                    Verdict::Corrupt { ranges } => More::ranges(ranges),
+                    Verdict::Corrupt { damage }
+                    | Verdict::Modified {
+                        damage: Some(damage),
+                        ..
+                    } => More::damage(damage),
                     Verdict::Incomplete { bytes, of } => More::incomplete(*bytes, *of),
                     _ => More::default(),
                 },
@@ -200,10 +204,19 @@ impl Report {
 fn detail(verdict: &Verdict) -> String {
     match verdict {
         Verdict::Ok => String::new(),
-        Verdict::Corrupt { ranges } => {
-            format!("{} differ from what was copied", ranges_text(ranges))
-        }
-        Verdict::Modified { what } => what.clone(),
+        Verdict::Unproven => "its content is as it was copied, but it could only be read through \
+             the page cache, which proves nothing about the device"
+            .to_owned(),
+        Verdict::Corrupt { damage } => format!(
+            "{} differ from what was copied: {}",
+            ranges_text(&damage.ranges),
+            damage_text(damage)
+        ),
+        Verdict::Modified {
+            what,
+            damage: Some(damage),
+        } => format!("{what}: {}", damage_text(damage)),
+        Verdict::Modified { what, damage: None } => what.clone(),
         Verdict::Missing => "it was copied and is not there".to_owned(),
         Verdict::Incomplete { bytes, of } => format!(
             "{} of {} are copied; rerun the copy to finish it",
@@ -224,6 +237,31 @@ fn ranges_text(ranges: &[Range<u64>]) -> String {
     format!("bytes {}", ranges.join(", "))
 }
 
+/// `3 blocks, of which 1 holds only zeros and 2 hold what belongs elsewhere (…)`.
+fn damage_text(damage: &Damage) -> String {
+    let mut text = units::count(damage.blocks_bad, "block", "blocks");
+    let mut parts = Vec::new();
+    match damage.blocks_zero {
+        0 => {}
+        1 => parts.push("1 holds only zeros".to_owned()),
+        many => parts.push(format!("{many} hold only zeros")),
+    }
+    if let Some(first) = damage.first_shift {
+        let holds = match damage.blocks_shifted {
+            1 => "1 holds".to_owned(),
+            many => format!("{many} hold"),
+        };
+        parts.push(format!(
+            "{holds} what belongs elsewhere in the file (at byte {} what belongs at {})",
+            first.at, first.belongs
+        ));
+    }
+    if !parts.is_empty() {
+        text += &format!(", of which {}", parts.join(" and "));
+    }
+    text
+}
+
 fn summary_text(summary: &VerifySummary, extra_listed: bool) -> String {
     let bad = |number: u64, word: &str| match number {
         0 => String::new(),
@@ -235,7 +273,7 @@ fn summary_text(summary: &VerifySummary, extra_listed: bool) -> String {
         summary.files_corrupt,
         summary.files_modified,
         summary.files_missing,
-        bad(summary.files_unreadable, "unreadable"),
+        bad(summary.files_unproven, "not proved") + &bad(summary.files_unreadable, "unreadable"),
         bad(summary.files_incomplete, "incomplete"),
         units::size(summary.bytes_read),
         units::duration(Duration::from_millis(summary.elapsed_ms)),
@@ -293,15 +331,29 @@ fn how_text(summary: &VerifySummary) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use sprag::event::Shift;
 
     #[test]
     fn damage_is_told_in_byte_ranges() {
-        let verdict = Verdict::Corrupt {
+        let mut damage = Damage {
             ranges: vec![1_048_576..2_097_152, 5_242_880..5_242_881],
+            blocks_bad: 2,
+            ..Damage::default()
+        };
+        let verdict = Verdict::Corrupt {
+            damage: damage.clone(),
         };
         assert_eq!(
             detail(&verdict),
-            "bytes 1048576..2097152, 5242880..5242881 differ from what was copied"
+            "bytes 1048576..2097152, 5242880..5242881 differ from what was copied: 2 blocks"
+        );
+        damage.blocks_zero = 1;
+        damage.blocks_shifted = 1;
+        damage.first_shift = Some(Shift { at: 9, belongs: 0 });
+        assert_eq!(
+            damage_text(&damage),
+            "2 blocks, of which 1 holds only zeros and 1 holds what belongs elsewhere in the file \
+             (at byte 9 what belongs at 0)"
         );
     }
 

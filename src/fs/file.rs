@@ -1,19 +1,27 @@
 //! An open file of the real file system, and how its reads get past the page cache.
 //!
-//! Not guaranteed: that dropped pages are gone; the kernel takes it as advice and says nothing, so
-//! `Evicted` means asked for, not proved. Nor that O_DIRECT was honoured for each file: ext4 reads
-//! encrypted and journalled data through the page cache all the same. Pages are therefore dropped
-//! in any case. And whatever the host of a virtual disk or loop device caches is out of reach.
+//! `Direct` is said only where the file system honours O_DIRECT for that very file. `Evicted` is
+//! said only where each page was seen to be absent right before it was read; one that stays, or
+//! might have, makes it `Cached`.
+//!
+//! Not guaranteed: anything below the page cache. What the host of a virtual disk or loop device
+//! caches, or the drive itself, is out of reach.
 
 use std::fs::File;
 use std::io;
+use std::ops::Range;
 use std::os::fd::AsFd;
 use std::os::unix::fs::FileExt;
 use std::sync::atomic::{AtomicU8, Ordering};
 
+use rustix::io::Errno;
+
 use super::meta::{self, Target};
 use super::{ALIGN, FsFile, Kind, Meta, Stat, sys};
 use crate::event::ReadHow;
+
+/// How often a page is looked for before it counts as one that stays.
+const LOOKS_MAX: u32 = 3;
 
 /// An open file of a destination.
 #[derive(Debug)]
@@ -39,14 +47,22 @@ impl OsFile {
     /// Turns a file that was opened for reading towards the medium, as far as that goes.
     pub(super) fn past_the_cache(file: OsFile) -> io::Result<OsFile> {
         let traits = sys::traits(&file.file)?;
+        let direct = || {
+            Ok::<_, io::Error>(
+                !traits.may_ignore_direct
+                    && stat(&file.file)?.size >= traits.inline_below
+                    && !sys::refuses_direct(&file.file)
+                    && sys::set_direct(&file.file, true)?,
+            )
+        };
         let how = if traits.always_cached {
             // Still flushed and dropped: what can be had short of the medium.
             sys::sync_data(&file.file)?;
             ReadHow::Cached
-        } else if !traits.may_ignore_direct && sys::set_direct(&file.file, true)? {
+        } else if direct()? {
             ReadHow::Direct
         } else {
-            sys::sync_data(&file.file)?;
+            file.evict()?;
             ReadHow::Evicted
         };
         sys::drop_cache(&file.file)?;
@@ -54,15 +70,60 @@ impl OsFile {
         Ok(file)
     }
 
+    /// Prepares for reading page by page what was dropped before.
+    fn evict(&self) -> io::Result<()> {
+        // A dirty page cannot be dropped.
+        sys::sync_data(&self.file)?;
+        // Pages that were read ahead could not be told from old ones.
+        sys::advise_random(&self.file)
+    }
+
     /// Goes on without O_DIRECT, for a file system that took the flag but not the read.
     fn leave_direct(&self) -> io::Result<()> {
         // The flag last: another thread's read must not find the old pages.
-        sys::sync_data(&self.file)?;
+        self.evict()?;
         sys::drop_cache(&self.file)?;
         sys::set_direct(&self.file, false)?;
-        self.how
-            .fetch_max(ReadHow::Evicted as u8, Ordering::Relaxed);
+        self.lower_to(ReadHow::Evicted);
         Ok(())
+    }
+
+    fn lower_to(&self, how: ReadHow) {
+        self.how.fetch_max(how as u8, Ordering::Relaxed);
+    }
+
+    /// Sees to it that no page of a range is in the cache, or else owns up to reading from it.
+    fn evict_range(&self, range: Range<u64>) -> io::Result<()> {
+        let page = sys::page_bytes();
+        let end = range.end.min(stat(&self.file)?.size);
+        sys::drop_range(
+            &self.file,
+            range.start / page * page..end.next_multiple_of(page),
+        )?;
+        let mut at = range.start;
+        while at < end {
+            if !self.is_absent(at, page)? {
+                self.lower_to(ReadHow::Cached);
+                return Ok(());
+            }
+            at = (at / page + 1) * page;
+        }
+        Ok(())
+    }
+
+    /// Whether the page at `at` is not in the cache, if need be after dropping it again: a very
+    /// fast device may have answered the look itself.
+    fn is_absent(&self, at: u64, page: u64) -> io::Result<bool> {
+        for _ in 0..LOOKS_MAX {
+            match sys::is_resident(&self.file, at)? {
+                Some(false) => return Ok(true),
+                Some(true) => {}
+                None => return Ok(false),
+            }
+            let start = at / page * page;
+            sys::drop_range(&self.file, start..start + page)?;
+        }
+        Ok(false)
     }
 
     /// One direct read, repeated as long as it goes on in whole [`ALIGN`]s. `Err(done)` if it has
@@ -75,7 +136,7 @@ impl OsFile {
                 Ok(0) => break,
                 Ok(n) => done += n,
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
-                Err(error) if error.kind() == io::ErrorKind::InvalidInput => return Ok(Err(done)),
+                Err(error) if refuses(&error) => return Ok(Err(done)),
                 Err(error) => return Err(error),
             }
             if done < buf.len() && done % ALIGN != 0 {
@@ -87,6 +148,14 @@ impl OsFile {
         }
         Ok(Ok(done))
     }
+}
+
+/// Whether a file system says with this error that it does not do direct reads here.
+fn refuses(error: &io::Error) -> bool {
+    matches!(
+        Errno::from_io_error(error),
+        Some(Errno::INVAL | Errno::OPNOTSUPP)
+    )
 }
 
 fn is_aligned(buf: &[u8], offset: u64) -> bool {
@@ -112,6 +181,10 @@ impl FsFile for OsFile {
                 }
             }
             self.leave_direct()?;
+        }
+        if self.how() == ReadHow::Evicted {
+            let end = offset.saturating_add(buf.len() as u64);
+            self.evict_range(offset + done as u64..end)?;
         }
         Ok(done + sys::read_full(&self.file, &mut buf[done..], offset + done as u64)?)
     }

@@ -163,7 +163,7 @@ impl<F: Fs> Checker<'_, F> {
             Printable(as_path(&target)),
             Printable(as_path(&link.target))
         );
-        Ok(Verdict::Modified { what })
+        Ok(Verdict::Modified { what, damage: None })
     }
 
     fn file(&mut self, path: &RelPath, done: &Done) -> Result<Judged, Trouble> {
@@ -251,7 +251,7 @@ pub(super) fn other_kind(found: Kind, recorded: Kind) -> Verdict {
         found.describe(),
         recorded.describe()
     );
-    Verdict::Modified { what }
+    Verdict::Modified { what, damage: None }
 }
 
 fn same_inode(a: &Stat, b: &Stat) -> bool {

@@ -3,10 +3,10 @@
 use std::ops::Range;
 
 use super::check::{Checker, Judged, Trouble, other_kind};
+use super::damage::BadBlocks;
 use super::medium::MediumReader;
 use super::{Halt, Report};
-use crate::block::BlockSize;
-use crate::event::Verdict;
+use crate::event::{ReadHow, Verdict};
 use crate::fs::{Fs, Kind, Stat, found};
 use crate::hash::{Hash32, TreeMerger};
 use crate::manifest::Done;
@@ -15,9 +15,6 @@ use crate::plan::is_as_published;
 
 /// Reading is reported after about this many bytes.
 const REPORT_BYTES: u64 = 4 << 20;
-/// So many ranges of bad blocks are told apart. If there are more, the last one reaches from its
-/// beginning to the last bad block, good ones between them included.
-const RANGES_MAX: usize = 1 << 16;
 /// So many ranges are spelled out where a verdict is in words.
 const RANGES_IN_WORDS: usize = 5;
 
@@ -34,7 +31,7 @@ impl<F: Fs> Checker<'_, F> {
         }
         if stat.size != done.size {
             let what = format!("it is {} bytes long, recorded as {}", stat.size, done.size);
-            return Ok((Verdict::Modified { what }, None));
+            return Ok((Verdict::Modified { what, damage: None }, None));
         }
         let Some(dir) = self.parent(path)? else {
             return Ok((Verdict::Missing, None));
@@ -44,40 +41,52 @@ impl<F: Fs> Checker<'_, F> {
         let Some(mut reader) = self.at("open", path, found(opened))? else {
             return Ok((Verdict::Missing, None));
         };
-        let ranges = self.bad_ranges(path, done, &mut reader)?;
-        let how = Some(reader.how());
-        if ranges.is_empty() {
-            return Ok((Verdict::Ok, how));
+        let mut recorded = RecordedHashes::default();
+        let bad = self.bad_blocks(path, done, &mut reader, &mut recorded)?;
+        if bad.is_empty() {
+            let how = reader.how();
+            let proved = how != ReadHow::Cached || !shared.require_medium;
+            let verdict = if proved {
+                Verdict::Ok
+            } else {
+                Verdict::Unproven
+            };
+            return Ok((verdict, Some(how)));
         }
+        let damage = self.examine(path, &mut reader, bad, &recorded)?;
+        let how = Some(reader.how());
         // As it is now: whoever wrote to it meanwhile has modified it.
         let stat = self.at("look at", path, reader.stat())?;
         if is_as_published(done, &stat) {
-            return Ok((Verdict::Corrupt { ranges }, how));
+            return Ok((Verdict::Corrupt { damage }, how));
         }
         let what = format!(
             "its modification time is not the recorded one, and its content differs {}",
-            in_words(&ranges)
+            in_words(&damage.ranges)
         );
-        Ok((Verdict::Modified { what }, how))
+        let damage = Some(damage);
+        Ok((Verdict::Modified { what, damage }, how))
     }
 
-    fn bad_ranges(
+    fn bad_blocks(
         &mut self,
         path: &RelPath,
         done: &Done,
         reader: &mut MediumReader<F>,
-    ) -> Result<Vec<Range<u64>>, Trouble> {
+        recorded: &mut RecordedHashes,
+    ) -> Result<BadBlocks, Trouble> {
         let block_size = self.shared.store.block_size();
-        let mut bad = BadRanges::new(block_size, done.size);
+        let mut bad = BadBlocks::new(block_size, done.size);
         if block_size.is_single(done.size) {
             if self.block(path, reader, 0, done.size)? != Some(done.hash) {
                 bad.add(0);
             }
-            return Ok(bad.ranges);
+            return Ok(bad);
         }
         let shared = self.shared;
         if done.chain == 0 {
-            return Ok(bad.whole());
+            bad.add_all();
+            return Ok(bad);
         }
         let chain = shared.store.chain(done.chain);
         let chain = chain.map_err(|error| self.failed(error))?;
@@ -97,9 +106,13 @@ impl<F: Fs> Checker<'_, F> {
         ended?;
         // Blocks that are not those of the file's own hash prove nothing.
         if merger.count() != block_size.count(done.size) || merger.finish() != done.hash {
-            return Ok(bad.whole());
+            bad.add_all();
+        } else if !bad.is_empty() {
+            let keep = |index, hash: &Hash32| recorded.keep(index, hash);
+            let visited = shared.store.for_each_hash(&chain, keep);
+            visited.map_err(|error| self.failed(error))?;
         }
-        Ok(bad.ranges)
+        Ok(bad)
     }
 
     fn block(
@@ -130,37 +143,23 @@ impl<F: Fs> Checker<'_, F> {
     }
 }
 
-/// Bad blocks as byte ranges, neighbours joined.
-struct BadRanges {
-    block_size: BlockSize,
-    file_size: u64,
-    ranges: Vec<Range<u64>>,
-}
+/// The recorded hashes of a damaged file's blocks, in order.
+#[derive(Default)]
+pub(super) struct RecordedHashes(Vec<Hash32>);
 
-impl BadRanges {
-    fn new(block_size: BlockSize, file_size: u64) -> BadRanges {
-        BadRanges {
-            block_size,
-            file_size,
-            ranges: Vec::new(),
+impl RecordedHashes {
+    /// Keeps 32 bytes a block, up to the files of a few TiB; those beyond are compared with less.
+    const KEPT_MAX: u64 = 1 << 22;
+
+    fn keep(&mut self, index: u64, hash: &Hash32) {
+        if index == self.0.len() as u64 && index < Self::KEPT_MAX {
+            self.0.push(*hash);
         }
     }
 
-    /// Adds a block; blocks come in ascending order.
-    fn add(&mut self, index: u64) {
-        let range = self.block_size.range(index, self.file_size);
-        let full = self.ranges.len() >= RANGES_MAX;
-        match self.ranges.last_mut() {
-            Some(last) if full || last.end == range.start => last.end = range.end,
-            _ => self.ranges.push(range),
-        }
-    }
-
-    /// All of the file.
-    fn whole(mut self) -> Vec<Range<u64>> {
-        self.ranges.clear();
-        self.ranges.push(0..self.file_size);
-        self.ranges
+    /// Whether `hash` is what was recorded for the block of that index.
+    pub(super) fn is(&self, index: u64, hash: &Hash32) -> bool {
+        usize::try_from(index).is_ok_and(|index| self.0.get(index) == Some(hash))
     }
 }
 
@@ -180,26 +179,6 @@ fn in_words(ranges: &[Range<u64>]) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn neighbouring_bad_blocks_are_one_range_and_the_last_ends_with_the_file() {
-        let mut bad = BadRanges::new(BlockSize::MIN, 5 * 65_536 + 7);
-        for index in [1, 2, 4, 5] {
-            bad.add(index);
-        }
-        assert_eq!(bad.ranges, [65_536..3 * 65_536, 4 * 65_536..5 * 65_536 + 7]);
-    }
-
-    #[test]
-    fn the_list_of_ranges_stays_bounded_and_still_covers_every_bad_block() {
-        let blocks = 4 * RANGES_MAX as u64;
-        let mut bad = BadRanges::new(BlockSize::MIN, blocks << 16);
-        for index in (0..blocks).step_by(2) {
-            bad.add(index);
-        }
-        assert_eq!(bad.ranges.len(), RANGES_MAX);
-        assert_eq!(bad.ranges.last().unwrap().end, (blocks - 1) << 16);
-    }
 
     #[test]
     fn many_ranges_are_summed_up_in_words() {

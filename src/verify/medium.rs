@@ -60,6 +60,11 @@ impl<F: Fs> MediumReader<F> {
         self.bytes_read
     }
 
+    /// Reads at an aligned offset what was read before; it does not count as progress.
+    pub(crate) fn read_again(&self, buf: &mut [u8], offset: u64) -> io::Result<usize> {
+        self.file.read_at(buf, offset)
+    }
+
     /// The hash of block `index` of a file that should be `file_size` bytes long: the file hash if
     /// it is a single block, the chaining value otherwise. `None` if the file ends within it, or if
     /// a file of that size has no such block.

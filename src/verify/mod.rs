@@ -29,6 +29,7 @@ use crate::stop::Stopper;
 
 mod check;
 mod content;
+mod damage;
 mod extra;
 mod feed;
 #[cfg(test)]
@@ -87,6 +88,7 @@ struct Shared<F: Fs> {
     /// The destination's path, for messages.
     dest: PathBuf,
     wanted: select::Wanted,
+    require_medium: bool,
     signals: Arc<Signals>,
 }
 
@@ -214,6 +216,7 @@ impl VerifyRun {
             store,
             dest: options.dest,
             wanted,
+            require_medium: options.require_medium,
             signals,
         });
         let (work, works) = crossbeam_channel::bounded(WORK_MAX);

@@ -36,6 +36,7 @@ impl Tally {
         let counts = &mut self.counts;
         *match verdict {
             Verdict::Ok => &mut counts.files_ok,
+            Verdict::Unproven => &mut counts.files_unproven,
             Verdict::Corrupt { .. } => &mut counts.files_corrupt,
             Verdict::Modified { .. } => &mut counts.files_modified,
             Verdict::Missing => &mut counts.files_missing,
@@ -64,6 +65,7 @@ impl Tally {
             Some(error) => error.exit(),
             None if cut_short => Exit::Stopped,
             None if damaged > 0 => Exit::Damaged,
+            None if counts.files_unproven > 0 => Exit::Partial,
             None => Exit::Done,
         };
         VerifySummary {
@@ -78,6 +80,7 @@ impl Tally {
 mod tests {
     use super::*;
     use crate::error::PathError;
+    use crate::event::Damage;
 
     fn exit_after(verdict: Verdict) -> Exit {
         let mut tally = Tally::new();
@@ -96,14 +99,24 @@ mod tests {
         assert_eq!(exit_after(Verdict::Extra), Exit::Done);
         let error = error();
         for bad in [
-            Verdict::Corrupt { ranges: vec![] },
-            Verdict::Modified { what: "".into() },
+            Verdict::Corrupt {
+                damage: Damage::default(),
+            },
+            Verdict::Modified {
+                what: "".into(),
+                damage: None,
+            },
             Verdict::Missing,
             Verdict::Incomplete { bytes: 0, of: 1 },
             Verdict::Unreadable { error },
         ] {
             assert_eq!(exit_after(bad), Exit::Damaged);
         }
+    }
+
+    #[test]
+    fn content_that_is_not_proved_to_be_on_the_medium_is_a_failure_and_no_damage() {
+        assert_eq!(exit_after(Verdict::Unproven), Exit::Partial);
     }
 
     #[test]

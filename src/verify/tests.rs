@@ -121,13 +121,42 @@ fn flipped_bytes_are_corruption_with_the_ranges_of_their_blocks() {
     flip(&fixture.at("d/small"), 0);
     let found = verify_all(fixture.close().path());
     let ranges = |path| match &found.verdicts[path] {
-        Verdict::Corrupt { ranges } => ranges.clone(),
+        Verdict::Corrupt { damage } => damage.ranges.clone(),
         other => panic!("{other:?}"),
     };
     assert_eq!(ranges("d/e/large"), [65_536..196_608, 262_144..300_000]);
     assert_eq!(ranges("d/small").as_slice(), std::slice::from_ref(&(0..5)));
     assert_eq!(found.summary.files_corrupt, 2);
     assert_eq!(found.summary.exit_code, Exit::Damaged);
+}
+
+#[test]
+fn damage_says_which_blocks_are_zeros_and_which_belong_elsewhere() {
+    const BLOCK: usize = 1 << 16;
+    let mut fixture = Fixture::new();
+    let good = content(20 * BLOCK + 5);
+    fixture.file("f", &good);
+    let mut bad = good.clone();
+    let block = |index: usize| index * BLOCK..(index + 1) * BLOCK;
+    bad[block(2)].fill(0);
+    bad[block(3)].copy_from_slice(&good[block(5)]);
+    bad[block(9)].copy_from_slice(&good[block(1)]);
+    bad[12 * BLOCK] ^= 1;
+    *bad.last_mut().unwrap() ^= 1;
+    let mtime = fs::metadata(fixture.at("f")).unwrap().modified().unwrap();
+    fs::write(fixture.at("f"), &bad).unwrap();
+    let file = fs::File::options().write(true).open(fixture.at("f"));
+    file.unwrap().set_modified(mtime).unwrap();
+    let found = verify_all(fixture.close().path());
+    let Verdict::Corrupt { damage } = &found.verdicts["f"] else {
+        panic!("{:?}", found.verdicts["f"]);
+    };
+    let counts = (damage.blocks_bad, damage.blocks_zero, damage.blocks_shifted);
+    assert_eq!(counts, (5, 1, 2));
+    assert_eq!(damage.blocks_other(), 2);
+    let first = damage.first_shift.unwrap();
+    let at = |index: usize| (index * BLOCK) as u64;
+    assert_eq!((first.at, first.belongs), (at(3), at(5)));
 }
 
 #[test]
@@ -138,7 +167,7 @@ fn other_content_with_another_time_or_size_is_modified_and_names_what_differs() 
     fs::write(fixture.at("d/small"), "longer than before").unwrap();
     let found = verify_all(fixture.close().path());
     let what = |path| match &found.verdicts[path] {
-        Verdict::Modified { what } => what.clone(),
+        Verdict::Modified { what, .. } => what.clone(),
         other => panic!("{other:?}"),
     };
     assert!(what("d/e/large").ends_with("in bytes 0..65536"));
@@ -294,7 +323,9 @@ fn a_manifest_whose_blocks_are_not_those_of_the_file_hash_proves_nothing() {
     fixture.record_with_hash_of("f", &mixed, &one);
     let found = verify_all(fixture.close().path());
     match &found.verdicts["f"] {
-        Verdict::Corrupt { ranges } => assert_eq!((ranges[0].start, ranges[0].end), (0, 200_000)),
+        Verdict::Corrupt { damage } => {
+            assert_eq!((damage.ranges[0].start, damage.ranges[0].end), (0, 200_000));
+        }
         other => panic!("{other:?}"),
     }
 }

@@ -14,5 +14,6 @@ mod hostile;
 mod inject;
 mod kill;
 mod media;
+mod medium;
 mod resume;
 mod verify;

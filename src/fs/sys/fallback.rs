@@ -2,6 +2,7 @@
 
 use std::fs::File;
 use std::io::{self, Read};
+use std::ops::Range;
 use std::os::fd::{AsFd, OwnedFd};
 
 use rustix::fs::{AtFlags, Mode, OFlags};
@@ -19,6 +20,7 @@ pub(crate) fn traits(_fd: impl AsFd) -> io::Result<Traits> {
         flush_by: FlushBy::Each,
         always_cached: true,
         may_ignore_direct: false,
+        inline_below: 0,
         renames_want_flush: false,
         lacks_journal: false,
         may_lack_modes: false,
@@ -55,6 +57,31 @@ pub(crate) fn set_direct(_file: &File, _on: bool) -> io::Result<bool> {
 /// There is no way to drop pages, and none is claimed: everything is `always_cached`.
 pub(crate) fn drop_cache(_file: &File) -> io::Result<()> {
     Ok(())
+}
+
+/// Nothing is claimed here either.
+pub(crate) fn drop_range(_file: &File, _range: Range<u64>) -> io::Result<()> {
+    Ok(())
+}
+
+/// There is no way to tell.
+pub(crate) fn is_resident(_file: &File, _offset: u64) -> io::Result<Option<bool>> {
+    Ok(None)
+}
+
+/// No advice is given.
+pub(crate) fn advise_random(_file: &File) -> io::Result<()> {
+    Ok(())
+}
+
+/// There is nothing to refuse.
+pub(crate) fn refuses_direct(_file: &File) -> bool {
+    true
+}
+
+/// How many bytes of a file one page of the cache holds.
+pub(crate) fn page_bytes() -> u64 {
+    rustix::param::page_size() as u64
 }
 
 /// No advice is given.

@@ -55,7 +55,10 @@ fn traits_of(magic: u32, kernel_release: &[u8]) -> Traits {
         // Daemons and servers have caches of their own, which O_DIRECT does not go past; ZFS has
         // one beside the page cache. What lies below an overlay cannot be seen from above it.
         always_cached: remote || matches!(magic, TMPFS | RAMFS | OVERLAY | ZFS),
-        may_ignore_direct: matches!(magic, BTRFS | F2FS | NTFS3),
+        may_ignore_direct: matches!(magic, BTRFS | F2FS),
+        // It refuses O_DIRECT for compressed files, so what it takes is honoured, except in files
+        // that lie in their record of the master file table: at most 4 KiB.
+        inline_below: if magic == NTFS3 { 4096 } else { 0 },
         // Renaming there enters the name with neither size nor place; the inode brings them.
         renames_want_flush: magic == MSDOS,
         // FUSE is mostly exFAT and NTFS, whose drivers there replay no journal either.

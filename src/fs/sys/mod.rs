@@ -16,6 +16,8 @@ use rustix::process::{Pid, Resource, getrlimit, setrlimit};
 use super::{FlushBy, Kind, Stat};
 
 #[cfg(target_os = "linux")]
+mod cache;
+#[cfg(target_os = "linux")]
 mod device;
 #[cfg(not(target_os = "linux"))]
 mod fallback;
@@ -24,6 +26,8 @@ mod linux;
 #[cfg(target_os = "linux")]
 mod mountinfo;
 
+#[cfg(target_os = "linux")]
+pub(super) use cache::*;
 #[cfg(target_os = "linux")]
 pub(super) use device::Device;
 #[cfg(not(target_os = "linux"))]
@@ -46,6 +50,8 @@ pub(super) struct Traits {
     pub(super) always_cached: bool,
     /// It takes O_DIRECT and then reads some data, compressed or tiny, through the page cache.
     pub(super) may_ignore_direct: bool,
+    /// Shorter files may lie in its metadata, which O_DIRECT does not go past. In bytes.
+    pub(super) inline_below: u64,
     /// A renamed file shows up empty until its inode is flushed.
     pub(super) renames_want_flush: bool,
     /// A crash can leave files in space that counts as free.

@@ -1,0 +1,196 @@
+//! What a verification tells: how files were read, verdicts with their damage, totals.
+
+use std::ops::Range;
+
+use serde::Serialize;
+
+use crate::error::Error;
+use crate::exit::Exit;
+use crate::path::RelPath;
+
+/// How the bytes of a file were read back.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum ReadHow {
+    /// With O_DIRECT, past the page cache.
+    Direct,
+    /// After the file's pages were dropped from the page cache and seen to be gone.
+    Evicted,
+    /// Possibly from the page cache, because the file system allows no other way or does not say.
+    Cached,
+}
+
+/// One step of a verification, as [`VerifyRun`](crate::VerifyRun) yields it.
+#[derive(Debug)]
+pub enum VerifyEvent {
+    /// The manifest is open.
+    Opened {
+        /// Entries that will be checked.
+        entries: u64,
+        /// Bytes that will be read.
+        bytes: u64,
+    },
+    /// Bytes read back so far.
+    Progress {
+        /// Bytes read so far, from the beginning of the run.
+        bytes_read: u64,
+    },
+    /// A recorded entry was checked.
+    Entry {
+        /// Its path at the destination.
+        path: RelPath,
+        /// What was found.
+        verdict: Verdict,
+        /// How it was read, if it was.
+        how: Option<ReadHow>,
+    },
+    /// The run is over; the last event.
+    Finished {
+        /// The totals.
+        summary: VerifySummary,
+        /// What ended the run early, if something did.
+        error: Option<Error>,
+    },
+}
+
+/// Where the content of a file is not what was recorded, and what is there instead.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Damage {
+    /// The bad blocks as byte ranges, neighbours joined.
+    pub ranges: Vec<Range<u64>>,
+    /// How many blocks are bad.
+    pub blocks_bad: u64,
+    /// Of these, blocks that hold nothing but zeros.
+    pub blocks_zero: u64,
+    /// Of these, blocks that hold what belongs to another block of the same file.
+    pub blocks_shifted: u64,
+    /// The first of the shifted blocks.
+    pub first_shift: Option<Shift>,
+}
+
+/// A block that holds what belongs to another place in the same file.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Shift {
+    /// Where it is, in bytes from the beginning of the file.
+    pub at: u64,
+    /// Where its content belongs, likewise.
+    pub belongs: u64,
+}
+
+impl Damage {
+    /// Blocks that hold neither zeros nor what belongs elsewhere in the file.
+    pub fn blocks_other(&self) -> u64 {
+        self.blocks_bad
+            .saturating_sub(self.blocks_zero)
+            .saturating_sub(self.blocks_shifted)
+    }
+}
+
+/// What verification found out about one path.
+#[derive(Debug)]
+pub enum Verdict {
+    /// Content (of a file) or target (of a symlink) is as recorded.
+    Ok,
+    /// The content is as recorded, but it may have come from the page cache, and the medium was
+    /// required.
+    Unproven,
+    /// The content differs though size and modification time are as recorded.
+    Corrupt {
+        /// Where, and what is there instead.
+        damage: Damage,
+    },
+    /// The content differs, and so does the file's size, modification time or kind.
+    Modified {
+        /// What differs, in words.
+        what: String,
+        /// Where the content differs, if it was read.
+        damage: Option<Damage>,
+    },
+    /// It is not there.
+    Missing,
+    /// Its copy was begun and is not finished.
+    Incomplete {
+        /// Bytes recorded so far.
+        bytes: u64,
+        /// Bytes it will have.
+        of: u64,
+    },
+    /// The manifest does not know it.
+    Extra,
+    /// It could not be read.
+    Unreadable {
+        /// Why.
+        error: crate::error::PathError,
+    },
+}
+
+impl Verdict {
+    /// The word for this verdict in `--json`.
+    pub fn kind(&self) -> &'static str {
+        match self {
+            Verdict::Ok => "ok",
+            Verdict::Unproven => "unproven",
+            Verdict::Corrupt { .. } => "corrupt",
+            Verdict::Modified { .. } => "modified",
+            Verdict::Missing => "missing",
+            Verdict::Incomplete { .. } => "incomplete",
+            Verdict::Extra => "extra",
+            Verdict::Unreadable { .. } => "unreadable",
+        }
+    }
+}
+
+/// The totals of a verification.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct VerifySummary {
+    /// How the run ended.
+    pub exit_code: Exit,
+    /// Recorded entries that are as recorded.
+    pub files_ok: u64,
+    /// Files whose content is as recorded but was not proved to come from the medium, which was
+    /// required.
+    pub files_unproven: u64,
+    /// Files whose content differs though their stat does not.
+    pub files_corrupt: u64,
+    /// Entries that were changed since.
+    pub files_modified: u64,
+    /// Entries that are not there.
+    pub files_missing: u64,
+    /// Files whose copy is not finished.
+    pub files_incomplete: u64,
+    /// Entries in the tree that the manifest does not know.
+    pub files_extra: u64,
+    /// Entries that could not be read.
+    pub files_unreadable: u64,
+    /// Bytes read back.
+    pub bytes_read: u64,
+    /// Files read with O_DIRECT.
+    pub read_direct: u64,
+    /// Files read after their pages were dropped from the page cache.
+    pub read_evicted: u64,
+    /// Files read possibly from the page cache.
+    pub read_cached: u64,
+    /// Wall time in milliseconds.
+    pub elapsed_ms: u64,
+}
+
+impl Default for VerifySummary {
+    fn default() -> Self {
+        VerifySummary {
+            exit_code: Exit::Done,
+            files_ok: 0,
+            files_unproven: 0,
+            files_corrupt: 0,
+            files_modified: 0,
+            files_missing: 0,
+            files_incomplete: 0,
+            files_extra: 0,
+            files_unreadable: 0,
+            bytes_read: 0,
+            read_direct: 0,
+            read_evicted: 0,
+            read_cached: 0,
+            elapsed_ms: 0,
+        }
+    }
+}

@@ -1,0 +1,62 @@
+//! The page cache: what of a file is in it, and getting it out.
+//!
+//! `cachestat(2)` and `mincore(2)` would tell, but neither can be called without `unsafe` code. A
+//! read of one byte that must not wait tells as well: it is answered only if its page is in memory.
+
+use std::fs::File;
+use std::io::{self, IoSliceMut};
+use std::num::NonZeroU64;
+use std::ops::Range;
+
+use rustix::fs::{Advice, AtFlags, StatxFlags};
+use rustix::io::{Errno, ReadWriteFlags, preadv2};
+
+use super::retry;
+
+/// Whether the page that holds the byte at `offset` is in the page cache. `None` if this file
+/// system cannot say. A page that is not, and is part of the file, is then being read.
+pub(crate) fn is_resident(file: &File, offset: u64) -> io::Result<Option<bool>> {
+    let mut byte = [0];
+    loop {
+        let into = &mut [IoSliceMut::new(&mut byte)];
+        return match preadv2(file, into, offset, ReadWriteFlags::NOWAIT) {
+            Ok(read) => Ok(Some(read > 0)),
+            Err(Errno::AGAIN) => Ok(Some(false)),
+            Err(Errno::OPNOTSUPP | Errno::INVAL | Errno::NOSYS) => Ok(None),
+            Err(Errno::INTR) => continue,
+            Err(errno) => Err(errno.into()),
+        };
+    }
+}
+
+/// Asks for the clean pages of a part of a file to be dropped. Only a request: pages that are
+/// dirty or mapped stay, and the kernel does not say so.
+pub(crate) fn drop_range(file: &File, range: Range<u64>) -> io::Result<()> {
+    let Some(len) = NonZeroU64::new(range.end.saturating_sub(range.start)) else {
+        return Ok(());
+    };
+    retry(|| rustix::fs::fadvise(file, range.start, Some(len), Advice::DontNeed))
+}
+
+/// Asks that nothing is read but what is asked for.
+pub(crate) fn advise_random(file: &File) -> io::Result<()> {
+    retry(|| rustix::fs::fadvise(file, 0, None, Advice::Random))
+}
+
+/// Whether the file system says that it reads this very file through the page cache, O_DIRECT or
+/// not: ext4 does so with encrypted and journalled data. Kernels before 6.1 do not say.
+pub(crate) fn refuses_direct(file: &File) -> bool {
+    let asked = StatxFlags::DIOALIGN;
+    match retry(|| rustix::fs::statx(file, c"", AtFlags::EMPTY_PATH, asked)) {
+        Ok(told) => {
+            StatxFlags::from_bits_retain(told.stx_mask).contains(asked)
+                && told.stx_dio_offset_align == 0
+        }
+        Err(_) => false,
+    }
+}
+
+/// How many bytes of a file one page of the cache holds.
+pub(crate) fn page_bytes() -> u64 {
+    rustix::param::page_size() as u64
+}

@@ -1,0 +1,180 @@
+//! Verify tells what is on the medium, not what the page cache remembers of it.
+
+use std::fs;
+use std::io::{BufRead, BufReader};
+use std::process::{Child, Command, Stdio};
+
+use crate::support::image::Image;
+use crate::support::*;
+
+const BLOCK: u64 = 64 << 10;
+
+/// A source with one file, copied to the image, and read there, so that it is in the page cache.
+/// Then one byte of its third block is changed on the medium.
+fn plant(image: &Image, source: &std::path::Path) -> std::path::PathBuf {
+    let content = Rng::new(6).bytes(5 * BLOCK as usize + 77);
+    write(source.join("f"), &content);
+    let dest = image.at("dest");
+    copy(
+        0,
+        [
+            "--block-size=64K".into(),
+            format!("{}/", source.display()),
+            dest.display().to_string(),
+        ],
+    );
+    let sector = image.find(&content[2 * BLOCK as usize..]);
+    assert!(fs::read(dest.join("f")).unwrap() == content);
+    image.change(sector + 99, |byte| byte[0] ^= 1, 1);
+    assert!(
+        fs::read(dest.join("f")).unwrap() == content,
+        "the page cache does not know"
+    );
+    dest
+}
+
+#[track_caller]
+fn assert_seen(dest: &std::path::Path, how: &str) {
+    let ran = run("verify", [dest]);
+    assert_eq!(ran.code, 40, "{}", ran.stderr);
+    assert_eq!(ran.problems(), [("f".into(), "corrupt".into())]);
+    let problem = ran.lines.iter().find(|line| line["type"] == "problem");
+    let range = serde_json::json!([[2 * BLOCK, 3 * BLOCK]]);
+    assert_eq!(problem.unwrap()["ranges"], range);
+    assert_eq!(ran.sum(how), 1);
+}
+
+#[test]
+fn verify_sees_a_medium_that_differs_from_the_page_cache_where_b3sum_and_rsync_do_not() {
+    let test = "verify_sees_a_medium_that_differs_from_the_page_cache";
+    let Some(image) = Image::new(test, "ext4", 64 << 20, "") else {
+        return;
+    };
+    let fixture = Fixture::new();
+    let dest = plant(&image, &fixture.source);
+    if has("b3sum") {
+        let hash = blake3::hash(&fs::read(fixture.source.join("f")).unwrap());
+        let sum = Command::new("b3sum").arg(dest.join("f")).output().unwrap();
+        assert!(String::from_utf8_lossy(&sum.stdout).starts_with(&hash.to_string()));
+    } else {
+        skip(test, "b3sum, to compare with");
+    }
+    if has("rsync") {
+        let rsync = Command::new("rsync")
+            .args(["-rcni", "--exclude=.sprag"])
+            .arg(fixture.contents())
+            .arg(&dest)
+            .output()
+            .unwrap();
+        assert!(rsync.status.success());
+        assert_eq!(String::from_utf8_lossy(&rsync.stdout), "", "no difference");
+    } else {
+        skip(test, "rsync, to compare with");
+    }
+    assert_seen(&dest, "read_direct");
+}
+
+#[test]
+fn where_direct_reads_are_not_to_be_trusted_pages_are_dropped_and_seen_to_be_gone() {
+    let test = "where_direct_reads_are_not_to_be_trusted";
+    // Without its own checksums, with which btrfs would refuse to read the block.
+    let Some(image) = Image::new(test, "btrfs", 128 << 20, "nodatasum") else {
+        return;
+    };
+    let fixture = Fixture::new();
+    let dest = plant(&image, &fixture.source);
+    assert_seen(&dest, "read_evicted");
+}
+
+/// A process that keeps the first page of a file in memory.
+struct Holder(Child);
+
+impl Holder {
+    fn of(file: &std::path::Path) -> Holder {
+        let script = "import mmap, sys\n\
+                      file = open(sys.argv[1], 'rb')\n\
+                      pages = mmap.mmap(file.fileno(), 0, prot=mmap.PROT_READ)\n\
+                      pages[0]\n\
+                      print('held', flush=True)\n\
+                      sys.stdin.read()";
+        let mut child = Command::new("python3")
+            .args(["-c", script])
+            .arg(file)
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .spawn()
+            .unwrap();
+        let mut line = String::new();
+        let stdout = child.stdout.as_mut().unwrap();
+        BufReader::new(stdout).read_line(&mut line).unwrap();
+        assert_eq!(line, "held\n");
+        Holder(child)
+    }
+}
+
+impl Drop for Holder {
+    fn drop(&mut self) {
+        drop(self.0.stdin.take());
+        let _ = self.0.wait();
+    }
+}
+
+#[test]
+fn a_page_that_will_not_go_is_owned_up_to_and_required_medium_makes_it_a_failure() {
+    let test = "a_page_that_will_not_go_is_owned_up_to";
+    if !has("python3") {
+        return skip(test, "python3");
+    }
+    let Some(image) = Image::new(test, "btrfs", 128 << 20, "nodatasum") else {
+        return;
+    };
+    let fixture = Fixture::new();
+    write(fixture.source.join("held"), Rng::new(1).bytes(100_000));
+    write(fixture.source.join("free"), Rng::new(2).bytes(100_000));
+    let dest = image.at("dest");
+    copy(0, [fixture.contents(), dest.clone()]);
+    let holder = Holder::of(&dest.join("held"));
+    let ran = run("verify", [&dest]);
+    assert_eq!(ran.code, 0);
+    assert_eq!((ran.sum("read_cached"), ran.sum("read_evicted")), (1, 1));
+    let strict = || run("verify", ["--require-medium".as_ref(), dest.as_os_str()]);
+    let ran = strict();
+    assert_eq!(ran.code, 23);
+    assert_eq!(ran.problems(), [("held".into(), "unproven".into())]);
+    assert_eq!(ran.sum("files_unproven"), 1);
+    drop(holder);
+    assert_eq!(strict().code, 0);
+}
+
+#[test]
+fn a_file_system_in_memory_has_no_medium_to_require() {
+    let Ok(temp) = tempfile::tempdir_in("/dev/shm") else {
+        return skip("a_file_system_in_memory_has_no_medium", "/dev/shm");
+    };
+    let fixture = Fixture::new();
+    write(fixture.source.join("f"), "x");
+    let dest = temp.path().join("dest");
+    copy(0, [fixture.contents(), dest.clone()]);
+    let args = ["--require-medium".as_ref(), dest.as_os_str()];
+    assert_eq!(run("verify", args).code, 23);
+    assert_eq!(run("verify", [&dest]).code, 0);
+}
+
+#[test]
+fn a_drive_that_is_mounted_read_only_is_verified_and_not_written_to() {
+    let test = "a_drive_that_is_mounted_read_only";
+    let Some(image) = Image::new(test, "ext4", 64 << 20, "") else {
+        return;
+    };
+    let fixture = Fixture::new();
+    mixed_tree(&fixture.source, 10, &[2 << 20]);
+    let dest = image.at("dest");
+    copy(0, [fixture.contents(), dest.clone()]);
+    image.mount_again("ro");
+    let hash = || blake3::hash(&fs::read(&image.file).unwrap());
+    let before = hash();
+    let ran = run("verify", [&dest]);
+    assert_eq!(ran.code, 0, "{}", ran.stderr);
+    assert_eq!(ran.sum("read_cached"), 0);
+    assert_eq!(before, hash(), "the image is as it was");
+}
