@@ -96,6 +96,21 @@ pub enum UsageError {
     /// The block size is not one.
     #[error(transparent)]
     BlockSize(#[from] BlockSizeError),
+    /// A file that an option names cannot be read.
+    #[error("{0}; nothing was copied")]
+    Unreadable(#[source] PathError),
+    /// A pattern is not one.
+    #[error(transparent)]
+    Filter(#[from] crate::filter::FilterError),
+    /// The list of files has a path that is none.
+    #[error(transparent)]
+    FileList(#[from] crate::file_list::FileListError),
+    /// A list of files goes with a single directory.
+    #[error("--files-from names files of one source: give one directory, not {given} sources")]
+    FilesFromSources {
+        /// How many sources were given.
+        given: usize,
+    },
     /// The block size differs from the one the destination was begun with.
     #[error(
         "{} was begun with a block size of {} bytes, not {}: leave --block-size out, or begin again with --restart",
@@ -258,6 +273,12 @@ pub enum EntryError {
     /// The source entry cannot be read.
     #[error("{0}; it was not copied")]
     Unreadable(#[source] PathError),
+    /// `--files-from` names it, and it is not in the source.
+    #[error(
+        "{} does not exist, but the list of files names it; it was not copied",
+        Printable(.0)
+    )]
+    NotThere(PathBuf),
     /// The source entry was there when it was listed and then was not.
     #[error("{} vanished before it could be read", Printable(.0))]
     Vanished(PathBuf),
@@ -337,6 +358,7 @@ impl EntryError {
     pub fn kind(&self) -> &'static str {
         match self {
             EntryError::Unreadable(_) => "unreadable",
+            EntryError::NotThere(_) => "not_there",
             EntryError::Vanished(_) => "vanished",
             EntryError::Changing { .. } => "changing",
             EntryError::Dest(_) => "destination",

@@ -179,7 +179,8 @@ pub struct CopySummary {
     pub files_unchanged: u64,
     /// Regular files found with the same content and taken into the manifest.
     pub files_adopted: u64,
-    /// Regular files left out by a rule of the user's.
+    /// Entries of any kind left out by a rule of the user's; a directory counts as one, whatever
+    /// is in it.
     pub files_skipped: u64,
     /// Entries of any kind that failed.
     pub files_failed: u64,

@@ -12,6 +12,8 @@ mod copy;
 pub mod error;
 pub mod event;
 pub mod exit;
+pub mod file_list;
+pub mod filter;
 pub mod fs;
 #[cfg(fuzzing)]
 #[doc(hidden)]
@@ -25,6 +27,7 @@ mod partial;
 pub mod path;
 mod plan;
 mod scan;
+mod selection;
 mod stop;
 mod time;
 mod tree;
@@ -36,6 +39,7 @@ pub use inspect::{
     CleanSummary, ExportSummary, LastRun, PartialFile, Status, clean, export, status,
 };
 pub use options::{CopyOptions, VerifyOptions};
+pub use selection::Selection;
 pub use stop::Stopper;
 pub use time::utc_text;
 pub use verify::{VerifyRun, verify};

@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use crate::block::BlockSize;
+use crate::selection::Selection;
 
 /// What to copy, where to, and how.
 #[derive(Debug, Clone)]
@@ -31,6 +32,8 @@ pub struct CopyOptions {
     pub count: bool,
     /// Give copies the owner and group of their source. Needs root.
     pub owner: bool,
+    /// Which entries of the sources are copied.
+    pub selection: Selection,
 }
 
 impl CopyOptions {
@@ -55,6 +58,7 @@ impl CopyOptions {
             require_manifest: false,
             count: false,
             owner: crate::fs::is_root(),
+            selection: Selection::default(),
         }
     }
 }

@@ -1,6 +1,7 @@
 //! The walk: sources into entries, in file-name order, each with its path at the destination.
 //!
-//! It reads names and `lstat` only. What a source may not be (missing, around or inside the
+//! What the user's rules leave out is yielded once, marked as such; a directory among it is not gone
+//! into. It reads names and `lstat` only. What a source may not be (missing, around or inside the
 //! destination) was settled before; see `copy::setup`.
 
 use std::collections::HashSet;
@@ -13,6 +14,11 @@ use crate::error::{EntryError, PathError};
 use crate::fs::{Kind, Stat, source};
 use crate::manifest::STATE_DIR;
 use crate::path::RelPath;
+use crate::selection::Selection;
+
+mod listed;
+
+use listed::Listed;
 
 /// One source, resolved.
 #[derive(Debug, Clone)]
@@ -33,6 +39,13 @@ impl Source {
         }
         bytes
     }
+
+    /// Its own name, if it is a single entry that gets another one.
+    fn name(&self) -> Option<RelPath> {
+        let name = self.path.file_name()?.as_bytes();
+        let renamed = !self.dest.is_root() && self.dest.name() != name;
+        renamed.then(|| RelPath::new(name).ok())?
+    }
 }
 
 /// An entry of a source tree.
@@ -44,6 +57,8 @@ pub(crate) struct Scanned {
     pub(crate) dest: RelPath,
     /// What it is.
     pub(crate) stat: Stat,
+    /// A rule of the user's leaves it out.
+    pub(crate) left_out: bool,
 }
 
 /// What the walk yields for an entry it cannot hand on.
@@ -55,32 +70,51 @@ pub(crate) struct ScanFailure {
     pub(crate) error: EntryError,
 }
 
-/// Walks one source.
-pub(crate) struct Scan {
-    walk: walkdir::IntoIter,
-    source: Source,
+/// Walks one source, or what a list names of it.
+pub(crate) struct Scan<'a> {
+    walk: Option<walkdir::IntoIter>,
+    listed: Option<Listed<'a>>,
+    source: &'a Source,
+    selection: &'a Selection,
     /// The directory that was yielded last: an error without a path is about listing it, since
     /// such errors are sorted before its entries.
     last_dir: PathBuf,
 }
 
-impl Scan {
-    pub(crate) fn new(source: &Source) -> Scan {
-        let walk = WalkDir::new(&source.path)
+impl<'a> Scan<'a> {
+    pub(crate) fn new(source: &'a Source, selection: &'a Selection) -> Scan<'a> {
+        let listed = selection.files_from.as_ref();
+        let mut scan = Scan {
+            walk: None,
+            listed: listed.map(|list| Listed::new(source, list)),
+            source,
+            selection,
+            last_dir: source.path.clone(),
+        };
+        if scan.listed.is_none() {
+            scan.walk_from(&source.path);
+        }
+        scan
+    }
+
+    fn walk_from(&mut self, path: &Path) {
+        let walk = WalkDir::new(path)
             .follow_links(false)
             .follow_root_links(false)
+            .same_file_system(self.selection.one_file_system)
             .sort_by_file_name()
             .into_iter();
-        Scan {
-            walk,
-            source: source.clone(),
-            last_dir: source.path.clone(),
-        }
+        self.walk = Some(walk);
+        self.last_dir = path.to_path_buf();
     }
 
     /// Leaves out the contents of the directory that was just yielded.
     pub(crate) fn skip_dir(&mut self) {
-        self.walk.skip_current_dir();
+        match (&mut self.walk, &mut self.listed) {
+            (Some(walk), _) => walk.skip_current_dir(),
+            (None, Some(listed)) => listed.skip_dir(),
+            (None, None) => {}
+        }
     }
 
     fn dest_of(&self, path: &Path) -> Result<RelPath, ScanFailure> {
@@ -103,33 +137,53 @@ impl Scan {
     fn entry(&self, entry: DirEntry) -> Result<Scanned, ScanFailure> {
         let dest = self.dest_of(entry.path())?;
         match entry.metadata() {
-            Ok(metadata) => Ok(Scanned {
-                source: entry.into_path(),
-                dest,
-                stat: source::from_metadata(&metadata),
-            }),
+            Ok(metadata) => {
+                let stat = source::from_metadata(&metadata);
+                Ok(self.scanned(entry.into_path(), dest, stat))
+            }
             Err(error) => Err(failure(dest, entry.path(), error)),
         }
     }
-}
 
-impl Iterator for Scan {
-    type Item = Result<Scanned, ScanFailure>;
+    fn scanned(&self, source: PathBuf, dest: RelPath, stat: Stat) -> Scanned {
+        let left_out = match self.source.name() {
+            // One file under a new name: the rules speak of the source.
+            Some(name) => self.selection.leaves_out(&name, &stat),
+            None => self.selection.leaves_out(&dest, &stat),
+        };
+        Scanned {
+            source,
+            dest,
+            stat,
+            left_out,
+        }
+    }
 
-    fn next(&mut self) -> Option<Self::Item> {
+    /// The next entry of the walk under way. `None`: it is over, or there is none.
+    fn next_walked(&mut self) -> Option<Result<Scanned, ScanFailure>> {
         loop {
-            let item = match self.walk.next()? {
-                Ok(entry) if is_state(&entry) => {
-                    self.walk.skip_current_dir();
+            let walk = self.walk.as_mut()?;
+            let item = match walk.next() {
+                None => {
+                    self.walk = None;
+                    return None;
+                }
+                Some(Ok(entry)) if is_state(&entry) => {
+                    walk.skip_current_dir();
                     continue;
                 }
-                Ok(entry) => {
-                    if entry.file_type().is_dir() {
+                Some(Ok(entry)) => {
+                    let is_dir = entry.file_type().is_dir();
+                    if is_dir {
                         self.last_dir = entry.path().to_path_buf();
                     }
-                    self.entry(entry)
+                    let scanned = self.entry(entry);
+                    if is_dir && scanned.as_ref().is_ok_and(|scanned| scanned.left_out) {
+                        self.skip_dir();
+                    }
+                    scanned
                 }
-                Err(error) => {
+                Some(Err(error)) => {
                     let path = error.path().unwrap_or(&self.last_dir).to_path_buf();
                     match self.dest_of(&path) {
                         Ok(dest) => Err(failure(dest, &path, error)),
@@ -138,6 +192,31 @@ impl Iterator for Scan {
                 }
             };
             return Some(item);
+        }
+    }
+}
+
+impl Iterator for Scan<'_> {
+    type Item = Result<Scanned, ScanFailure>;
+
+    fn next(&mut self) -> Option<Self::Item> {
+        loop {
+            if let Some(item) = self.next_walked() {
+                return Some(item);
+            }
+            match self.listed.as_mut()?.next()? {
+                listed::Step::Parent(path, dest, stat) => {
+                    // The way to what is listed; rules are for what is at its end.
+                    return Some(Ok(Scanned {
+                        source: path,
+                        dest,
+                        stat,
+                        left_out: false,
+                    }));
+                }
+                listed::Step::Failed(failure) => return Some(Err(failure)),
+                listed::Step::Walk(path) => self.walk_from(&path),
+            }
         }
     }
 }
@@ -160,15 +239,20 @@ fn failure(dest: RelPath, path: &Path, error: walkdir::Error) -> ScanFailure {
 }
 
 /// Counts entries and bytes, for totals; what it cannot read is the real walk's to report.
-pub(crate) fn count(sources: &[Source], mut each: impl FnMut(u64, u64) -> bool) -> bool {
+pub(crate) fn count(
+    sources: &[Source],
+    selection: &Selection,
+    mut each: impl FnMut(u64, u64) -> bool,
+) -> bool {
     let (mut entries, mut bytes) = (0, 0);
     let mut linked = HashSet::new();
     for source in sources {
-        for scanned in Scan::new(source).flatten() {
+        for scanned in Scan::new(source, selection).flatten() {
             let stat = scanned.stat;
             entries += 1;
             // A hard-linked file is copied once, under the first of its names.
-            if stat.kind == Kind::File && (stat.nlink == 1 || linked.insert((stat.dev, stat.ino))) {
+            let counts = stat.kind == Kind::File && !scanned.left_out;
+            if counts && (stat.nlink == 1 || linked.insert((stat.dev, stat.ino))) {
                 bytes += stat.size;
             }
             if !each(entries, bytes) {

@@ -69,6 +69,8 @@ Examples:
   Lose less to a power cut:          sprag copy --checkpoint-interval 1s ~/Photos /mnt/drive
   As root, but own all copies:       sprag copy --no-owner /home/ann/ /mnt/drive
   Spare a slow disk:                 sprag copy -j 1 ~/Photos /mnt/drive
+  Leave out caches and logs:         sprag copy --exclude=.cache/ --exclude='*.log' ~ /mnt/drive
+  Copy what a list names:            find . -newer mark | sprag copy --files-from=- . /mnt/drive
   Lines for a program to read:       sprag copy --json ~/Photos /mnt/drive")]
 pub(crate) struct CopyArgs {
     /// What to copy; SOURCE/ means its contents
@@ -114,6 +116,9 @@ pub(crate) struct CopyArgs {
     /// Only root can give them; for anyone else this changes nothing.
     #[arg(long, help_heading = CONTENT)]
     pub(crate) no_owner: bool,
+
+    #[command(flatten)]
+    pub(crate) selection: super::selection::SelectionArgs,
 
     #[command(flatten)]
     pub(crate) common: Common,

@@ -19,6 +19,7 @@ mod options;
 mod out;
 mod progress;
 mod quote;
+mod selection;
 mod signals;
 mod status;
 mod units;

@@ -270,11 +270,9 @@ impl<'a, F: Fs> Committer<'a, F> {
     fn settled(&mut self, path: RelPath, outcome: Outcome, what: Settled) {
         match what {
             Settled::Symlink => self.summary.symlinks += 1,
+            Settled::LeftOut => self.summary.files_skipped += 1,
             Settled::File { bytes } => {
-                match outcome {
-                    Outcome::Skipped => self.summary.files_skipped += 1,
-                    _ => self.summary.files_unchanged += 1,
-                }
+                self.summary.files_unchanged += 1;
                 self.summary.bytes_total += bytes;
                 self.there_before(bytes);
             }

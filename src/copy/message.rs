@@ -93,8 +93,12 @@ pub(super) enum Message<F: Fs> {
 /// What was settled without work.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Settled {
-    File { bytes: u64 },
+    File {
+        bytes: u64,
+    },
     Symlink,
+    /// A rule of the user's left it out, whatever it is.
+    LeftOut,
 }
 
 /// A file or symlink whose content is all there.

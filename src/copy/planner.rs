@@ -69,7 +69,8 @@ impl<'a, F: Fs> Planner<'a, F> {
     /// Walks all sources, until the end or until the run ends.
     pub(super) fn run(&mut self) {
         for number in 0..self.sources.len() {
-            let mut scan = Scan::new(&self.sources[number]);
+            let selection = &self.shared.options.selection;
+            let mut scan = Scan::new(&self.sources[number], selection);
             while let Some(scanned) = scan.next() {
                 if self.shared.should_stop() {
                     return;
@@ -100,6 +101,10 @@ impl<'a, F: Fs> Planner<'a, F> {
     }
 
     fn plan(&mut self, number: usize, scanned: Scanned) -> Result<Descend, Failure> {
+        if scanned.left_out {
+            self.settled(scanned.dest, Outcome::Skipped, Settled::LeftOut)?;
+            return Ok(Descend::Yes);
+        }
         let dir = scanned.stat.kind == Kind::Dir;
         if let Some(earlier) = self.earlier(number, &scanned) {
             let path = scanned.dest;
@@ -138,6 +143,14 @@ impl<'a, F: Fs> Planner<'a, F> {
             let stat = source::lstat(&path).ok()?;
             let merges = stat.kind == Kind::Dir && scanned.stat.kind == Kind::Dir;
             (!merges).then_some(path)
+        })
+    }
+
+    fn settled(&self, path: RelPath, outcome: Outcome, what: Settled) -> Result<(), Failure> {
+        self.send(Message::Settled {
+            path,
+            outcome,
+            what,
         })
     }
 
@@ -265,13 +278,8 @@ impl<'a, F: Fs> Planner<'a, F> {
                 return Err(self.conflict(path, found, Kind::File).into());
             }
             FilePlan::Unchanged => {
-                return self.send(Message::Settled {
-                    path: scanned.dest,
-                    outcome: Outcome::Unchanged,
-                    what: Settled::File {
-                        bytes: scanned.stat.size,
-                    },
-                });
+                let bytes = scanned.stat.size;
+                return self.settled(scanned.dest, Outcome::Unchanged, Settled::File { bytes });
             }
             FilePlan::Copy => {
                 self.drop_partial(path, &dir, known.as_ref())?;
@@ -342,11 +350,9 @@ impl<'a, F: Fs> Planner<'a, F> {
         let there_is = there.map(|stat| (stat.kind, there_target.as_deref()));
         match plan::plan_symlink(&target, known.as_ref(), there_is) {
             SymlinkPlan::Conflict(found) => Err(self.conflict(path, found, Kind::Symlink).into()),
-            SymlinkPlan::Unchanged => self.send(Message::Settled {
-                path: scanned.dest,
-                outcome: Outcome::Unchanged,
-                what: Settled::Symlink,
-            }),
+            SymlinkPlan::Unchanged => {
+                self.settled(scanned.dest, Outcome::Unchanged, Settled::Symlink)
+            }
             SymlinkPlan::Make => {
                 self.drop_partial(path, &dir, known.as_ref())?;
                 self.hand_on(scanned, dir, Task::Symlink(target))
@@ -384,7 +390,8 @@ impl<'a, F: Fs> Planner<'a, F> {
 /// The counting walk: totals for whoever shows progress.
 pub(super) fn count<F: Fs>(shared: &Shared<F>, sources: &[Source], messages: &Sender<Message<F>>) {
     let mut last = Counted::default();
-    let complete = scan::count(sources, |entries, bytes| {
+    let selection = &shared.options.selection;
+    let complete = scan::count(sources, selection, |entries, bytes| {
         last.entries = entries;
         last.bytes = bytes;
         let report = entries % COUNTED_EVERY == 0;

@@ -28,7 +28,7 @@ struct Given {
 
 /// Resolves sources and destination, and makes the destination directory if only that is missing.
 pub(super) fn resolve(options: &CopyOptions) -> Result<Setup, Error> {
-    let given = look_at(&options.sources)?;
+    let given = look_at(options)?;
     let dest = &options.dest;
     let single_file = match &given[..] {
         [only] => !only.contents && only.stat.kind == Kind::File,
@@ -71,7 +71,7 @@ pub(super) fn resolve(options: &CopyOptions) -> Result<Setup, Error> {
 
 /// Resolves sources alone; the destination is a directory that is known to be good.
 pub(super) fn resolve_onto_root(options: &CopyOptions) -> Result<Setup, Error> {
-    let given = look_at(&options.sources)?;
+    let given = look_at(options)?;
     let sources = given
         .iter()
         .map(|given| source_of(given, None))
@@ -82,12 +82,19 @@ pub(super) fn resolve_onto_root(options: &CopyOptions) -> Result<Setup, Error> {
     })
 }
 
-fn look_at(sources: &[PathBuf]) -> Result<Vec<Given>, Error> {
+fn look_at(options: &CopyOptions) -> Result<Vec<Given>, Error> {
+    let sources = &options.sources;
     if sources.is_empty() {
         return Err(UsageError::NoSource.into());
     }
+    let listed = options.selection.files_from.is_some();
+    if listed && sources.len() > 1 {
+        let given = sources.len();
+        return Err(UsageError::FilesFromSources { given }.into());
+    }
     let look = |path: &PathBuf| {
-        let contents = means_contents(path);
+        // What a list names is relative to the source, with or without its slash.
+        let contents = listed || means_contents(path);
         let stat = if contents {
             source::stat_follow(path)
         } else {
@@ -97,6 +104,13 @@ fn look_at(sources: &[PathBuf]) -> Result<Vec<Given>, Error> {
             path: path.clone(),
             source,
         })?;
+        if listed && stat.kind != Kind::Dir {
+            return Err(SetupError::Source {
+                path: path.clone(),
+                source: std::io::ErrorKind::NotADirectory.into(),
+            }
+            .into());
+        }
         Ok(Given {
             path: path.clone(),
             contents,

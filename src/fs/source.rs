@@ -85,6 +85,11 @@ pub fn read_link(path: &Path) -> io::Result<Vec<u8>> {
     Ok(sys::into_bytes(fs::read_link(path)?))
 }
 
+/// All of a file that the user names, a list or the like.
+pub fn read_whole(path: &Path) -> io::Result<Vec<u8>> {
+    fs::read(path)
+}
+
 /// The absolute path without symlinks, `.` and `..`.
 pub fn canonicalize(path: &Path) -> io::Result<PathBuf> {
     fs::canonicalize(path)

@@ -10,6 +10,7 @@ mod cli;
 mod concurrent;
 mod copy;
 mod export;
+mod filters;
 mod hostile;
 mod inject;
 mod kill;

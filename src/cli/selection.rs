@@ -1,0 +1,187 @@
+//! The flags that select entries. `--exclude`, `--include` and `--exclude-from` count in the order in
+//! which they stand on the command line, across all three.
+
+use std::ffi::OsString;
+use std::io::Read;
+use std::path::{Path, PathBuf};
+
+use clap::parser::ValueSource;
+use clap::{Arg, ArgAction, ArgMatches, Args, Command, FromArgMatches, value_parser};
+use sprag::Selection;
+use sprag::error::{Error, PathError, UsageError};
+use sprag::file_list::FileList;
+use sprag::filter::{FilterError, Rules};
+use sprag::fs::source;
+
+use super::units;
+
+const HEADING: &str = "Selection";
+/// Standard input, where a file is asked for.
+const STDIN: &str = "-";
+
+#[derive(Debug, Args)]
+pub(crate) struct SelectionArgs {
+    #[command(flatten)]
+    rules: RuleArgs,
+
+    /// Copy only what FILE names, one path a line, relative to SOURCE; - is standard input
+    ///
+    /// A directory is copied with all that is in it. Empty lines and those that begin with # or ;
+    /// are passed over. The directories that lead to a path are made as they are in SOURCE.
+    #[arg(long, value_name = "FILE", help_heading = HEADING)]
+    files_from: Option<PathBuf>,
+
+    /// NUL instead of a line break ends a path of --files-from, and a rule of --exclude-from
+    #[arg(short = '0', long, help_heading = HEADING)]
+    from0: bool,
+
+    /// Stay on the file system of each SOURCE
+    ///
+    /// Directories on which another one is mounted are made, and stay empty.
+    #[arg(short = 'x', long, help_heading = HEADING)]
+    one_file_system: bool,
+
+    /// Leave out files of more than SIZE
+    #[arg(long, value_name = "SIZE", value_parser = units::parse_size, help_heading = HEADING)]
+    max_size: Option<u64>,
+
+    /// Leave out files of less than SIZE
+    #[arg(long, value_name = "SIZE", value_parser = units::parse_size, help_heading = HEADING)]
+    min_size: Option<u64>,
+}
+
+impl SelectionArgs {
+    /// Reads the files that are named, and checks what they say.
+    pub(crate) fn read(&self) -> Result<Selection, Error> {
+        let mut rules = Rules::new();
+        for rule in &self.rules.0 {
+            match rule {
+                RuleArg::Exclude(pattern) => rules.exclude(text(pattern)?),
+                RuleArg::Include(pattern) => rules.include(text(pattern)?),
+                RuleArg::ExcludeFrom(path) => {
+                    let content = read(path)?;
+                    let added = rules.exclude_lines(&content, self.from0);
+                    added.map_err(UsageError::from)?;
+                }
+            }
+        }
+        let files_from = match &self.files_from {
+            Some(path) => {
+                let list = FileList::new(&read(path)?, self.from0);
+                Some(list.map_err(UsageError::from)?)
+            }
+            None => None,
+        };
+        Ok(Selection {
+            filter: rules.compile().map_err(UsageError::from)?,
+            files_from,
+            one_file_system: self.one_file_system,
+            max_size: self.max_size,
+            min_size: self.min_size,
+        })
+    }
+}
+
+fn text(pattern: &OsString) -> Result<&str, UsageError> {
+    let bytes = pattern.as_encoded_bytes();
+    let not_utf8 = || FilterError::NotUtf8(bytes.escape_ascii().to_string());
+    pattern.to_str().ok_or_else(|| not_utf8().into())
+}
+
+fn read(path: &Path) -> Result<Vec<u8>, Error> {
+    let content = if path.as_os_str() == STDIN {
+        let mut content = Vec::new();
+        let read = std::io::stdin().lock().read_to_end(&mut content);
+        read.map(|_| content)
+    } else {
+        source::read_whole(path)
+    };
+    content.map_err(|error| UsageError::Unreadable(PathError::new("read", path, error)).into())
+}
+
+/// The rules in the order of the command line.
+#[derive(Debug)]
+struct RuleArgs(Vec<RuleArg>);
+
+#[derive(Debug, Clone)]
+enum RuleArg {
+    Exclude(OsString),
+    Include(OsString),
+    ExcludeFrom(PathBuf),
+}
+
+const EXCLUDE: &str = "exclude";
+const INCLUDE: &str = "include";
+const EXCLUDE_FROM: &str = "exclude-from";
+
+impl Args for RuleArgs {
+    fn augment_args(command: Command) -> Command {
+        let flag = |name: &'static str, value: &'static str| {
+            Arg::new(name)
+                .long(name)
+                .value_name(value)
+                .action(ArgAction::Append)
+                .help_heading(HEADING)
+        };
+        command
+            .arg(
+                flag(EXCLUDE, "PATTERN")
+                    .value_parser(value_parser!(OsString))
+                    .help("Leave out what matches PATTERN")
+                    .long_help(
+                        "Leave out what matches PATTERN\n\nPatterns are those of rsync; docs/FILTERS.md has examples. The first rule that \
+                         matches decides, in the order of the command line. A directory that is left out is not \
+                         looked into.",
+                    ),
+            )
+            .arg(
+                flag(INCLUDE, "PATTERN")
+                    .value_parser(value_parser!(OsString))
+                    .help("Copy what matches PATTERN, though a later rule would leave it out"),
+            )
+            .arg(
+                flag(EXCLUDE_FROM, "FILE")
+                    .value_parser(value_parser!(PathBuf))
+                    .help("Leave out what the patterns in FILE match, one a line; - is standard input")
+                    .long_help(
+                        "Leave out what the patterns in FILE match, one a line; - is standard input\n\nEmpty lines and those that begin with # or ; \
+                         are passed over. A line that begins with \"+ \" is a rule of --include.",
+                    ),
+            )
+    }
+
+    fn augment_args_for_update(command: Command) -> Command {
+        Self::augment_args(command)
+    }
+}
+
+impl FromArgMatches for RuleArgs {
+    fn from_arg_matches(matches: &ArgMatches) -> Result<Self, clap::Error> {
+        let mut rules = Vec::new();
+        take(matches, EXCLUDE, RuleArg::Exclude, &mut rules);
+        take(matches, INCLUDE, RuleArg::Include, &mut rules);
+        take(matches, EXCLUDE_FROM, RuleArg::ExcludeFrom, &mut rules);
+        rules.sort_by_key(|(at, _)| *at);
+        Ok(RuleArgs(rules.into_iter().map(|(_, rule)| rule).collect()))
+    }
+
+    fn update_from_arg_matches(&mut self, matches: &ArgMatches) -> Result<(), clap::Error> {
+        *self = Self::from_arg_matches(matches)?;
+        Ok(())
+    }
+}
+
+/// Adds the values of one flag, each with its place on the command line.
+fn take<T: Clone + Send + Sync + 'static>(
+    matches: &ArgMatches,
+    flag: &str,
+    rule: fn(T) -> RuleArg,
+    rules: &mut Vec<(usize, RuleArg)>,
+) {
+    if matches.value_source(flag) == Some(ValueSource::CommandLine)
+        && let (Some(places), Some(values)) =
+            (matches.indices_of(flag), matches.get_many::<T>(flag))
+    {
+        rules.extend(places.zip(values.cloned().map(rule)));
+    }
+}

@@ -1,0 +1,31 @@
+//! What a run takes of its sources: the user's rules as plain values.
+
+use crate::file_list::FileList;
+use crate::filter::Filter;
+use crate::fs::{Kind, Stat};
+use crate::path::RelPath;
+
+/// Which entries of the sources are copied. The default takes all.
+#[derive(Debug, Clone, Default)]
+pub struct Selection {
+    /// Patterns that leave entries out. An excluded directory is not walked.
+    pub filter: Filter,
+    /// Only these of the one source, with the directories that lead to them.
+    pub files_from: Option<FileList>,
+    /// Do not go into directories on which another file system is mounted; the directories
+    /// themselves are made.
+    pub one_file_system: bool,
+    /// Leave out regular files of more bytes.
+    pub max_size: Option<u64>,
+    /// Leave out regular files of fewer bytes.
+    pub min_size: Option<u64>,
+}
+
+impl Selection {
+    /// Whether a rule leaves an entry out. `path` is its path at the destination.
+    pub(crate) fn leaves_out(&self, path: &RelPath, stat: &Stat) -> bool {
+        let fits = self.min_size.is_none_or(|min| stat.size >= min)
+            && self.max_size.is_none_or(|max| stat.size <= max);
+        (stat.kind == Kind::File && !fits) || self.filter.excludes(path, stat.kind == Kind::Dir)
+    }
+}

@@ -1,0 +1,316 @@
+//! Patterns, lists of files and sizes: what is copied and what is skipped. The situations are those of
+//! rsync's tests `exclude`, `files-from`, `max-size` and `trimslash`.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::os::unix::fs::symlink;
+use std::path::Path;
+use std::process::{Command, Stdio};
+
+use crate::support::*;
+
+/// Paths of the rows of a table in `docs/FILTERS.md` with the same rules, and whether each is copied.
+type Examples = BTreeMap<String, Vec<(String, bool)>>;
+
+fn examples() -> Examples {
+    let page = Path::new(env!("CARGO_MANIFEST_DIR")).join("docs/FILTERS.md");
+    let mut examples = Examples::new();
+    for line in fs::read_to_string(page).unwrap().lines() {
+        let cells: Vec<&str> = line.split(" | ").collect();
+        let [rules, path, result] = cells[..] else {
+            continue;
+        };
+        if let Some(rules) = rules.strip_prefix("| `--") {
+            let copied = match result {
+                "copied |" => true,
+                "skipped |" => false,
+                other => panic!("{other:?} is no result"),
+            };
+            let rules = format!("--{}", rules.trim_end_matches('`'));
+            let path = path.trim_matches('`').to_owned();
+            examples.entry(rules).or_default().push((path, copied));
+        }
+    }
+    examples
+}
+
+/// Checks that the rows hold for a program that copies `source/` to `dest`.
+fn check_examples(rows: &[(String, bool)], program: &mut Command) {
+    let fixture = Fixture::new();
+    for (path, _) in rows {
+        let path = fixture.source.join(path);
+        match path.as_os_str().as_encoded_bytes().ends_with(b"/") {
+            true => fs::create_dir_all(path).unwrap(),
+            false => write(path, "x"),
+        }
+    }
+    let output = program
+        .args([fixture.contents(), fixture.dest.clone()])
+        .output()
+        .unwrap();
+    assert!(output.status.success(), "{program:?}: {output:?}");
+    for (path, copied) in rows {
+        let there = fixture.dest.join(path).exists();
+        assert_eq!(there, *copied, "{program:?}: {path}");
+    }
+}
+
+#[test]
+fn exclude_the_examples_of_the_page_are_true() {
+    let examples = examples();
+    assert!(examples.values().flatten().count() > 50);
+    for (rules, rows) in &examples {
+        let mut program = sprag();
+        check_examples(rows, program.arg("copy").args(rules.split(' ')));
+    }
+}
+
+#[test]
+fn exclude_the_examples_of_the_page_are_true_of_rsync() {
+    if !has("rsync") {
+        return skip("exclude: examples against rsync", "rsync");
+    }
+    for (rules, rows) in &examples() {
+        let mut program = Command::new("rsync");
+        check_examples(rows, program.arg("-a").args(rules.split(' ')));
+    }
+}
+
+#[test]
+fn exclude_rules_of_files_stand_where_their_flag_does() {
+    let fixture = Fixture::new();
+    for name in ["a.log", "b.log", "c.log", "d"] {
+        write(fixture.source.join(name), "x");
+    }
+    let rules = fixture.temp.path().join("rules");
+    write(&rules, "# no logs\n\n+ b.log\n*.log\n");
+    let from = format!("--exclude-from={}", rules.display());
+    let (source, dest) = (fixture.contents(), fixture.dest.clone());
+    let ran = copy(
+        0,
+        [
+            "--include=a.log".as_ref(),
+            from.as_ref(),
+            "--include=c.log".as_ref(),
+            "-v".as_ref(),
+            source.as_os_str(),
+            dest.as_os_str(),
+        ],
+    );
+    assert_eq!(names(&fixture.dest), ["a.log", "b.log", "d"]);
+    assert_eq!(ran.sum("files_skipped"), 1);
+    let skipped = ran.lines.iter().find(|line| line["outcome"] == "skipped");
+    assert_eq!(skipped.unwrap()["path"], "c.log");
+}
+
+/// The names in a directory, sprag's own aside.
+fn names(dir: &Path) -> Vec<String> {
+    let tree = snapshot(dir);
+    tree.keys().map(|path| path.display().to_string()).collect()
+}
+
+#[test]
+fn exclude_every_entry_is_counted_once_and_what_is_below_an_excluded_directory_is_not() {
+    let fixture = Fixture::new();
+    for name in ["a/x", "a/b/x", "a/b/y", "c/x", "keep"] {
+        write(fixture.source.join(name), "12345");
+    }
+    symlink("keep", fixture.source.join("link")).unwrap();
+    let (source, dest) = (fixture.contents(), fixture.dest.clone());
+    let rules = ["--exclude=/a/b", "--exclude=link", "--exclude=c/x"];
+    let args = rules.map(Into::into).into_iter();
+    let ran = copy(
+        0,
+        args.chain([source.into_os_string(), dest.into_os_string()]),
+    );
+    assert_eq!(names(&fixture.dest), ["a", "a/x", "c", "keep"]);
+    assert_eq!(ran.sum("files_skipped"), 3);
+    assert_eq!(ran.sum("files_copied"), 2);
+    assert_eq!(ran.sum("dirs"), 3);
+    assert_eq!(ran.sum("symlinks"), 0);
+    assert_eq!(ran.sum("bytes_total"), 10);
+}
+
+#[test]
+fn exclude_a_source_itself_and_a_file_under_a_new_name_go_by_their_own_names() {
+    let fixture = Fixture::new();
+    write(fixture.source.join("f"), "x");
+    fs::create_dir(&fixture.dest).unwrap();
+    let (source, file) = (fixture.source.clone(), fixture.source.join("f"));
+    let ran = copy(
+        0,
+        ["--exclude=/source".into(), source, fixture.dest.clone()],
+    );
+    assert_eq!((ran.sum("files_skipped"), ran.sum("dirs")), (1, 0));
+    let ran = copy(
+        0,
+        ["--exclude=/f".into(), file.clone(), fixture.dest.join("g")],
+    );
+    assert_eq!((ran.sum("files_skipped"), ran.sum("files_copied")), (1, 0));
+    let ran = copy(0, ["--exclude=/g".into(), file, fixture.dest.join("g")]);
+    assert_eq!((ran.sum("files_skipped"), ran.sum("files_copied")), (0, 1));
+}
+
+#[test]
+fn exclude_a_pattern_that_is_none_is_wrong_usage_and_nothing_is_touched() {
+    let fixture = Fixture::new();
+    for (flag, why) in [
+        ("--exclude=a[b", "closing ]"),
+        ("--include=/", "names nothing"),
+        ("--exclude-from=/nowhere/at all", "No such file"),
+        ("--files-from=/nowhere/at all", "nothing was copied"),
+        ("--max-size=1MB", "1024"),
+    ] {
+        let args = [flag.into(), fixture.contents(), fixture.dest.clone()];
+        let output = sprag().arg("copy").args(args).output().unwrap();
+        assert_eq!(output.status.code(), Some(1), "{flag}");
+        let stderr = String::from_utf8_lossy(&output.stderr);
+        assert!(stderr.contains(why), "{flag}: {stderr}");
+        assert!(!fixture.dest.exists());
+    }
+}
+
+fn listed(fixture: &Fixture, list: &[u8], flags: &[&str], code: i32) -> Ran {
+    let mut child = sprag()
+        .args(["copy", "--json", "--files-from=-"])
+        .args(flags)
+        .args([&fixture.source, &fixture.dest])
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    use std::io::Write;
+    child.stdin.take().unwrap().write_all(list).unwrap();
+    let ran = Ran::from(&end_within(60, child));
+    assert_eq!(ran.code, code, "{}", ran.stderr);
+    ran
+}
+
+#[test]
+fn files_from_copies_what_it_names_and_the_directories_that_lead_there() {
+    let fixture = Fixture::new();
+    for name in ["a/b/x", "a/b/y", "a/c/d/x", "a/z", "e/f/x", "g"] {
+        write(fixture.source.join(name), name);
+    }
+    for dir in ["a/b", "a", "e/f", "e"] {
+        age(&fixture.source.join(dir), 7);
+    }
+    let list = b"/a/b/x\n# a comment\n\ne/./f/\na/c\na/c/d/x\na/b/x\n";
+    let ran = listed(&fixture, list, &[], 0);
+    let there = [
+        "a", "a/b", "a/b/x", "a/c", "a/c/d", "a/c/d/x", "e", "e/f", "e/f/x",
+    ];
+    assert_eq!(names(&fixture.dest), there);
+    assert_eq!((ran.sum("files_copied"), ran.sum("dirs")), (3, 6));
+    let (source, dest) = (snapshot(&fixture.source), snapshot(&fixture.dest));
+    assert!(dest.iter().all(|(path, what)| source[path] == *what));
+    let again = listed(&fixture, list, &[], 0);
+    assert_eq!(
+        (again.sum("files_unchanged"), again.sum("bytes_copied")),
+        (3, 0)
+    );
+}
+
+#[test]
+fn files_from_with_nul_takes_any_name_and_rules_apply_to_what_is_named() {
+    let fixture = Fixture::new();
+    for name in ["new\nline", "#x", "a/x", "a/y"] {
+        write(fixture.source.join(name), name);
+    }
+    let ran = listed(&fixture, b"new\nline\0#x\0a\0", &["-0", "--exclude=y"], 0);
+    assert_eq!(names(&fixture.dest), ["#x", "a", "a/x", "new\nline"]);
+    assert_eq!(ran.sum("files_skipped"), 1);
+    // Rules do not cut off the way to what is named.
+    fs::remove_dir_all(&fixture.dest).unwrap();
+    listed(&fixture, b"a/x\n", &["--exclude=/a/"], 0);
+    assert_eq!(names(&fixture.dest), ["a", "a/x"]);
+}
+
+#[test]
+fn files_from_names_what_is_missing_and_does_not_go_through_links() {
+    let fixture = Fixture::new();
+    write(fixture.source.join("a/x"), "x");
+    symlink("a", fixture.source.join("link")).unwrap();
+    let ran = listed(&fixture, b"a/x\na/none\nno/x\nlink/x\nlink/y\n", &[], 23);
+    assert_eq!(names(&fixture.dest), ["a", "a/x"]);
+    let problem = |path: &str, kind: &str| (path.to_owned(), kind.to_owned());
+    let expected = [
+        problem("a/none", "not_there"),
+        problem("link", "unreadable"),
+        problem("no", "not_there"),
+    ];
+    assert_eq!(ran.problems(), expected);
+}
+
+#[test]
+fn files_from_wants_one_directory_and_paths_that_stay_in_it() {
+    let fixture = Fixture::new();
+    write(fixture.source.join("f"), "x");
+    let ran = listed(&fixture, b"../f\n", &[], 1);
+    assert!(ran.stderr.contains("without .."), "{}", ran.stderr);
+    let other = fixture.temp.path().display().to_string();
+    let ran = listed(&fixture, b"f\n", &[&other], 1);
+    assert!(ran.stderr.contains("one directory"), "{}", ran.stderr);
+    assert!(!fixture.dest.exists());
+}
+
+#[test]
+fn max_size_and_min_size_leave_out_files_and_nothing_else() {
+    let fixture = Fixture::new();
+    for (name, len) in [("empty", 0), ("1K", 1024), ("1K+1", 1025), ("4K", 4096)] {
+        write(fixture.source.join(name), vec![7; len]);
+    }
+    symlink("4K", fixture.source.join("link")).unwrap();
+    fs::create_dir(fixture.source.join("dir")).unwrap();
+    let (source, dest) = (fixture.contents(), fixture.dest.clone());
+    let ran = copy(0, ["--max-size=1K".into(), source.clone(), dest.clone()]);
+    assert_eq!(names(&dest), ["1K", "dir", "empty", "link"]);
+    assert_eq!((ran.sum("files_copied"), ran.sum("files_skipped")), (2, 2));
+    let ran = copy(0, ["--min-size=1025".into(), source, dest]);
+    assert_eq!((ran.sum("files_copied"), ran.sum("files_skipped")), (2, 2));
+    fixture.assert_same();
+}
+
+#[test]
+fn trimslash_one_slash_or_many_at_the_end_of_a_source_mean_its_contents() {
+    for end in ["/", "//", "/.", "/./"] {
+        let fixture = Fixture::new();
+        write(fixture.source.join("f"), "x");
+        let source = format!("{}{end}", fixture.source.display());
+        copy(0, [source.into(), fixture.dest.clone()]);
+        assert_eq!(names(&fixture.dest), ["f"], "{end}");
+    }
+}
+
+#[test]
+fn one_file_system_makes_mount_points_and_leaves_them_empty() {
+    let fixture = Fixture::new();
+    write(fixture.source.join("f"), "x");
+    let mount = fixture.source.join("mount");
+    fs::create_dir(&mount).unwrap();
+    let mounted = Command::new("mount")
+        .args(["-t", "tmpfs", "sprag-test"])
+        .arg(&mount)
+        .output();
+    if !is_root() || !mounted.is_ok_and(|output| output.status.success()) {
+        return skip("one-file-system", "root that may mount tmpfs");
+    }
+    write(mount.join("other"), "x");
+    let (source, dest) = (fixture.contents(), fixture.dest.clone());
+    let ran = run("copy", ["-x".into(), source.clone(), dest.clone()]);
+    let there = names(&dest);
+    let all = run("copy", [source, dest.clone()]);
+    let then = names(&dest);
+    let unmounted = Command::new("umount").arg(&mount).status().unwrap();
+    assert!(unmounted.success());
+    assert_eq!(
+        (ran.code, all.code),
+        (0, 0),
+        "{} {}",
+        ran.stderr,
+        all.stderr
+    );
+    assert_eq!(there, ["f", "mount"]);
+    assert_eq!(then, ["f", "mount", "mount/other"]);
+}
