@@ -2,17 +2,18 @@
 
 use std::time::Duration;
 
-use anyhow::Context;
-use sprag::event::{CopySummary, Counted, Event, Outcome, Phase, Progress, Recovered};
+use sprag::event::{CopySummary, Event, Outcome, Phase, Recovered, Standing};
 use sprag::exit::Exit;
 use sprag::path::RelPath;
 
 use super::args::CopyArgs;
+use super::desk::{Desk, Next, StatusWish};
+use super::frame::Mood;
 use super::json::{self, EntryOutcome, JsonPath, Line, More};
 use super::options::{self, View};
 use super::out::Out;
-use super::progress::{Meter, Pace, Screen};
-use super::signals::Signals;
+use super::progress::{Meter, Pace};
+use super::screen::Screen;
 use super::{Failure, units};
 
 const STOPPING: &str =
@@ -55,19 +56,28 @@ fn drive(
     report: &mut Report,
 ) -> anyhow::Result<(CopySummary, Option<Failure>)> {
     let options = options::copy(args, view)?;
-    let screen = report.screen.clone();
-    let signals =
-        Signals::watch(move || screen.complain(STOPPING)).context("cannot watch for signals")?;
-    let run = sprag::copy(options)?;
-    let stopper = run.stopper();
-    signals.stop_with(move || stopper.stop());
-    for event in run {
-        if let Event::Finished { summary, error } = event {
-            return Ok((summary, error.map(Failure::from)));
+    let mut desk = Desk::new(report.screen.clone(), view.show, STOPPING)?;
+    let mut run = sprag::copy(options)?;
+    desk.serve(&run);
+    let mut status = StatusWish::default();
+    loop {
+        match desk.next(&mut run) {
+            Next::Event(Event::Finished { summary, error }) => {
+                return Ok((summary, error.map(Failure::from)));
+            }
+            Next::Event(event) => report.event(event),
+            Next::Tick => {
+                let standing = run.standing();
+                report.tick(&standing, desk.mood());
+                if status.is_due(&mut desk, &run, &standing) {
+                    report.meter.status_line(&standing, desk.mood());
+                }
+            }
+            Next::Over => {
+                anyhow::bail!("the copy ended without saying how; rerun the same command to go on")
+            }
         }
-        report.event(event);
     }
-    anyhow::bail!("the copy ended without saying how; rerun the same command to go on")
 }
 
 /// What is printed about a copy.
@@ -76,7 +86,6 @@ struct Report {
     out: Out,
     screen: Screen,
     meter: Meter,
-    counted: Counted,
     json_progress: Pace,
 }
 
@@ -88,7 +97,6 @@ impl Report {
             out: Out::new(meter.screen()),
             screen: meter.screen(),
             meter,
-            counted: Counted::default(),
             json_progress: Pace::after(JSON_PROGRESS_INTERVAL),
         }
     }
@@ -97,11 +105,10 @@ impl Report {
         match event {
             Event::Opened(recovered) => self.opened(recovered),
             Event::Phase(phase) => self.phase(phase),
-            Event::Counted(counted) => self.counted = counted,
-            Event::Progress(progress) => self.progress(progress),
             Event::Entry { path, outcome } => self.entry(&path, outcome),
             Event::Problem { path, error } => {
                 let detail = error.to_string();
+                self.meter.problem(&detail);
                 self.screen.complain(&detail);
                 if self.view.json {
                     self.out.json(&Line::Problem {
@@ -118,8 +125,8 @@ impl Report {
                     self.out.json(&Line::Warning { detail: &text });
                 }
             }
-            // The last event, which the caller keeps.
-            Event::Finished { .. } => {}
+            // Each tick shows how things stand; the last event the caller keeps.
+            Event::Counted(_) | Event::Progress(_) | Event::Finished { .. } => {}
         }
     }
 
@@ -144,18 +151,21 @@ impl Report {
         }
     }
 
-    fn progress(&mut self, progress: Progress) {
-        self.meter.copy(self.counted, progress);
+    fn tick(&mut self, standing: &Standing, mood: Mood) {
+        self.meter.copy(standing, mood);
         let elapsed = self.meter.elapsed();
-        if self.view.json_progress && self.json_progress.due(elapsed) {
-            let known = self.counted.complete;
+        // Before that the manifest is not yet open.
+        let opened = standing.phase != Phase::Recovering;
+        if opened && self.view.json_progress && self.json_progress.due(elapsed) {
+            let (counted, progress) = (standing.counted, standing.progress);
+            let known = counted.complete;
             self.out.json(&Line::Progress {
                 what: json::Progress::Copy {
                     bytes_written: progress.bytes_written,
                     bytes_durable: progress.bytes_durable,
                     bytes_before: progress.bytes_before,
-                    entries_total: known.then_some(self.counted.entries),
-                    bytes_total: known.then_some(self.counted.bytes),
+                    entries_total: known.then_some(counted.entries),
+                    bytes_total: known.then_some(counted.bytes),
                     elapsed_ms: units::whole_ms(elapsed),
                 },
             });

@@ -9,7 +9,7 @@ use sprag::path::Printable;
 use sprag::{CopyOptions, VerifyOptions};
 
 use super::args::{Common, CopyArgs, VerifyArgs};
-use super::progress::Show;
+use super::screen::Show;
 
 /// How a run is reported.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

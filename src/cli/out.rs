@@ -7,7 +7,7 @@ use std::io::{self, IsTerminal, Write};
 use serde::Serialize;
 use sprag::exit::Exit;
 
-use super::progress::Screen;
+use super::screen::Screen;
 
 /// Standard output, which may break at any moment.
 pub(crate) struct Out {

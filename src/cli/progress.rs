@@ -1,70 +1,21 @@
-//! Progress on standard error: a bar on a terminal, now and then a plain line elsewhere.
+//! Progress on standard error: when it is shown, and the facts that it shows.
 //!
-//! A copy has two figures, written and durable. The rate and the time left follow the durable one,
+//! A copy has two figures, written and durable. The speed and the time left follow the durable one,
 //! because that is what counts when the cable is pulled.
 
-use std::collections::VecDeque;
-use std::io::{self, IsTerminal};
 use std::time::{Duration, Instant};
 
-use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
-use sprag::event::{Counted, Progress};
+use sprag::event::{Phase, Standing};
 
-use super::{out, units};
+use super::frame::{self, Amount, Facts, Mood};
+use super::out;
+use super::screen::{Screen, Show};
+use super::speed::Speed;
 
-const BAR_CELLS: u64 = 12;
-const LINE_INTERVAL: Duration = Duration::from_secs(5);
 const REDRAW_INTERVAL: Duration = Duration::from_millis(200);
-const SAMPLE_INTERVAL: Duration = Duration::from_millis(500);
-/// Half a minute of samples: long enough to span several barriers.
-const SAMPLES_MAX: usize = 60;
-
-/// How progress is shown.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Show {
-    /// Not at all.
-    Hidden,
-    /// As a bar that is redrawn in place.
-    Bar,
-    /// As a line every few seconds.
-    Lines,
-}
-
-impl Show {
-    /// What suits standard error.
-    pub(crate) fn fitting() -> Show {
-        match io::stderr().is_terminal() {
-            true => Show::Bar,
-            false => Show::Lines,
-        }
-    }
-}
-
-/// The terminal that a bar may stand on; cheap to clone, for whoever else has something to say.
-#[derive(Clone)]
-pub(crate) struct Screen {
-    bar: Option<ProgressBar>,
-}
-
-impl Screen {
-    /// Runs `print` with the bar out of the way.
-    pub(crate) fn around<R>(&self, print: impl FnOnce() -> R) -> R {
-        match &self.bar {
-            Some(bar) => bar.suspend(print),
-            None => print(),
-        }
-    }
-
-    /// Says on standard error what went wrong.
-    pub(crate) fn complain(&self, text: &str) {
-        self.around(|| out::complain(text));
-    }
-
-    /// Says something on standard error.
-    pub(crate) fn note(&self, text: &str) {
-        self.around(|| out::note(text));
-    }
-}
+/// A log gets a line this often at first, and less often as the run becomes longer.
+const LINE_INTERVAL_MIN: Duration = Duration::from_secs(5);
+const LINE_INTERVAL_MAX: Duration = Duration::from_secs(60);
 
 /// Shows how far a run is.
 pub(crate) struct Meter {
@@ -72,33 +23,32 @@ pub(crate) struct Meter {
     screen: Screen,
     started: Instant,
     shown: Pace,
-    rate: Rate,
+    speed: Speed,
+    /// When and at how many bytes the run was paused.
+    paused: Option<(Duration, u64)>,
+    problems: u64,
+    last_problem: String,
 }
 
 impl Meter {
     /// A meter at nothing.
     pub(crate) fn new(show: Show) -> Meter {
-        let bar = (show == Show::Bar).then(|| {
-            let bar = ProgressBar::with_draw_target(None, ProgressDrawTarget::stderr());
-            // The template is a constant and valid; were it not, the default shows the message too.
-            if let Ok(style) = ProgressStyle::with_template("{wide_msg}") {
-                bar.set_style(style);
-            }
-            bar
-        });
         Meter {
             show,
-            screen: Screen { bar },
+            screen: Screen::new(show),
             started: Instant::now(),
             shown: match show {
-                Show::Lines => Pace::after(LINE_INTERVAL),
+                Show::Lines => Pace::after(LINE_INTERVAL_MIN),
                 _ => Pace::at_once(REDRAW_INTERVAL),
             },
-            rate: Rate::default(),
+            speed: Speed::default(),
+            paused: None,
+            problems: 0,
+            last_problem: String::new(),
         }
     }
 
-    /// The terminal, to print on without breaking the bar.
+    /// The terminal, to print on without breaking the drawn lines.
     pub(crate) fn screen(&self) -> Screen {
         self.screen.clone()
     }
@@ -108,51 +58,133 @@ impl Meter {
         self.started.elapsed()
     }
 
+    /// One more entry failed.
+    pub(crate) fn problem(&mut self, detail: &str) {
+        self.problems += 1;
+        self.last_problem = detail.to_owned();
+    }
+
     /// Shows where a copy stands.
-    pub(crate) fn copy(&mut self, counted: Counted, progress: Progress) {
-        if self.show == Show::Hidden {
-            return;
-        }
-        let now = self.elapsed();
-        // What was there before says nothing about the speed of this run.
-        let durable = progress.bytes_durable.saturating_sub(progress.bytes_before);
-        self.rate.sample(now, durable);
-        if self.shown.due(now) {
-            self.draw(&copy_text(counted, progress, self.rate.per_second()));
-        }
+    pub(crate) fn copy(&mut self, standing: &Standing, mood: Mood) {
+        let facts = self.copy_facts(standing, mood);
+        self.show(&facts);
     }
 
     /// Shows where a verification stands.
-    pub(crate) fn verify(&mut self, bytes_read: u64, bytes_total: u64) {
-        if self.show == Show::Hidden {
+    pub(crate) fn verify(&mut self, bytes_read: u64, bytes_total: u64, mood: Mood) {
+        let facts = self.verify_facts(bytes_read, bytes_total, mood);
+        self.show(&facts);
+    }
+
+    /// Says where a verification stands in one line, for whoever asked.
+    pub(crate) fn verify_line(&mut self, bytes_read: u64, bytes_total: u64, mood: Mood) {
+        let facts = self.verify_facts(bytes_read, bytes_total, mood);
+        self.screen.note(&frame::plain(&facts));
+    }
+
+    fn verify_facts(&mut self, bytes_read: u64, bytes_total: u64, mood: Mood) -> Facts {
+        let now = self.elapsed();
+        self.sample(now, bytes_read, mood.paused);
+        let total = bytes_total.max(bytes_read);
+        Facts {
+            doing: frame::phase_word(Phase::ReadingBack),
+            done: Amount {
+                word: "read",
+                bytes: bytes_read,
+            },
+            total: Some(total),
+            speed: self.speed.per_second(now),
+            left: self.speed.time_left(now, total - bytes_read),
+            ..self.facts(now, mood)
+        }
+    }
+
+    /// Says where a copy stands in one line, for whoever asked.
+    pub(crate) fn status_line(&mut self, standing: &Standing, mood: Mood) {
+        let facts = self.copy_facts(standing, mood);
+        self.screen.note(&frame::plain(&facts));
+    }
+
+    fn copy_facts(&mut self, standing: &Standing, mood: Mood) -> Facts {
+        let now = self.elapsed();
+        let at = standing.progress;
+        let began = !matches!(standing.phase, Phase::Recovering | Phase::Counting);
+        if began {
+            // What was there before says nothing about the speed of this run.
+            let durable = at.bytes_durable.saturating_sub(at.bytes_before);
+            self.sample(now, durable, mood.paused);
+        }
+        // A source that grows meanwhile must not push the bar over its end.
+        let counted = standing.counted;
+        let total = counted
+            .complete
+            .then_some(counted.bytes.max(at.bytes_written));
+        let left = total.unwrap_or_default().saturating_sub(at.bytes_durable);
+        let amount = |word, bytes| Amount { word, bytes };
+        let mut facts = Facts {
+            doing: frame::phase_word(standing.phase),
+            total,
+            counted: counted.bytes,
+            speed: self.speed.per_second(now),
+            left: self.speed.time_left(now, left),
+            flush: standing
+                .flush
+                .map(|flush| (flush.bytes, flush.since.elapsed())),
+            ..self.facts(now, mood)
+        };
+        if standing.phase != Phase::Recovering {
+            facts.done = amount("durable", at.bytes_durable);
+            facts.ahead = Some(amount("written", at.bytes_written));
+        }
+        for file in &standing.in_flight {
+            let name = file.path.to_string();
+            facts.files.push((name, file.bytes_done, file.bytes_total));
+        }
+        facts
+    }
+
+    fn facts(&self, now: Duration, mood: Mood) -> Facts {
+        Facts {
+            elapsed: now,
+            problems: self.problems,
+            last_problem: self.last_problem.clone(),
+            mood,
+            ..Facts::default()
+        }
+    }
+
+    /// Notes progress for the speed, as if pauses had not been.
+    fn sample(&mut self, now: Duration, bytes: u64, paused: bool) {
+        match (self.paused, paused) {
+            (None, true) => self.paused = Some((now, bytes)),
+            (Some((since, before)), false) => {
+                self.paused = None;
+                self.speed
+                    .stood_still(now.saturating_sub(since), bytes - before);
+            }
+            _ => {}
+        }
+        if !paused {
+            self.speed.sample(now, bytes);
+        }
+    }
+
+    fn show(&mut self, facts: &Facts) {
+        let now = self.elapsed();
+        if self.show == Show::Hidden || !self.shown.due(now) {
             return;
         }
-        let now = self.elapsed();
-        self.rate.sample(now, bytes_read);
-        if self.shown.due(now) {
-            self.draw(&verify_text(
-                bytes_read,
-                bytes_total,
-                self.rate.per_second(),
-            ));
+        if self.show == Show::Lines {
+            self.shown.interval = (now / 10).clamp(LINE_INTERVAL_MIN, LINE_INTERVAL_MAX);
+            out::note(&frame::plain(facts));
+        } else {
+            self.screen.draw(|size| frame::lines(facts, size));
         }
     }
 
-    fn draw(&self, text: &str) {
-        match &self.screen.bar {
-            Some(bar) => {
-                bar.set_message(text.to_owned());
-                bar.tick();
-            }
-            None => out::note(text),
-        }
-    }
-
-    /// Takes the bar away.
+    /// Takes the drawn lines away.
     pub(crate) fn finish(&self) {
-        if let Some(bar) = &self.screen.bar {
-            bar.finish_and_clear();
-        }
+        self.screen.clear();
     }
 }
 
@@ -189,160 +221,9 @@ impl Pace {
     }
 }
 
-/// Bytes a second over the last half minute.
-#[derive(Default)]
-struct Rate {
-    samples: VecDeque<(Duration, u64)>,
-}
-
-impl Rate {
-    fn sample(&mut self, now: Duration, bytes: u64) {
-        let last = self.samples.back().map_or(Duration::ZERO, |(at, _)| *at);
-        if self.samples.is_empty() || now >= last + SAMPLE_INTERVAL {
-            if self.samples.len() == SAMPLES_MAX {
-                self.samples.pop_front();
-            }
-            self.samples.push_back((now, bytes));
-        }
-    }
-
-    /// `None` while nothing has moved.
-    fn per_second(&self) -> Option<u64> {
-        let ((first_at, first), (last_at, last)) = (self.samples.front()?, self.samples.back()?);
-        let ms = last_at.saturating_sub(*first_at).as_millis();
-        let bytes = u128::from(last.saturating_sub(*first));
-        let rate = (bytes * 1000).checked_div(ms)?;
-        u64::try_from(rate).ok().filter(|rate| *rate > 0)
-    }
-}
-
-/// The most wanted first: a narrow terminal cuts off the end.
-fn copy_text(counted: Counted, progress: Progress, rate: Option<u64>) -> String {
-    let (written, durable) = (progress.bytes_written, progress.bytes_durable);
-    let size = units::size;
-    if !counted.complete {
-        return format!(
-            "durable {}, written {}, counting ({} so far){}",
-            size(durable),
-            size(written),
-            size(counted.bytes),
-            speed(rate)
-        );
-    }
-    // A source that grows meanwhile must not push the bar over its end.
-    let total = counted.bytes.max(written);
-    format!(
-        "{}{}: durable {} of {}, written {}{}",
-        bar(durable, written, total),
-        time_left(total.saturating_sub(durable), rate),
-        size(durable),
-        size(total),
-        size(written),
-        speed(rate)
-    )
-}
-
-fn verify_text(read: u64, total: u64, rate: Option<u64>) -> String {
-    let total = total.max(read);
-    format!(
-        "{}{}: read {} of {}{}",
-        bar(read, read, total),
-        time_left(total - read, rate),
-        units::size(read),
-        units::size(total),
-        speed(rate)
-    )
-}
-
-/// `=` for what is durable, `-` for what is only written; never full, since it goes at the end.
-fn bar(durable: u64, written: u64, total: u64) -> String {
-    let part = |bytes: u64, of: u64| {
-        let cells = u128::from(bytes) * u128::from(of) / u128::from(total.max(1));
-        u64::try_from(cells).unwrap_or(of).min(of - 1) as usize
-    };
-    let solid = part(durable, BAR_CELLS);
-    let soft = part(written, BAR_CELLS).saturating_sub(solid);
-    format!(
-        "[{}{}{}] {:2} %",
-        "=".repeat(solid),
-        "-".repeat(soft),
-        " ".repeat(BAR_CELLS as usize - solid - soft),
-        part(durable, 100)
-    )
-}
-
-fn time_left(bytes: u64, rate: Option<u64>) -> String {
-    let left = rate.and_then(|rate| bytes.checked_div(rate));
-    left.map_or(String::new(), |s| {
-        // One more second than the quotient: it is never over before the end.
-        let time = Duration::from_secs(s.saturating_add(1));
-        format!(", {} left", units::duration(time))
-    })
-}
-
-fn speed(rate: Option<u64>) -> String {
-    rate.map_or(String::new(), |rate| format!(", {}/s", units::size(rate)))
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    fn counted(bytes: u64, complete: bool) -> Counted {
-        Counted {
-            entries: 1,
-            bytes,
-            complete,
-        }
-    }
-
-    fn progress(written: u64, durable: u64) -> Progress {
-        Progress {
-            bytes_written: written,
-            bytes_durable: durable,
-            bytes_before: 0,
-        }
-    }
-
-    #[test]
-    fn written_and_durable_are_shown_apart_and_the_time_left_follows_durable() {
-        let text = copy_text(
-            counted(4 << 20, true),
-            progress(2 << 20, 1 << 20),
-            Some(1 << 20),
-        );
-        assert_eq!(
-            text,
-            "[===---      ] 25 %, 4 s left: durable 1 MiB of 4 MiB, written 2 MiB, 1 MiB/s"
-        );
-    }
-
-    #[test]
-    fn the_bar_is_not_full_before_the_end() {
-        for (durable, written, total) in [(10, 10, 10), (0, 0, 0), (u64::MAX, u64::MAX, 1)] {
-            let bar = bar(durable, written, total);
-            assert!(!bar.contains("100"), "{bar}");
-            assert!(bar.contains(" ]"), "{bar}");
-        }
-    }
-
-    #[test]
-    fn a_total_that_is_not_known_yet_gives_no_percentage() {
-        let text = copy_text(counted(1024, false), progress(0, 0), None);
-        assert_eq!(text, "durable 0 B, written 0 B, counting (1 KiB so far)");
-    }
-
-    #[test]
-    fn the_rate_is_that_of_the_last_half_minute() {
-        let mut rate = Rate::default();
-        assert_eq!(rate.per_second(), None);
-        for s in 0..100 {
-            let fast = s.max(50) - 50;
-            rate.sample(Duration::from_secs(s), fast * 1000);
-        }
-        assert_eq!(rate.samples.len(), SAMPLES_MAX);
-        assert_eq!(rate.per_second(), Some(49_000 / 59));
-    }
 
     #[test]
     fn a_pace_lets_through_once_an_interval() {
@@ -351,5 +232,24 @@ mod tests {
             .filter(|s| pace.due(Duration::from_secs(*s)))
             .collect();
         assert_eq!(due, [5, 10, 15]);
+    }
+
+    #[test]
+    fn what_was_there_before_counts_as_done_and_not_as_speed() {
+        let mut meter = Meter::new(Show::Hidden);
+        let mut standing = Standing {
+            phase: Phase::Copying,
+            ..Standing::default()
+        };
+        standing.counted.bytes = 1 << 30;
+        standing.counted.complete = true;
+        meter.copy_facts(&standing, Mood::default());
+        standing.progress.bytes_written = 1 << 29;
+        standing.progress.bytes_durable = 1 << 29;
+        standing.progress.bytes_before = 1 << 29;
+        meter.started -= Duration::from_secs(3);
+        let facts = meter.copy_facts(&standing, Mood::default());
+        assert_eq!(facts.done.bytes, 1 << 29);
+        assert_eq!(facts.speed, None);
     }
 }

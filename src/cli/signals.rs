@@ -1,4 +1,5 @@
-//! Ctrl-C, SIGTERM and SIGHUP: the first asks for a graceful end, a second ends at once.
+//! Signals. Ctrl-C, SIGTERM and SIGHUP: the first asks for a graceful end, a second ends at once.
+//! SIGUSR1 asks for a checkpoint and a status line, Ctrl-Z stops the process for a while.
 //!
 //! Ending at once is safe: whatever is on the destination then is what a crash could have left.
 
@@ -9,8 +10,8 @@ use std::sync::mpsc;
 use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
-use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
-use signal_hook::flag;
+use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM, SIGTSTP, SIGUSR1};
+use signal_hook::{flag, low_level};
 use sprag::exit::Exit;
 
 /// How often the flag that the signal handlers set is looked at.
@@ -21,30 +22,39 @@ type Stop = Box<dyn FnOnce() + Send>;
 /// Watches for signals until it is dropped.
 pub(crate) struct Signals {
     over: Arc<AtomicBool>,
+    caught: Arc<AtomicBool>,
+    status: Arc<AtomicBool>,
+    suspend: Arc<AtomicBool>,
     stop: Option<mpsc::Sender<Stop>>,
     watcher: Option<JoinHandle<()>>,
 }
 
 impl Signals {
-    /// Begins to watch. `say` is called at the first signal, once.
+    /// Begins to watch. `say` is called at the first signal to end, once; after it a further one
+    /// ends the process at once.
     pub(crate) fn watch(say: impl FnOnce() + Send + 'static) -> io::Result<Signals> {
         let caught = Arc::new(AtomicBool::new(false));
+        let said = Arc::new(AtomicBool::new(false));
         for signal in [SIGINT, SIGTERM, SIGHUP] {
             if signal == SIGHUP && is_ignored(signal) {
                 continue; // Started by nohup: it is meant to outlive its terminal.
             }
-            // This order matters: the shutdown must find the flag as earlier signals left it.
             flag::register_conditional_shutdown(
                 signal,
                 i32::from(Exit::Stopped.code()),
-                Arc::clone(&caught),
+                Arc::clone(&said),
             )?;
             flag::register(signal, Arc::clone(&caught))?;
+        }
+        let (status, suspend) = (Arc::default(), Arc::default());
+        flag::register(SIGUSR1, Arc::clone(&status))?;
+        if !is_ignored(SIGTSTP) {
+            flag::register(SIGTSTP, Arc::clone(&suspend))?;
         }
         let over = Arc::new(AtomicBool::new(false));
         let (stop, stops) = mpsc::channel::<Stop>();
         let watcher = thread::Builder::new().name("signals".into()).spawn({
-            let over = Arc::clone(&over);
+            let (over, caught) = (Arc::clone(&over), Arc::clone(&caught));
             move || {
                 while !caught.load(Ordering::SeqCst) {
                     if over.load(Ordering::SeqCst) {
@@ -53,6 +63,7 @@ impl Signals {
                     thread::park_timeout(POLL_INTERVAL);
                 }
                 say();
+                said.store(true, Ordering::SeqCst);
                 // A run that is still being opened hands over its stop as soon as it has one.
                 if let Ok(stop) = stops.recv() {
                     stop();
@@ -61,9 +72,33 @@ impl Signals {
         })?;
         Ok(Signals {
             over,
+            caught,
+            status,
+            suspend,
             stop: Some(stop),
             watcher: Some(watcher),
         })
+    }
+
+    /// Whether the process was asked to end.
+    pub(crate) fn is_caught(&self) -> bool {
+        self.caught.load(Ordering::SeqCst)
+    }
+
+    /// Whether SIGUSR1 came since this was last called.
+    pub(crate) fn take_status(&self) -> bool {
+        self.status.swap(false, Ordering::SeqCst)
+    }
+
+    /// Whether Ctrl-Z was pressed since this was last called.
+    pub(crate) fn take_suspend(&self) -> bool {
+        self.suspend.swap(false, Ordering::SeqCst)
+    }
+
+    /// Stops the process as Ctrl-Z does; returns when it is continued.
+    pub(crate) fn suspend(&self) {
+        // It fails only for signals that do not exist.
+        let _ = low_level::emulate_default_handler(SIGTSTP);
     }
 
     /// What the first signal does; even if it came before this call.

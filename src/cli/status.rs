@@ -12,7 +12,7 @@ use sprag::{CleanSummary, LastRun, Status};
 use super::args::{CleanArgs, StatusArgs};
 use super::json::{self, Line};
 use super::out::Out;
-use super::progress::{Meter, Show};
+use super::screen::{Screen, Show};
 use super::{Failure, out, quote, units};
 
 /// Runs `sprag status`.
@@ -63,7 +63,7 @@ pub(crate) fn clean(args: &CleanArgs) -> Exit {
 
 /// Standard output with no progress beside it.
 fn plain_out() -> Out {
-    Out::new(Meter::new(Show::Hidden).screen())
+    Out::new(Screen::new(Show::Hidden))
 }
 
 fn fail(out: &mut Out, error: Error, json: bool) -> Failure {

@@ -5,17 +5,18 @@
 use std::ops::Range;
 use std::time::Duration;
 
-use anyhow::Context;
 use sprag::event::{Damage, ReadHow, Verdict, VerifyEvent, VerifySummary};
 use sprag::exit::Exit;
 use sprag::path::RelPath;
 
 use super::args::VerifyArgs;
+use super::desk::{Desk, Next};
+use super::frame::Mood;
 use super::json::{self, EntryOutcome, JsonPath, Line, More};
 use super::options::{self, View};
 use super::out::Out;
-use super::progress::{Meter, Pace, Screen};
-use super::signals::Signals;
+use super::progress::{Meter, Pace};
+use super::screen::Screen;
 use super::{Failure, units};
 
 const STOPPING: &str = "stopping; press Ctrl-C again to stop at once";
@@ -56,19 +57,26 @@ fn drive(
     report: &mut Report,
 ) -> anyhow::Result<(VerifySummary, Option<Failure>)> {
     let options = options::verify(args)?;
-    let screen = report.screen.clone();
-    let signals =
-        Signals::watch(move || screen.complain(STOPPING)).context("cannot watch for signals")?;
-    let run = sprag::verify(options)?;
-    let stopper = run.stopper();
-    signals.stop_with(move || stopper.stop());
-    for event in run {
-        if let VerifyEvent::Finished { summary, error } = event {
-            return Ok((summary, error.map(Failure::from)));
+    let mut desk = Desk::new(report.screen.clone(), report.view.show, STOPPING)?;
+    let mut run = sprag::verify(options)?;
+    desk.serve(&run);
+    loop {
+        match desk.next(&mut run) {
+            Next::Event(VerifyEvent::Finished { summary, error }) => {
+                return Ok((summary, error.map(Failure::from)));
+            }
+            Next::Event(event) => report.event(event),
+            Next::Tick => {
+                report.tick(desk.mood());
+                if desk.take_status_asked() {
+                    report.status_line(desk.mood());
+                }
+            }
+            Next::Over => {
+                anyhow::bail!("the verification ended without saying how; run it again")
+            }
         }
-        report.event(event);
     }
-    anyhow::bail!("the verification ended without saying how; run it again")
 }
 
 /// What is printed about a verification.
@@ -78,6 +86,7 @@ struct Report {
     out: Out,
     screen: Screen,
     meter: Meter,
+    bytes_read: u64,
     bytes_total: u64,
     json_progress: Pace,
 }
@@ -91,6 +100,7 @@ impl Report {
             out: Out::new(meter.screen()),
             screen: meter.screen(),
             meter,
+            bytes_read: 0,
             bytes_total: 0,
             json_progress: Pace::after(JSON_PROGRESS_INTERVAL),
         }
@@ -109,20 +119,25 @@ impl Report {
                     });
                 }
             }
-            VerifyEvent::Progress { bytes_read } => self.progress(bytes_read),
+            VerifyEvent::Progress { bytes_read } => self.bytes_read = bytes_read,
             VerifyEvent::Entry { path, verdict, how } => self.entry(&path, &verdict, how),
             // The last event, which the caller keeps.
             VerifyEvent::Finished { .. } => {}
         }
     }
 
-    fn progress(&mut self, bytes_read: u64) {
-        self.meter.verify(bytes_read, self.bytes_total);
+    fn status_line(&mut self, mood: Mood) {
+        let (read, total) = (self.bytes_read, self.bytes_total);
+        self.meter.verify_line(read, total, mood);
+    }
+
+    fn tick(&mut self, mood: Mood) {
+        self.meter.verify(self.bytes_read, self.bytes_total, mood);
         let elapsed = self.meter.elapsed();
         if self.view.json_progress && self.json_progress.due(elapsed) {
             self.out.json(&Line::Progress {
                 what: json::Progress::Verify {
-                    bytes_read,
+                    bytes_read: self.bytes_read,
                     bytes_total: self.bytes_total,
                     elapsed_ms: units::whole_ms(elapsed),
                 },

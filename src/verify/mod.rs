@@ -16,11 +16,12 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::{self, JoinHandle};
+use std::time::{Duration, Instant};
 
-use crossbeam_channel::{Receiver, Sender};
+use crossbeam_channel::{Receiver, RecvTimeoutError, Sender};
 
 use crate::error::{Error, ManifestError, PathError, SetupError};
-use crate::event::{ReadHow, Verdict, VerifyEvent};
+use crate::event::{Pull, ReadHow, Verdict, VerifyEvent};
 use crate::fs::{Fs, OsFs, is_gone};
 use crate::manifest::{OpenMode, Store};
 use crate::options::VerifyOptions;
@@ -246,6 +247,37 @@ impl VerifyRun {
         self.signals.stopper.clone()
     }
 
+    /// The next event, if there is one within `wait`.
+    pub fn next_within(&mut self, wait: Duration) -> Pull<VerifyEvent> {
+        let until = Instant::now() + wait;
+        loop {
+            let Some(reports) = &self.reports else {
+                return Pull::Over;
+            };
+            let event = match reports.recv_deadline(until) {
+                Ok(report) => self.event_of(report),
+                Err(RecvTimeoutError::Timeout) => return Pull::Late,
+                Err(RecvTimeoutError::Disconnected) => Some(self.finish()),
+            };
+            if let Some(event) = event {
+                return Pull::Event(event);
+            }
+        }
+    }
+
+    /// What a report means to the consumer; an error is told with the last event.
+    fn event_of(&mut self, report: Report) -> Option<VerifyEvent> {
+        match report {
+            Report::Failed(error) => {
+                self.error.get_or_insert(error);
+                None
+            }
+            Report::Opened { entries, bytes } => Some(VerifyEvent::Opened { entries, bytes }),
+            Report::Read { bytes } => Some(self.tally.read(bytes)),
+            Report::Checked { path, verdict, how } => Some(self.tally.entry(path, verdict, how)),
+        }
+    }
+
     /// The last event. By then the threads have ended and the manifest is unlocked.
     fn finish(&mut self) -> VerifyEvent {
         self.reports = None;
@@ -270,18 +302,13 @@ impl Iterator for VerifyRun {
 
     fn next(&mut self) -> Option<VerifyEvent> {
         loop {
-            match self.reports.as_ref()?.recv() {
-                Ok(Report::Failed(error)) => {
-                    self.error.get_or_insert(error);
-                }
-                Ok(Report::Opened { entries, bytes }) => {
-                    return Some(VerifyEvent::Opened { entries, bytes });
-                }
-                Ok(Report::Read { bytes }) => return Some(self.tally.read(bytes)),
-                Ok(Report::Checked { path, verdict, how }) => {
-                    return Some(self.tally.entry(path, verdict, how));
-                }
-                Err(_) => return Some(self.finish()),
+            let report = self.reports.as_ref()?.recv();
+            let event = match report {
+                Ok(report) => self.event_of(report),
+                Err(_) => Some(self.finish()),
+            };
+            if event.is_some() {
+                return event;
             }
         }
     }
