@@ -93,6 +93,15 @@ pub enum UsageError {
     /// No source was given.
     #[error("no source was given: say what to copy, then where to")]
     NoSource,
+    /// What was given as a checksum list has not one line of one.
+    #[error(
+        "{} is no checksum list: none of its lines has a hash and a name as b3sum and sha256sum write them",
+        Printable(path)
+    )]
+    NotAList {
+        /// What was given.
+        path: PathBuf,
+    },
     /// The block size is not one.
     #[error(transparent)]
     BlockSize(#[from] BlockSizeError),
@@ -198,6 +207,14 @@ pub enum SetupError {
         path: PathBuf,
         /// The missing directory.
         parent: PathBuf,
+    },
+    /// A bag cannot be made there.
+    #[error("cannot make a bag in {}: {why}", Printable(path))]
+    Bag {
+        /// Where it was to be made.
+        path: PathBuf,
+        /// Why not.
+        why: &'static str,
     },
     /// There is no manifest where one has to be.
     #[error(

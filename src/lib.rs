@@ -36,7 +36,8 @@ mod verify;
 pub use copy::{CopyRun, copy};
 pub use event::Event;
 pub use inspect::{
-    CleanSummary, ExportSummary, LastRun, PartialFile, Status, clean, export, status,
+    CleanSummary, ExportFormat, ExportSummary, LastRun, LeftOut, PartialFile, Status, clean,
+    export, export_bag, status,
 };
 pub use options::{CopyOptions, VerifyOptions};
 pub use selection::Selection;

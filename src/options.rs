@@ -70,6 +70,8 @@ pub struct VerifyOptions {
     pub dest: PathBuf,
     /// Only these paths, relative to the destination, and what is below them; empty means all.
     pub paths: Vec<PathBuf>,
+    /// Compare with this checksum list, of b3sum, sha256sum or the like, instead of the manifest.
+    pub list: Option<PathBuf>,
     /// How many files are read at a time; `None` lets the run choose.
     pub jobs: Option<NonZeroUsize>,
     /// Whether content that may have come from the page cache counts as a failure.
@@ -82,6 +84,7 @@ impl VerifyOptions {
         VerifyOptions {
             dest: dest.into(),
             paths: Vec::new(),
+            list: None,
             jobs: None,
             require_medium: false,
         }

@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use clap::{Args, Parser, Subcommand};
+use clap::{Args, Parser, Subcommand, ValueEnum};
 
 use super::checks::Checks;
 use super::units;
@@ -10,6 +10,7 @@ use super::units;
 const RESUME: &str = "Resume and durability";
 const CONTENT: &str = "What is copied";
 const SPEED: &str = "Speed";
+const SCOPE: &str = "What is checked";
 const OUTPUT: &str = "Output";
 
 /// Resumable file copy with integrity verification
@@ -139,6 +140,7 @@ Examples:
   Check one directory of it:         sprag verify /mnt/drive Photos/2024
   Also list what sprag did not copy: sprag verify --extra /mnt/drive
   Read one file at a time:           sprag verify -j 1 /mnt/drive
+  Check against a list from b3sum:   sprag verify --check sums.b3 /mnt/drive
   Lines for a program to read:       sprag verify --json /mnt/drive")]
 pub(crate) struct VerifyArgs {
     /// The destination of the copy: the directory that holds `.sprag`
@@ -148,6 +150,13 @@ pub(crate) struct VerifyArgs {
     /// Check only these, and what is below them; relative to DEST
     #[arg(value_name = "PATH")]
     pub(crate) paths: Vec<PathBuf>,
+
+    /// Compare with a checksum list that another tool made, instead of the manifest
+    ///
+    /// LIST is from b3sum, sha256sum or the like, its paths relative to DEST. Files that it does not
+    /// name are counted as extra. No manifest is needed.
+    #[arg(long, value_name = "LIST", help_heading = SCOPE)]
+    pub(crate) check: Option<PathBuf>,
 
     /// List the entries that the manifest does not know
     ///
@@ -199,23 +208,46 @@ pub(crate) struct StatusArgs {
     pub(crate) json: bool,
 }
 
-/// Write a list of checksums that `b3sum --check` reads
+/// Write what was copied as a list for other tools
 ///
-/// One line a finished file, paths relative to DEST.
+/// One line a finished file, paths relative to DEST. A list of SHA-256 and a bag read every file
+/// back; one whose content is not as recorded is named and left out.
 #[derive(Debug, Args)]
 #[command(after_long_help = "\
-Example:
-  sprag export -o sums.b3 /mnt/drive && cd /mnt/drive && b3sum --check ~-/sums.b3")]
+Examples:
+  A list for b3sum --check:          sprag export -o sums.b3 /mnt/drive
+  Check it:                          cd /mnt/drive && b3sum --check ~-/sums.b3
+  A list for sha256sum --check:      sprag export --format sha256 -o SHA256SUMS /mnt/drive
+  A bag of hard links:               sprag export --format bagit -o /mnt/drive-bag /mnt/drive")]
 pub(crate) struct ExportArgs {
     /// The destination of a copy
     #[arg(value_name = "DEST")]
     pub(crate) dest: PathBuf,
 
-    /// Write to FILE instead of standard output
+    /// The form of the list
+    #[arg(long, value_name = "FORMAT", value_enum, default_value_t = Format::B3sum, help_heading = OUTPUT)]
+    pub(crate) format: Format,
+
+    /// Write to FILE instead of standard output; the directory of a bag
     ///
-    /// FILE appears only once the list is whole.
-    #[arg(short, long, value_name = "FILE", help_heading = OUTPUT)]
+    /// FILE appears only once the list is whole. A bag is made in an empty or new directory on the file
+    /// system of DEST, its payload of hard links; or in DEST itself, if all that was copied is below
+    /// DEST/data.
+    #[arg(short, long, value_name = "FILE", required_if_eq("format", "bagit"), help_heading = OUTPUT)]
     pub(crate) output: Option<PathBuf>,
+}
+
+/// The form of an exported list.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Format {
+    /// For b3sum --check, from the manifest alone
+    B3sum,
+    /// For sha256sum --check; reads every file and compares it with its BLAKE3 hash
+    Sha256,
+    /// A BagIt bag with SHA-256, as archives take them in
+    Bagit,
+    /// One JSON object an entry, as docs/JSON.md describes them
+    Json,
 }
 
 /// Remove half-copied files and, with --all, sprag's own state

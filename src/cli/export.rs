@@ -1,4 +1,4 @@
-//! `sprag export`: the checksum list, to standard output or to a file that appears whole.
+//! `sprag export`: a checksum list, to standard output or to a file that appears whole.
 
 use std::ffi::OsString;
 use std::fs::{self, File};
@@ -6,29 +6,55 @@ use std::io::{self, BufWriter, Write};
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, bail};
-use sprag::ExportSummary;
 use sprag::exit::Exit;
-use sprag::path::Printable;
+use sprag::path::{Printable, RelPath};
+use sprag::{ExportFormat, ExportSummary, LeftOut};
 
-use super::args::ExportArgs;
+use super::args::{ExportArgs, Format};
 use super::{Failure, out, units};
 
 /// Runs the command.
 pub(crate) fn run(args: &ExportArgs) -> Exit {
-    let result = match &args.output {
-        Some(file) if file.as_os_str() != "-" => to_file(&args.dest, file).map(Some),
-        _ => to_stdout(&args.dest),
+    let list = match args.format {
+        Format::B3sum => ExportFormat::B3sum,
+        Format::Sha256 => ExportFormat::Sha256,
+        Format::Json => ExportFormat::Json,
+        Format::Bagit => return end(bag(args).map(Some)),
     };
+    end(match &args.output {
+        Some(file) if file.as_os_str() != "-" => to_file(&args.dest, list, file).map(Some),
+        _ => to_stdout(&args.dest, list),
+    })
+}
+
+fn bag(args: &ExportArgs) -> anyhow::Result<ExportSummary> {
+    // clap requires --output with this format.
+    let bag = args.output.as_deref().unwrap_or(Path::new("."));
+    Ok(sprag::export_bag(&args.dest, bag, &mut complain)?)
+}
+
+/// Says what is not in the list; files that are half copied are only counted in the end.
+fn complain(path: &RelPath, why: LeftOut) {
+    if !matches!(why, LeftOut::Incomplete) {
+        out::complain(&format!("left out {path}: {why}"));
+    }
+}
+
+fn end(result: anyhow::Result<Option<ExportSummary>>) -> Exit {
     match result {
         Ok(summary) => {
-            let incomplete = summary.map_or(0, |summary| summary.incomplete);
-            if incomplete > 0 {
+            let summary = summary.unwrap_or_default();
+            if summary.incomplete > 0 {
                 out::complain(&format!(
                     "{} half copied and left out of the list; rerun the copy to finish",
-                    units::count(incomplete, "file is", "files are")
+                    units::count(summary.incomplete, "file is", "files are")
                 ));
             }
-            Exit::Done
+            match summary {
+                summary if summary.damaged > 0 => Exit::Damaged,
+                summary if summary.not_representable > 0 => Exit::Partial,
+                _ => Exit::Done,
+            }
         }
         Err(error) => {
             let failure = Failure::from(error);
@@ -39,12 +65,12 @@ pub(crate) fn run(args: &ExportArgs) -> Exit {
 }
 
 /// `None` if the reader went away before the end, as `head` does: it has what it wanted.
-fn to_stdout(dest: &Path) -> anyhow::Result<Option<ExportSummary>> {
+fn to_stdout(dest: &Path, list: ExportFormat) -> anyhow::Result<Option<ExportSummary>> {
     let mut out = Watched {
         inner: BufWriter::new(io::stdout().lock()),
         closed: false,
     };
-    let result = export(dest, &mut out, "standard output");
+    let result = export(dest, list, &mut out, "standard output");
     match out.closed {
         true => Ok(None),
         false => result.map(Some),
@@ -52,7 +78,7 @@ fn to_stdout(dest: &Path) -> anyhow::Result<Option<ExportSummary>> {
 }
 
 /// Writes to a temporary name beside `file` and renames it, so that `file` is old or whole.
-fn to_file(dest: &Path, file: &Path) -> anyhow::Result<ExportSummary> {
+fn to_file(dest: &Path, list: ExportFormat, file: &Path) -> anyhow::Result<ExportSummary> {
     let shown = Printable(file).to_string();
     let target = match fs::metadata(file) {
         // Through a symlink, to replace what it names and not the link.
@@ -66,13 +92,13 @@ fn to_file(dest: &Path, file: &Path) -> anyhow::Result<ExportSummary> {
                 .write(true)
                 .open(file)
                 .with_context(|| format!("cannot open {shown}"))?;
-            return export(dest, &mut device, &shown);
+            return export(dest, list, &mut device, &shown);
         }
         Err(_) => file.to_path_buf(),
     };
     let (temporary, handle) =
         create_beside(&target).with_context(|| format!("cannot write beside {shown}"))?;
-    let result = export_durably(dest, handle, &shown).and_then(|summary| {
+    let result = export_durably(dest, list, handle, &shown).and_then(|summary| {
         fs::rename(&temporary, &target).with_context(|| format!("cannot rename to {shown}"))?;
         Ok(summary)
     });
@@ -83,17 +109,27 @@ fn to_file(dest: &Path, file: &Path) -> anyhow::Result<ExportSummary> {
     result
 }
 
-fn export_durably(dest: &Path, file: File, shown: &str) -> anyhow::Result<ExportSummary> {
+fn export_durably(
+    dest: &Path,
+    list: ExportFormat,
+    file: File,
+    shown: &str,
+) -> anyhow::Result<ExportSummary> {
     let mut out = BufWriter::new(file);
-    let summary = export(dest, &mut out, shown)?;
+    let summary = export(dest, list, &mut out, shown)?;
     out.get_ref()
         .sync_all()
         .with_context(|| format!("cannot make {shown} durable"))?;
     Ok(summary)
 }
 
-fn export(dest: &Path, out: &mut dyn Write, shown: &str) -> anyhow::Result<ExportSummary> {
-    let summary = sprag::export(dest, out)?;
+fn export(
+    dest: &Path,
+    list: ExportFormat,
+    out: &mut dyn Write,
+    shown: &str,
+) -> anyhow::Result<ExportSummary> {
+    let summary = sprag::export(dest, list, out, &mut complain)?;
     out.flush()
         .with_context(|| format!("cannot write to {shown}"))?;
     Ok(summary)

@@ -70,6 +70,7 @@ pub(crate) fn copy(args: &CopyArgs, view: View) -> Result<CopyOptions, Error> {
 /// What to verify.
 pub(crate) fn verify(args: &VerifyArgs) -> anyhow::Result<VerifyOptions> {
     let mut options = VerifyOptions::new(&args.dest);
+    options.list = args.check.clone();
     options.jobs = jobs(&args.common);
     options.require_medium = args.checks.require_medium;
     options.paths = args

@@ -25,7 +25,7 @@ const JSON_PROGRESS_INTERVAL: Duration = Duration::from_secs(1);
 /// Runs the command. `rerun` is the same command line again.
 pub(crate) fn run(args: &VerifyArgs, rerun: &str) -> Exit {
     let view = View::new(&args.common);
-    let mut report = Report::new(view, args.extra);
+    let mut report = Report::new(view, args.extra, args.check.is_some());
     let outcome = drive(args, &mut report);
     report.meter.finish();
     match outcome {
@@ -83,6 +83,8 @@ fn drive(
 struct Report {
     view: View,
     extra: bool,
+    /// The records are those of a list, not of a copy.
+    listed: bool,
     out: Out,
     screen: Screen,
     meter: Meter,
@@ -92,11 +94,12 @@ struct Report {
 }
 
 impl Report {
-    fn new(view: View, extra: bool) -> Report {
+    fn new(view: View, extra: bool, listed: bool) -> Report {
         let meter = Meter::new(view.show);
         Report {
             view,
             extra,
+            listed,
             out: Out::new(meter.screen()),
             screen: meter.screen(),
             meter,
@@ -154,7 +157,7 @@ impl Report {
         if !wanted {
             return;
         }
-        let detail = detail(verdict);
+        let detail = detail(verdict, self.listed);
         if !self.view.json {
             let line = match detail.as_str() {
                 "" => format!("{:<10}  {path}", verdict.kind()),
@@ -205,7 +208,8 @@ impl Report {
         if self.view.json {
             self.json_summary(summary);
         } else if !self.view.quiet {
-            self.out.line(&summary_text(summary, self.extra));
+            self.out
+                .line(&summary_text(summary, self.extra, self.listed));
         }
         if summary.exit_code == Exit::Stopped {
             self.screen.note(&format!(
@@ -216,7 +220,7 @@ impl Report {
 }
 
 /// What there is to say about one entry besides the kind of its verdict.
-fn detail(verdict: &Verdict) -> String {
+fn detail(verdict: &Verdict, listed: bool) -> String {
     match verdict {
         Verdict::Ok => String::new(),
         Verdict::Unproven => "its content is as it was copied, but it could only be read through \
@@ -232,12 +236,14 @@ fn detail(verdict: &Verdict) -> String {
             damage: Some(damage),
         } => format!("{what}: {}", damage_text(damage)),
         Verdict::Modified { what, damage: None } => what.clone(),
+        Verdict::Missing if listed => "the list names it and it is not there".to_owned(),
         Verdict::Missing => "it was copied and is not there".to_owned(),
         Verdict::Incomplete { bytes, of } => format!(
             "{} of {} are copied; rerun the copy to finish it",
             units::size(*bytes),
             units::size(*of)
         ),
+        Verdict::Extra if listed => "the list does not name it".to_owned(),
         Verdict::Extra => "sprag did not copy it".to_owned(),
         Verdict::Unreadable { error } => error.to_string(),
     }
@@ -277,7 +283,7 @@ fn damage_text(damage: &Damage) -> String {
     text
 }
 
-fn summary_text(summary: &VerifySummary, extra_listed: bool) -> String {
+fn summary_text(summary: &VerifySummary, extra_listed: bool, listed: bool) -> String {
     let bad = |number: u64, word: &str| match number {
         0 => String::new(),
         _ => format!(", {number} {word}"),
@@ -296,13 +302,23 @@ fn summary_text(summary: &VerifySummary, extra_listed: bool) -> String {
     text += &how_text(summary);
     if summary.files_extra > 0 {
         text += &format!(
-            "\n{} here that sprag did not copy{}.",
+            "\n{} here that {}{}.",
             units::count(summary.files_extra, "entry is", "entries are"),
+            match listed {
+                true => "the list does not name",
+                false => "sprag did not copy",
+            },
             match extra_listed {
                 true => "",
                 false => " (--extra lists them)",
             }
         );
+    }
+    if listed {
+        if summary.exit_code == Exit::Done {
+            text += "\nEverything that the list names is as it says.";
+        }
+        return text;
     }
     if summary.files_corrupt > 0 {
         text += "\nTo mend corrupt files, remove them and rerun the copy; \
@@ -359,7 +375,7 @@ mod tests {
             damage: damage.clone(),
         };
         assert_eq!(
-            detail(&verdict),
+            detail(&verdict, false),
             "bytes 1048576..2097152, 5242880..5242881 differ from what was copied: 2 blocks"
         );
         damage.blocks_zero = 1;
@@ -381,10 +397,10 @@ mod tests {
             bytes_read: 1 << 20,
             ..VerifySummary::default()
         };
-        let text = summary_text(&summary, false);
+        let text = summary_text(&summary, false, false);
         assert!(!text.contains("Warning"), "{text}");
         summary.read_cached = 1;
-        let text = summary_text(&summary, false);
+        let text = summary_text(&summary, false, false);
         assert!(text.contains("1 file through the page cache"), "{text}");
         assert!(text.contains("Warning"), "{text}");
     }
@@ -398,6 +414,7 @@ mod tests {
                     files_extra: 2,
                     ..VerifySummary::default()
                 },
+                false,
                 false,
             );
             assert_eq!(text.contains("Everything"), exit_code == Exit::Done);

@@ -14,7 +14,8 @@ mod status;
 mod tests;
 
 pub use clean::{CleanSummary, clean};
-pub use export::{ExportSummary, export};
+pub use export::bag::export_bag;
+pub use export::{ExportFormat, ExportSummary, LeftOut, export};
 pub use status::{LastRun, PartialFile, Status, status};
 
 /// Opens the manifest of a destination that has one.

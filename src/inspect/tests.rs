@@ -53,13 +53,17 @@ fn the_status_tells_done_from_partial_and_how_the_last_run_went() {
     assert_eq!(status.manifest_bytes, manifest.len());
 }
 
+fn exported(dest: &Path, out: &mut dyn std::io::Write) -> Result<ExportSummary, Error> {
+    export(dest, ExportFormat::B3sum, out, &mut |_, _| {})
+}
+
 #[test]
 fn a_destination_without_a_manifest_or_none_at_all_is_refused() {
     let temp = tempfile::tempdir().unwrap();
     let missing = temp.path().join("missing");
     for refused in [
         status(temp.path()).unwrap_err(),
-        export(temp.path(), &mut Vec::new()).unwrap_err(),
+        exported(temp.path(), &mut Vec::new()).unwrap_err(),
         clean(temp.path(), true).unwrap_err(),
     ] {
         let expected = matches!(refused, Error::Setup(SetupError::NoManifest { .. }));
@@ -85,7 +89,7 @@ fn the_exported_list_has_every_finished_file_with_its_standard_hash() {
     fixture.append(&Record::LinkWanted(Link { path, to }));
     let temp = fixture.close();
     let mut list = Vec::new();
-    let summary = export(temp.path(), &mut list).unwrap();
+    let summary = exported(temp.path(), &mut list).unwrap();
     let hash = |bytes: &[u8]| blake3::hash(bytes).to_hex();
     let expected = format!(
         "{0}  d/large\n{0}  again\n\\{1}  line\\nbreak\n{2}  empty\n",
@@ -112,7 +116,7 @@ fn a_list_that_cannot_be_written_is_an_error_and_not_a_short_list() {
     let mut fixture = Fixture::new();
     fixture.file("f", b"x");
     let temp = fixture.close();
-    let error = export(temp.path(), &mut Full).unwrap_err();
+    let error = exported(temp.path(), &mut Full).unwrap_err();
     assert!(matches!(error, Error::Io(_)), "{error:?}");
 }
 

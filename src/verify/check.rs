@@ -62,7 +62,7 @@ pub(super) fn run<F: Fs>(shared: &Shared<F>, works: &Receiver<u64>, reports: &Se
     };
     let result = works.iter().try_for_each(|pos| checker.work(pos));
     let reported = checker.report_bytes();
-    shared.ended(reports, result.and(reported));
+    shared.signals.ended(reports, result.and(reported));
 }
 
 impl<F: Fs> Checker<'_, F> {

@@ -18,7 +18,7 @@ struct Selection {
 }
 
 pub(super) fn run<F: Fs>(shared: &Shared<F>, work: Sender<u64>, reports: &Sender<Report>) {
-    shared.ended(reports, feed(shared, work, reports));
+    shared.signals.ended(reports, feed(shared, work, reports));
 }
 
 fn feed<F: Fs>(

@@ -35,7 +35,9 @@ mod extra;
 mod feed;
 #[cfg(test)]
 pub(crate) mod fixture;
+pub(crate) mod list;
 pub(crate) mod medium;
+pub(crate) mod rehash;
 mod select;
 mod tally;
 #[cfg(test)]
@@ -82,6 +84,34 @@ struct Signals {
     cut_short: AtomicBool,
 }
 
+impl Signals {
+    fn new() -> Signals {
+        Signals {
+            stopper: Stopper::new(),
+            failed: AtomicBool::new(false),
+            cut_short: AtomicBool::new(false),
+        }
+    }
+
+    fn check_stop(&self) -> Result<(), Halt> {
+        let stop = self.stopper.is_stopped() || self.failed.load(Ordering::Relaxed);
+        if stop { Err(Halt::Stopped) } else { Ok(()) }
+    }
+
+    /// Notes how a thread ended.
+    fn ended(&self, reports: &Sender<Report>, result: Result<(), Halt>) {
+        match result {
+            Ok(()) => {}
+            Err(Halt::Stopped) => self.cut_short.store(true, Ordering::Relaxed),
+            Err(Halt::Failed(error)) => {
+                self.failed.store(true, Ordering::Relaxed);
+                // Fails only if nobody wants to know.
+                let _ = reports.send(Report::Failed(error));
+            }
+        }
+    }
+}
+
 /// What the threads of a run share.
 struct Shared<F: Fs> {
     fs: Arc<F>,
@@ -95,8 +125,7 @@ struct Shared<F: Fs> {
 
 impl<F: Fs> Shared<F> {
     fn check_stop(&self) -> Result<(), Halt> {
-        let stop = self.signals.stopper.is_stopped() || self.signals.failed.load(Ordering::Relaxed);
-        if stop { Err(Halt::Stopped) } else { Ok(()) }
+        self.signals.check_stop()
     }
 
     /// A problem with a path of the destination, as it is shown.
@@ -136,19 +165,6 @@ impl<F: Fs> Shared<F> {
         let report = Report::Checked { path, verdict, how };
         reports.send(report).map_err(|_| Halt::Stopped)
     }
-
-    /// Notes how a thread ended.
-    fn ended(&self, reports: &Sender<Report>, result: Result<(), Halt>) {
-        match result {
-            Ok(()) => {}
-            Err(Halt::Stopped) => self.signals.cut_short.store(true, Ordering::Relaxed),
-            Err(Halt::Failed(error)) => {
-                self.signals.failed.store(true, Ordering::Relaxed);
-                // Fails only if nobody wants to know.
-                let _ = reports.send(Report::Failed(error));
-            }
-        }
-    }
 }
 
 /// Verifies a destination against its manifest. See [`VerifyRun`].
@@ -157,12 +173,15 @@ impl<F: Fs> Shared<F> {
 ///
 /// The destination cannot be opened or has no manifest, a path to verify is not below it, or its
 /// manifest is locked by a copy, damaged or newer than this sprag.
-pub fn verify(options: VerifyOptions) -> Result<VerifyRun, Error> {
+pub fn verify(mut options: VerifyOptions) -> Result<VerifyRun, Error> {
     let fs = OsFs::open_root(&options.dest).map_err(|source| SetupError::Dest {
         path: options.dest.clone(),
         source,
     })?;
-    VerifyRun::start_on(Arc::new(fs), options)
+    match options.list.take() {
+        Some(list) => list::start(Arc::new(fs), &options, &list),
+        None => VerifyRun::start_on(Arc::new(fs), options),
+    }
 }
 
 /// A verification under way: an iterator of [`VerifyEvent`]s.
@@ -198,20 +217,9 @@ impl VerifyRun {
             let path = options.dest.clone();
             SetupError::NoManifest { path }
         })?;
-        let signals = Arc::new(Signals {
-            stopper: Stopper::new(),
-            failed: AtomicBool::new(false),
-            cut_short: AtomicBool::new(false),
-        });
-        let (report, reports) = crossbeam_channel::bounded(REPORTS_MAX);
         // From here on an early return drops the run, which ends what was started.
-        let mut run = VerifyRun {
-            reports: Some(reports),
-            threads: Vec::new(),
-            signals: Arc::clone(&signals),
-            tally: tally::Tally::new(),
-            error: None,
-        };
+        let (mut run, report) = VerifyRun::new();
+        let signals = Arc::clone(&run.signals);
         let shared = Arc::new(Shared {
             fs,
             store,
@@ -230,6 +238,19 @@ impl VerifyRun {
         drop(works);
         run.spawn("sprag-feed", move || feed::run(&shared, work, &report))?;
         Ok(run)
+    }
+
+    /// A run without threads, and where they are to report.
+    fn new() -> (VerifyRun, Sender<Report>) {
+        let (report, reports) = crossbeam_channel::bounded(REPORTS_MAX);
+        let run = VerifyRun {
+            reports: Some(reports),
+            threads: Vec::new(),
+            signals: Arc::new(Signals::new()),
+            tally: tally::Tally::new(),
+            error: None,
+        };
+        (run, report)
     }
 
     fn spawn(&mut self, name: &str, body: impl FnOnce() + Send + 'static) -> Result<(), Error> {

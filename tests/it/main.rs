@@ -13,6 +13,7 @@ mod export;
 mod filters;
 mod hostile;
 mod inject;
+mod interchange;
 mod kill;
 mod media;
 mod medium;

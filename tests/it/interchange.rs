@@ -1,0 +1,308 @@
+//! Lists and bags for other tools, and trees checked against lists that other tools made.
+
+use std::ffi::OsStr;
+use std::fs;
+use std::os::unix::ffi::OsStrExt;
+use std::path::Path;
+use std::process::{Command, Output};
+
+use crate::support::*;
+
+/// Names that lists have to escape, or cannot have.
+const ODD: [&str; 6] = [
+    "back\\slash",
+    "line\nfeed",
+    "return\r",
+    "\\n",
+    "-",
+    " blank",
+];
+
+fn odd_tree(fixture: &Fixture) {
+    for name in ODD {
+        write(fixture.source.join(name), name);
+        write(fixture.source.join("sub").join(name), name);
+    }
+    write(fixture.source.join("sub/large"), Rng::new(1).bytes(3 << 20));
+    write(fixture.source.join("empty"), "");
+}
+
+fn export(fixture: &Fixture, args: &[&str]) -> Output {
+    let ran = sprag().arg("export").args(args).arg(&fixture.dest).output();
+    ran.unwrap()
+}
+
+/// Runs a tool on a list in a tree; whether it was content.
+fn accepts(tool: &str, list: &Path, tree: &Path) -> bool {
+    let ran = Command::new(tool)
+        .arg("--check")
+        .arg(list)
+        .current_dir(tree)
+        .output();
+    let output = ran.unwrap();
+    if !output.status.success() {
+        tell_of(&output);
+    }
+    output.status.success()
+}
+
+fn tell_of(output: &Output) {
+    let text = String::from_utf8_lossy(&output.stdout) + String::from_utf8_lossy(&output.stderr);
+    tell(&text);
+}
+
+fn list_of(fixture: &Fixture, tool: &str, args: &[&str]) -> std::path::PathBuf {
+    let list = fixture.temp.path().join("list");
+    let script = format!(
+        "find . -type f -not -path './.sprag/*' -print0 | xargs -0 {tool} {}",
+        args.join(" ")
+    );
+    let ran = Command::new("sh")
+        .args(["-c", &script])
+        .current_dir(&fixture.dest)
+        .output()
+        .unwrap();
+    assert!(
+        ran.status.success(),
+        "{}",
+        String::from_utf8_lossy(&ran.stderr)
+    );
+    fs::write(&list, ran.stdout).unwrap();
+    list
+}
+
+fn check(fixture: &Fixture, list: &Path) -> Ran {
+    let args = [
+        OsStr::new("--extra"),
+        OsStr::new("--check"),
+        list.as_os_str(),
+        fixture.dest.as_os_str(),
+    ];
+    run("verify", args)
+}
+
+#[test]
+fn b3sum_accepts_a_list_with_odd_names_and_what_it_cannot_have_is_named() {
+    let test = "b3sum_accepts_a_list_with_odd_names_and_what_it_cannot_have_is_named";
+    if !has("b3sum") {
+        return skip(test, "b3sum (cargo install b3sum)");
+    }
+    let fixture = Fixture::new();
+    odd_tree(&fixture);
+    fixture.copy(0);
+    let list = fixture.temp.path().join("list");
+    let exported = export(&fixture, &["-o", list.to_str().unwrap()]);
+    assert!(exported.status.success());
+    assert!(accepts("b3sum", &list, &fixture.dest));
+    assert_eq!(
+        fs::read_to_string(&list).unwrap().lines().count(),
+        2 * ODD.len() + 2
+    );
+    write(fixture.source.join(OsStr::from_bytes(b"caf\xe9")), "latin");
+    fixture.copy(0);
+    let exported = export(&fixture, &["-o", list.to_str().unwrap()]);
+    assert_eq!(exported.status.code(), Some(23));
+    let told = String::from_utf8_lossy(&exported.stderr).into_owned();
+    assert!(
+        told.contains("left out caf") && told.contains("not UTF-8"),
+        "{told}"
+    );
+    assert!(accepts("b3sum", &list, &fixture.dest));
+}
+
+#[test]
+fn sha256sum_accepts_the_list_and_rot_gets_no_fresh_hash() {
+    let test = "sha256sum_accepts_the_list_and_rot_gets_no_fresh_hash";
+    if !has("sha256sum") {
+        return skip(test, "sha256sum");
+    }
+    let fixture = Fixture::new();
+    odd_tree(&fixture);
+    write(fixture.source.join(OsStr::from_bytes(b"caf\xe9")), "latin");
+    fixture.copy(0);
+    let list = fixture.temp.path().join("list");
+    let args = ["--format", "sha256", "-o", list.to_str().unwrap()];
+    assert!(export(&fixture, &args).status.success());
+    assert!(accepts("sha256sum", &list, &fixture.dest));
+    assert_eq!(
+        fs::read(&list)
+            .unwrap()
+            .iter()
+            .filter(|b| **b == b'\n')
+            .count(),
+        2 * ODD.len() + 3
+    );
+    fs::write(fixture.dest.join("sub/large"), "rot").unwrap();
+    let exported = export(&fixture, &args);
+    assert_eq!(exported.status.code(), Some(40));
+    let told = String::from_utf8_lossy(&exported.stderr).into_owned();
+    assert!(
+        told.contains("left out sub/large: its content is not what was copied"),
+        "{told}"
+    );
+    assert!(!String::from_utf8_lossy(&fs::read(&list).unwrap()).contains("sub/large"));
+}
+
+#[test]
+fn every_entry_has_a_line_of_json() {
+    let fixture = Fixture::new();
+    mixed_tree(&fixture.source, 3, &[2 << 20]);
+    fixture.copy(0);
+    let exported = export(&fixture, &["--format", "json"]);
+    let ran = Ran::from(&exported);
+    let of = |kind: &str| ran.lines.iter().filter(|line| line["type"] == kind).count();
+    assert_eq!((of("file"), of("symlink")), (3 + 1 + 4, 2));
+    let large = ran
+        .lines
+        .iter()
+        .find(|line| line["path"] == "large0")
+        .unwrap();
+    assert_eq!(large["size"], 2 << 20);
+    let content = fs::read(fixture.source.join("large0")).unwrap();
+    assert_eq!(large["blake3"], blake3::hash(&content).to_hex().as_str());
+    let hard = ran
+        .lines
+        .iter()
+        .find(|line| line["path"] == "hard b")
+        .unwrap();
+    assert_eq!(hard["link_to"], "dir0/hard a");
+    assert!(
+        ran.lines
+            .iter()
+            .any(|line| line["path_bytes"] == "ZGlyMC///g==")
+    );
+}
+
+/// What the reference validator of BagIt says.
+fn bag_is_valid(bag: &Path) -> bool {
+    let script = "import bagit, sys; bagit.Bag(sys.argv[1]).validate()";
+    let ran = Command::new("python3")
+        .args(["-W", "ignore", "-c", script])
+        .arg(bag)
+        .output();
+    let output = ran.unwrap();
+    if !output.status.success() {
+        tell_of(&output);
+    }
+    output.status.success()
+}
+
+fn has_bagit() -> bool {
+    let ran = Command::new("python3")
+        .args(["-W", "ignore", "-c", "import bagit"])
+        .output();
+    ran.is_ok_and(|output| output.status.success())
+}
+
+#[test]
+fn the_reference_validator_accepts_a_bag_of_hard_links() {
+    let test = "the_reference_validator_accepts_a_bag_of_hard_links";
+    if !has_bagit() {
+        return skip(test, "the Python package bagit (pip install bagit)");
+    }
+    let fixture = Fixture::new();
+    odd_tree(&fixture);
+    write(fixture.source.join("50% off"), "percent");
+    fixture.copy(0);
+    let bag = fixture.temp.path().join("bag");
+    let args = ["--format", "bagit", "-o", bag.to_str().unwrap()];
+    let exported = export(&fixture, &args);
+    assert!(exported.status.success());
+    assert!(bag_is_valid(&bag));
+    let again = export(&fixture, &args);
+    assert_eq!(again.status.code(), Some(3));
+    fs::remove_file(bag.join("data/50% off")).unwrap();
+    assert!(!bag_is_valid(&bag));
+}
+
+#[test]
+fn a_copy_below_data_becomes_a_bag_in_place() {
+    let test = "a_copy_below_data_becomes_a_bag_in_place";
+    let fixture = Fixture::new();
+    mixed_tree(&fixture.source.join("data"), 5, &[2 << 20]);
+    let unspeakable = OsStr::from_bytes(b"data/dir0/\xff\xfe");
+    fs::remove_file(fixture.source.join(unspeakable)).unwrap();
+    for link in ["data/link", "data/dir0/dangling"] {
+        fs::remove_file(fixture.source.join(link)).unwrap();
+    }
+    fixture.copy(0);
+    let args = ["--format", "bagit", "-o", fixture.dest.to_str().unwrap()];
+    let exported = export(&fixture, &args);
+    assert!(exported.status.success());
+    write(fixture.dest.join("data/stranger"), "new");
+    let exported = export(&fixture, &args);
+    assert_eq!(exported.status.code(), Some(23));
+    let told = String::from_utf8_lossy(&exported.stderr).into_owned();
+    assert!(told.contains("left out data/stranger"), "{told}");
+    fs::remove_file(fixture.dest.join("data/stranger")).unwrap();
+    if !has_bagit() {
+        return skip(test, "the Python package bagit (pip install bagit)");
+    }
+    assert!(bag_is_valid(&fixture.dest));
+}
+
+#[test]
+fn a_tree_is_checked_against_lists_of_other_tools() {
+    let test = "a_tree_is_checked_against_lists_of_other_tools";
+    for (tool, args) in [
+        ("b3sum", &[][..]),
+        ("sha256sum", &[]),
+        ("sha256sum", &["--tag"]),
+    ] {
+        if !has(tool) {
+            skip(test, tool);
+            continue;
+        }
+        let fixture = Fixture::new();
+        odd_tree(&fixture);
+        fixture.copy(0);
+        fs::remove_dir_all(fixture.dest.join(".sprag")).unwrap();
+        let list = list_of(&fixture, tool, args);
+        let ran = check(&fixture, &list);
+        assert_eq!(
+            (ran.code, ran.problems()),
+            (0, vec![]),
+            "{tool} {}",
+            ran.stderr
+        );
+        assert_eq!(ran.sum("files_ok"), 2 * ODD.len() as u64 + 2);
+        assert!(ran.sum("bytes_read") >= 3 << 20);
+        fs::write(fixture.dest.join("sub/large"), "edited").unwrap();
+        fs::remove_file(fixture.dest.join("line\nfeed")).unwrap();
+        write(fixture.dest.join("sub/new"), "new");
+        let ran = check(&fixture, &list);
+        let mut problems = ran.problems();
+        problems.sort();
+        let problem = |path: &str, kind: &str| (path.to_string(), kind.to_string());
+        let expected = [
+            problem("line\nfeed", "missing"),
+            problem("sub/large", "modified"),
+            problem("sub/new", "extra"),
+        ];
+        assert_eq!((ran.code, problems), (40, expected.to_vec()), "{tool}");
+    }
+}
+
+#[test]
+fn a_list_inside_the_tree_is_not_extra_and_lines_that_lead_out_of_it_are_refused() {
+    let fixture = Fixture::new();
+    write(fixture.dest.join("a"), "a");
+    let hash = blake3::hash(b"a").to_hex();
+    let list = fixture.dest.join("sums.b3");
+    write(&list, format!("{hash}  a\n"));
+    let ran = check(&fixture, &list);
+    assert_eq!(
+        (ran.code, ran.sum("files_ok"), ran.sum("files_extra")),
+        (0, 1, 0)
+    );
+    write(
+        &list,
+        format!("{hash}  a\n{hash}  ../a\n{hash}  caf\u{fffd}\n"),
+    );
+    let ran = check(&fixture, &list);
+    assert_eq!((ran.code, ran.sum("files_unreadable")), (40, 2));
+    write(&list, "no list at all\n");
+    let ran = check(&fixture, &list);
+    assert_eq!(ran.code, 1);
+    assert!(ran.stderr.contains("is no checksum list"), "{}", ran.stderr);
+}
