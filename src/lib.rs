@@ -40,7 +40,7 @@ pub use inspect::{
     export, export_bag, status,
 };
 pub use options::{CopyOptions, VerifyOptions};
-pub use selection::Selection;
+pub use selection::{Existing, Selection};
 pub use stop::Stopper;
 pub use time::utc_text;
 pub use verify::{VerifyRun, verify};

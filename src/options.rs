@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use crate::block::BlockSize;
-use crate::selection::Selection;
+use crate::selection::{Existing, Selection};
 
 /// What to copy, where to, and how.
 #[derive(Debug, Clone)]
@@ -34,6 +34,8 @@ pub struct CopyOptions {
     pub owner: bool,
     /// Which entries of the sources are copied.
     pub selection: Selection,
+    /// What becomes of files that exist at the destination.
+    pub existing: Existing,
 }
 
 impl CopyOptions {
@@ -59,6 +61,7 @@ impl CopyOptions {
             count: false,
             owner: crate::fs::is_root(),
             selection: Selection::default(),
+            existing: Existing::default(),
         }
     }
 }

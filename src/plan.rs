@@ -6,6 +6,10 @@
 use crate::fs::{Kind, Meta, Stat};
 use crate::manifest::{DirRecord, Done, Entry, SourceId};
 
+mod existing;
+
+pub(crate) use existing::{plan_file_under, plan_link_under, plan_symlink_under};
+
 /// What to do with a regular file.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum FilePlan {
@@ -18,6 +22,10 @@ pub(crate) enum FilePlan {
     /// A file of the same size is there that the manifest cannot vouch for: compare, and take it
     /// over if it has the same content.
     Adopt,
+    /// It is there, by size and time; its content is to be compared all the same.
+    Check,
+    /// A rule of the user's leaves alone what stands there.
+    Leave,
     /// Something stands there that is never replaced.
     Conflict(Kind),
 }
@@ -31,6 +39,8 @@ pub(crate) enum SymlinkPlan {
     Adopt,
     /// Make it, in place of whatever is there.
     Make,
+    /// A rule of the user's leaves alone what stands there.
+    Leave,
     /// Something stands there that is never replaced.
     Conflict(Kind),
 }

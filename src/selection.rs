@@ -1,4 +1,5 @@
-//! What a run takes of its sources: the user's rules as plain values.
+//! What a run takes of its sources, and what it does about files that exist: the user's rules as
+//! plain values.
 
 use crate::file_list::FileList;
 use crate::filter::Filter;
@@ -28,4 +29,18 @@ impl Selection {
             && self.max_size.is_none_or(|max| stat.size <= max);
         (stat.kind == Kind::File && !fits) || self.filter.excludes(path, stat.kind == Kind::Dir)
     }
+}
+
+/// What becomes of entries that exist at the destination. By default, one of the same size and
+/// modification time as when it was copied is unchanged, and any other is compared or replaced.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Existing {
+    /// Leave alone regular files that are newer than their source.
+    pub update: bool,
+    /// Leave alone everything that exists, directories aside.
+    pub ignore: bool,
+    /// Leave alone files of the same size as their source, whatever their time says.
+    pub size_only: bool,
+    /// Compare the content of files of the same size, whatever their time says.
+    pub checksum: bool,
 }

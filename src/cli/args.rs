@@ -122,6 +122,9 @@ pub(crate) struct CopyArgs {
     pub(crate) selection: super::selection::SelectionArgs,
 
     #[command(flatten)]
+    pub(crate) existing: super::selection::ExistingArgs,
+
+    #[command(flatten)]
     pub(crate) common: Common,
 
     /// Print every figure of the summary at the end, one a line

@@ -64,6 +64,7 @@ pub(crate) fn copy(args: &CopyArgs, view: View) -> Result<CopyOptions, Error> {
     options.count = view.json_progress || view.show != Show::Hidden;
     options.owner = options.owner && !args.no_owner;
     options.selection = args.selection.read()?;
+    options.existing = args.existing.rules();
     Ok(options)
 }
 

@@ -7,11 +7,11 @@ use std::path::{Path, PathBuf};
 
 use clap::parser::ValueSource;
 use clap::{Arg, ArgAction, ArgMatches, Args, Command, FromArgMatches, value_parser};
-use sprag::Selection;
 use sprag::error::{Error, PathError, UsageError};
 use sprag::file_list::FileList;
 use sprag::filter::{FilterError, Rules};
 use sprag::fs::source;
+use sprag::{Existing, Selection};
 
 use super::units;
 
@@ -48,6 +48,38 @@ pub(crate) struct SelectionArgs {
     /// Leave out files of less than SIZE
     #[arg(long, value_name = "SIZE", value_parser = units::parse_size, help_heading = HEADING)]
     min_size: Option<u64>,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct ExistingArgs {
+    /// Leave alone files at DEST that are newer than their source
+    #[arg(short, long, help_heading = HEADING)]
+    update: bool,
+
+    /// Leave alone everything that exists at DEST, directories aside
+    #[arg(long, help_heading = HEADING)]
+    ignore_existing: bool,
+
+    /// Leave alone files at DEST that have the size of their source
+    #[arg(long, help_heading = HEADING)]
+    size_only: bool,
+
+    /// Compare the content of files of the same size, not their times
+    ///
+    /// Both sides are read, DEST from the medium.
+    #[arg(short, long, help_heading = HEADING)]
+    checksum: bool,
+}
+
+impl ExistingArgs {
+    pub(crate) fn rules(&self) -> Existing {
+        Existing {
+            update: self.update,
+            ignore: self.ignore_existing,
+            size_only: self.size_only,
+            checksum: self.checksum,
+        }
+    }
 }
 
 impl SelectionArgs {

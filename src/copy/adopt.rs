@@ -5,10 +5,11 @@
 use std::sync::Arc;
 
 use super::failure::Failure;
-use super::message::{Completed, Content, Message, Work, dest_meta};
+use super::message::{Completed, Content, Message, Settled, Work, dest_meta};
 use super::worker::{PieceError, Reading, Worker, for_each_piece, unreadable, wanted_meta};
+use crate::event::Outcome;
 use crate::fs::{ALIGN, AlignedBuf, FlushBy, Fs, FsFile, Stat, source::SourceFile};
-use crate::hash::{BlockHasher, TreeMerger};
+use crate::hash::{BlockHasher, Hash32, TreeMerger};
 use crate::manifest::Begin;
 use crate::plan::source_id;
 
@@ -43,7 +44,15 @@ pub(super) fn adopt<F: Fs>(
             file: Some(Arc::clone(&file)),
         })?;
     }
-    let compared = compare(worker, work, source, stat, &file).and_then(|merger| {
+    let tell = |worker: &Worker<'_, F>, hash, bytes| match single {
+        true => Ok(()),
+        false => worker.send(Message::Block {
+            worker: worker.number,
+            hash,
+            bytes,
+        }),
+    };
+    let compared = compare(worker, work, source, stat, &file, tell).and_then(|merger| {
         let Some(merger) = merger else {
             return Ok(None);
         };
@@ -82,6 +91,32 @@ pub(super) fn adopt<F: Fs>(
     }
 }
 
+/// Compares a file that the manifest knows with its source. `None`: not both have the content
+/// that the manifest tells of. Nothing is recorded.
+pub(super) fn check<F: Fs>(
+    worker: &mut Worker<'_, F>,
+    work: &Work<F>,
+    source: &SourceFile,
+    stat: &Stat,
+    hash: &Hash32,
+) -> Result<Option<Message<F>>, Failure> {
+    let at_dest = worker.at_dest("read", &work.path);
+    let opened = crate::fs::found(worker.shared.fs.open_medium(&work.dir, work.path.name()));
+    let Some(file) = opened.map_err(&at_dest)? else {
+        return Ok(None);
+    };
+    if file.stat().map_err(&at_dest)?.size != stat.size {
+        return Ok(None);
+    }
+    let merger = compare(worker, work, source, stat, &file, |_, _, _| Ok(()))?;
+    let same = merger.is_some_and(|merger| merger.finish() == *hash);
+    Ok(same.then(|| Message::Settled {
+        path: work.path.clone(),
+        outcome: Outcome::Unchanged,
+        what: Settled::File { bytes: stat.size },
+    }))
+}
+
 /// Hashes the source block by block while both sides are the same. `None`: they are not, or the
 /// source changed meanwhile.
 fn compare<F: Fs>(
@@ -90,6 +125,7 @@ fn compare<F: Fs>(
     source: &SourceFile,
     stat: &Stat,
     file: &F::File,
+    each: impl Fn(&Worker<'_, F>, Hash32, u64) -> Result<(), Failure>,
 ) -> Result<Option<TreeMerger>, Failure> {
     let size = worker.shared.block_size;
     let single = size.is_single(stat.size);
@@ -120,13 +156,7 @@ fn compare<F: Fs>(
         }
         let hash = hasher.finish();
         merger.push(hash);
-        if !single {
-            worker.send(Message::Block {
-                worker: worker.number,
-                hash,
-                bytes: range.end - range.start,
-            })?;
-        }
+        each(worker, hash, range.end - range.start)?;
     }
     let after = source.stat().map_err(|error| unreadable(work, error))?;
     Ok((source_id(&after) == source_id(stat)).then_some(merger))

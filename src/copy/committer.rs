@@ -20,7 +20,7 @@ use super::flusher::{Dirty, Job};
 use super::message::{Completed, Content, Message, Settled};
 use super::{Shared, failure};
 use crate::error::{EntryError, Error, ManifestError, PathError};
-use crate::event::{CopySummary, Event, Outcome, Phase, Progress};
+use crate::event::{CopySummary, Counted, Event, Outcome, Phase, Progress};
 use crate::exit::Exit;
 use crate::fs::{FlushBy, Fs};
 use crate::lock_mutex;
@@ -52,6 +52,9 @@ pub(super) struct Committer<'a, F: Fs> {
     barrier: Option<Barrier<F>>,
     pub(super) summary: CopySummary,
     progress: Progress,
+    /// As the counting walk said it.
+    counted: Counted,
+    left_alone_bytes: u64,
     phase: Phase,
     failures: Vec<(RelPath, String)>,
     /// The worst of the entries' failures.
@@ -96,6 +99,8 @@ impl<'a, F: Fs> Committer<'a, F> {
             barrier: None,
             summary: CopySummary::default(),
             progress: Progress::default(),
+            counted: Counted::default(),
+            left_alone_bytes: 0,
             phase: Phase::default(),
             failures: Vec::new(),
             worst: Exit::Done,
@@ -258,9 +263,9 @@ impl<'a, F: Fs> Committer<'a, F> {
             } => self.block(worker, hash, bytes),
             Message::Left { worker, keep } => self.left(worker, keep),
             Message::Complete { worker, completed } => self.complete(worker, completed),
-            Message::Counted(counted) => {
-                self.shared.board.counted(counted);
-                self.emit(Event::Counted(counted));
+            Message::Counted(counted) => self.counted(counted),
+            Message::Forget { path } => {
+                self.record(&Record::Removed(path));
             }
             Message::Warning(text) => self.emit(Event::Warning(text)),
             Message::Fatal(error) => self.fail(error),
@@ -271,6 +276,11 @@ impl<'a, F: Fs> Committer<'a, F> {
         match what {
             Settled::Symlink => self.summary.symlinks += 1,
             Settled::LeftOut => self.summary.files_skipped += 1,
+            Settled::LeftAlone { bytes } => {
+                self.summary.files_skipped += 1;
+                self.left_alone_bytes += bytes;
+                self.counted(self.counted);
+            }
             Settled::File { bytes } => {
                 self.summary.files_unchanged += 1;
                 self.summary.bytes_total += bytes;
@@ -278,6 +288,18 @@ impl<'a, F: Fs> Committer<'a, F> {
             }
         }
         self.emit(Event::Entry { path, outcome });
+    }
+
+    /// Reports what there is to do, without what a rule leaves alone: the walk that counts does not
+    /// look at the destination.
+    fn counted(&mut self, counted: Counted) {
+        self.counted = counted;
+        let counted = Counted {
+            bytes: counted.bytes.saturating_sub(self.left_alone_bytes),
+            ..counted
+        };
+        self.shared.board.counted(counted);
+        self.emit(Event::Counted(counted));
     }
 
     /// Counts content that an earlier run made durable.

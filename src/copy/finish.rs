@@ -67,6 +67,7 @@ impl<F: Fs> Committer<'_, F> {
     fn summary_link(&mut self, outcome: Outcome) {
         match outcome {
             Outcome::Unchanged => self.summary.files_unchanged += 1,
+            Outcome::Skipped => self.summary.files_skipped += 1,
             _ => self.summary.files_copied += 1,
         }
     }
@@ -111,6 +112,10 @@ impl<F: Fs> Committer<'_, F> {
                 Some((_, Entry::Link(_))) => Outcome::Unchanged,
                 _ => Outcome::Copied,
             });
+        }
+        if crate::plan::plan_link_under(self.shared.options.existing, &to, there.as_ref()) {
+            self.record(&Record::Removed(link.path.clone()));
+            return Ok(Outcome::Skipped);
         }
         let (attempt, partial, ()) = self
             .shared

@@ -29,6 +29,8 @@ pub(super) enum Task {
     Resume(Partial),
     /// Compare with what is there; copy if it differs.
     Adopt,
+    /// The same with a file that the manifest knows, by this hash.
+    Check(Hash32),
     /// Make the symlink under its partial name.
     Symlink(Vec<u8>),
 }
@@ -49,6 +51,8 @@ pub(super) enum Message<F: Fs> {
     },
     /// A further name of a file that was met before is to be linked at the end of the run.
     Link { path: RelPath, to: RelPath },
+    /// What was begun of a file is gone and will not be gone on with.
+    Forget { path: RelPath },
     /// An entry failed.
     Failed { path: RelPath, error: EntryError },
     /// Worker `worker` begins a file of several blocks.
@@ -97,6 +101,10 @@ pub(super) enum Settled {
         bytes: u64,
     },
     Symlink,
+    /// A rule of the user's leaves alone what exists; `bytes` need no copying.
+    LeftAlone {
+        bytes: u64,
+    },
     /// A rule of the user's left it out, whatever it is.
     LeftOut,
 }

@@ -25,6 +25,7 @@ const DIR_WORKING_BITS: u32 = 0o700;
 /// The counting walk reports after this many entries.
 const COUNTED_EVERY: u64 = 1000;
 
+mod leave;
 mod links;
 
 use links::FirstName;
@@ -273,7 +274,10 @@ impl<'a, F: Fs> Planner<'a, F> {
         let there = self.shared.fs.stat(&dir, path.name());
         let there = there.map_err(self.at_dest("look at", path))?;
         let known = self.known(path)?;
-        let task = match plan::plan_file(&scanned.stat, known.as_ref(), there.as_ref()) {
+        let rules = self.shared.options.existing;
+        let task = match plan::plan_file_under(rules, &scanned.stat, known.as_ref(), there.as_ref())
+        {
+            FilePlan::Leave => return self.leave(scanned, &dir, known.as_ref()),
             FilePlan::Conflict(found) => {
                 return Err(self.conflict(path, found, Kind::File).into());
             }
@@ -286,6 +290,10 @@ impl<'a, F: Fs> Planner<'a, F> {
                 Task::Copy
             }
             FilePlan::Adopt => Task::Adopt,
+            FilePlan::Check => match known {
+                Some(Entry::Done(done)) => Task::Check(done.hash),
+                _ => Task::Adopt,
+            },
             FilePlan::Resume => match known {
                 Some(Entry::Partial(partial)) => Task::Resume(partial),
                 _ => Task::Copy,
@@ -325,7 +333,7 @@ impl<'a, F: Fs> Planner<'a, F> {
         self.works.send(work).map_err(|_| Failure::Stopped)
     }
 
-    fn symlink(&self, scanned: Scanned, dir: Arc<F::Dir>) -> Result<(), Failure> {
+    fn symlink(&mut self, scanned: Scanned, dir: Arc<F::Dir>) -> Result<(), Failure> {
         let fs = &*self.shared.fs;
         let path = &scanned.dest;
         let target = match source::read_link(&scanned.source) {
@@ -348,7 +356,9 @@ impl<'a, F: Fs> Planner<'a, F> {
         };
         let known = self.known(path)?;
         let there_is = there.map(|stat| (stat.kind, there_target.as_deref()));
-        match plan::plan_symlink(&target, known.as_ref(), there_is) {
+        let rules = self.shared.options.existing;
+        match plan::plan_symlink_under(rules, &target, known.as_ref(), there_is) {
+            SymlinkPlan::Leave => self.leave(scanned, &dir, known.as_ref()),
             SymlinkPlan::Conflict(found) => Err(self.conflict(path, found, Kind::Symlink).into()),
             SymlinkPlan::Unchanged => {
                 self.settled(scanned.dest, Outcome::Unchanged, Settled::Symlink)

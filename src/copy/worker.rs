@@ -123,6 +123,12 @@ impl<'a, F: Fs> Worker<'a, F> {
                     }
                 }
                 Task::Adopt if first => self.adopt_or_copy(work, &source, &stat)?,
+                Task::Check(hash) if first => {
+                    match adopt::check(self, work, &source, &stat, hash)? {
+                        Some(settled) => return Ok(settled),
+                        None => self.adopt_or_copy(work, &source, &stat)?,
+                    }
+                }
                 _ => self.copy(work, &source, &stat)?,
             };
             if let Reading::Done(completed) = reading {

@@ -1,0 +1,28 @@
+//! Entries that a rule about existing ones leaves alone.
+
+use super::*;
+
+impl<F: Fs> Planner<'_, F> {
+    /// Leaves alone what stands at the destination, and forgets what an earlier run, to which this
+    /// was not said, began to copy in its place.
+    pub(super) fn leave(
+        &mut self,
+        scanned: Scanned,
+        dir: &F::Dir,
+        known: Option<&Entry>,
+    ) -> Result<(), Failure> {
+        let path = scanned.dest;
+        if let Some(Entry::Partial(_)) = known {
+            self.drop_partial(&path, dir, known)?;
+            self.send(Message::Forget { path: path.clone() })?;
+        }
+        let stat = &scanned.stat;
+        let bytes = match stat.kind {
+            Kind::File => stat.size,
+            _ => 0,
+        };
+        // Its other names are not to become links of something that was not copied.
+        self.links.remove(&(stat.dev, stat.ino));
+        self.settled(path, Outcome::Skipped, Settled::LeftAlone { bytes })
+    }
+}
