@@ -17,15 +17,11 @@ fn examples() -> Examples {
     let mut examples = Examples::new();
     for line in fs::read_to_string(page).unwrap().lines() {
         let cells: Vec<&str> = line.split(" | ").collect();
-        let [rules, path, result] = cells[..] else {
+        let [rules, path, result @ ("copied |" | "skipped |")] = cells[..] else {
             continue;
         };
         if let Some(rules) = rules.strip_prefix("| `--") {
-            let copied = match result {
-                "copied |" => true,
-                "skipped |" => false,
-                other => panic!("{other:?} is no result"),
-            };
+            let copied = result == "copied |";
             let rules = format!("--{}", rules.trim_end_matches('`'));
             let path = path.trim_matches('`').to_owned();
             examples.entry(rules).or_default().push((path, copied));
