@@ -3,7 +3,9 @@
 //! [`Error`] ends a run and knows its exit code. [`EntryError`] fails one entry while the run goes
 //! on. Every text says what happened, to which path, why, and, where there is one, what to do now.
 
+use std::fmt;
 use std::io;
+use std::ops::Range;
 use std::path::{Path, PathBuf};
 
 use crate::block::{BlockSize, BlockSizeError};
@@ -67,6 +69,11 @@ pub enum Error {
         "{0}\nThe destination is full; progress is saved. Free some space and rerun the same command to go on."
     )]
     Full(#[source] PathError),
+    /// The device that a source is on is gone.
+    #[error(
+        "{0}\nThe device of this source is gone; progress is saved at the destination. Plug it in, mount it and rerun the same command to go on."
+    )]
+    SourceGone(#[source] PathError),
     /// The device below the destination is gone.
     #[error(
         "{0}\nThe device is gone; progress is saved on it. Plug it in, mount it and rerun the same command to go on."
@@ -82,7 +89,7 @@ impl Error {
             Error::Setup(_) => Exit::Unusable,
             Error::Manifest(error) => error.exit(),
             Error::Io(_) | Error::Full(_) => Exit::Io,
-            Error::DeviceGone(_) => Exit::DeviceGone,
+            Error::DeviceGone(_) | Error::SourceGone(_) => Exit::DeviceGone,
         }
     }
 }
@@ -284,6 +291,45 @@ impl ManifestError {
     }
 }
 
+/// The bytes of a file that could not be read, as ranges in ascending order.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Unread {
+    /// What was tried and could not be read; neighbours are joined.
+    pub ranges: Vec<Range<u64>>,
+    /// What was not tried any more, after too many failures.
+    pub not_tried: Option<Range<u64>>,
+}
+
+impl Unread {
+    /// So many ranges are spelled out in words.
+    const IN_WORDS: usize = 5;
+
+    /// Adds a range behind all others.
+    pub(crate) fn add(&mut self, range: Range<u64>) {
+        match self.ranges.last_mut() {
+            Some(last) if last.end == range.start => last.end = range.end,
+            _ => self.ranges.push(range),
+        }
+    }
+}
+
+impl fmt::Display for Unread {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("bytes ")?;
+        for (nth, range) in self.ranges.iter().take(Self::IN_WORDS).enumerate() {
+            let comma = if nth > 0 { ", " } else { "" };
+            write!(f, "{comma}{}..{}", range.start, range.end)?;
+        }
+        if let Some(more) = self.ranges.len().checked_sub(Self::IN_WORDS + 1) {
+            write!(f, " and {} more ranges", more + 1)?;
+        }
+        match &self.not_tried {
+            Some(rest) => write!(f, " (and {}..{} was not tried)", rest.start, rest.end),
+            None => Ok(()),
+        }
+    }
+}
+
 /// Why one entry failed while the run went on.
 #[derive(Debug, thiserror::Error)]
 pub enum EntryError {
@@ -296,6 +342,19 @@ pub enum EntryError {
         Printable(.0)
     )]
     NotThere(PathBuf),
+    /// Some bytes of the source file cannot be read.
+    #[error(
+        "cannot read {unread} of {}: {source}; it was not copied, and a rerun tries again",
+        Printable(path)
+    )]
+    BadRanges {
+        /// The source file.
+        path: PathBuf,
+        /// Which bytes.
+        unread: Unread,
+        /// What the system said.
+        source: io::Error,
+    },
     /// The source entry was there when it was listed and then was not.
     #[error("{} vanished before it could be read", Printable(.0))]
     Vanished(PathBuf),
@@ -374,8 +433,8 @@ impl EntryError {
     /// The word for this problem in `--json`.
     pub fn kind(&self) -> &'static str {
         match self {
-            EntryError::Unreadable(_) => "unreadable",
             EntryError::NotThere(_) => "not_there",
+            EntryError::Unreadable(_) | EntryError::BadRanges { .. } => "unreadable",
             EntryError::Vanished(_) => "vanished",
             EntryError::Changing { .. } => "changing",
             EntryError::Dest(_) => "destination",

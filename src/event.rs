@@ -2,7 +2,8 @@
 //!
 //! The progress display, `--json` and the tests are consumers of these and of nothing else.
 
-use std::time::Instant;
+use std::path::PathBuf;
+use std::time::{Duration, Instant};
 
 use serde::Serialize;
 
@@ -39,6 +40,8 @@ pub enum Event {
         /// Why.
         error: EntryError,
     },
+    /// A call failed with an error that may pass; it is made again after a wait.
+    Retry(Retry),
     /// The destination cannot hold something; said once a kind.
     Warning(String),
     /// The run is over; the last event.
@@ -48,6 +51,21 @@ pub enum Event {
         /// What ended the run early, if something did.
         error: Option<Error>,
     },
+}
+
+/// A call that is going to be made again.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Retry {
+    /// What it was about, in the source or at the destination.
+    pub path: PathBuf,
+    /// What the system said.
+    pub reason: String,
+    /// Which of the tries after the first it is going to be, from 1.
+    pub attempt: u32,
+    /// How many there will be at most.
+    pub of: u32,
+    /// How long is waited before it.
+    pub wait: Duration,
 }
 
 /// What opening the destination found.

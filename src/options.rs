@@ -28,6 +28,8 @@ pub struct CopyOptions {
     pub restart: bool,
     /// Refuse a destination without a manifest.
     pub require_manifest: bool,
+    /// How often a call that failed with an error that may pass is made again.
+    pub retries: u32,
     /// Run the counting walk beside the copy, for totals.
     pub count: bool,
     /// Give copies the owner and group of their source. Needs root.
@@ -44,6 +46,10 @@ impl CopyOptions {
     /// Barriers come after this many bytes unless told otherwise: 128 MiB.
     pub const CHECKPOINT_BYTES: u64 = 128 << 20;
 
+    /// A call that failed with an error that may pass is made again so often unless told
+    /// otherwise: 3 times.
+    pub const RETRIES: u32 = 3;
+
     /// The defaults: everything is preserved that this process may preserve.
     pub fn new(
         sources: impl IntoIterator<Item = impl Into<PathBuf>>,
@@ -58,6 +64,7 @@ impl CopyOptions {
             checkpoint_interval: Self::CHECKPOINT_INTERVAL,
             restart: false,
             require_manifest: false,
+            retries: Self::RETRIES,
             count: false,
             owner: crate::fs::is_root(),
             selection: Selection::default(),

@@ -112,6 +112,14 @@ pub(crate) struct CopyArgs {
     #[arg(long, value_name = "SIZE", value_parser = units::parse_size, help_heading = RESUME)]
     pub(crate) checkpoint_size: Option<u64>,
 
+    /// Try again N times what failed with an error that may pass [default: 3]
+    ///
+    /// Reading a source (an I/O error, a time-out, a busy or stale file), and names at the
+    /// destination that are busy. The wait doubles from 250 ms up to 15 s. What failed to be written
+    /// is never tried again in the same run; rerun to go on.
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(0..=1000), help_heading = RESUME)]
+    pub(crate) retries: Option<u32>,
+
     /// Do not give copies the owner and group of their source
     ///
     /// Only root can give them; for anyone else this changes nothing.

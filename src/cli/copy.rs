@@ -2,9 +2,10 @@
 
 use std::time::Duration;
 
-use sprag::event::{CopySummary, Event, Outcome, Phase, Recovered, Standing};
+use sprag::error::EntryError;
+use sprag::event::{CopySummary, Event, Outcome, Phase, Recovered, Retry, Standing};
 use sprag::exit::Exit;
-use sprag::path::RelPath;
+use sprag::path::{Printable, RelPath};
 
 use super::args::CopyArgs;
 use super::desk::{Desk, Next, StatusWish};
@@ -115,10 +116,11 @@ impl Report {
                         path: JsonPath::from(&path),
                         kind: error.kind(),
                         detail: &detail,
-                        more: More::default(),
+                        more: problem_ranges(&error),
                     });
                 }
             }
+            Event::Retry(retry) => self.retry(&retry),
             Event::Warning(text) => {
                 self.screen.complain(&format!("warning: {text}"));
                 if self.view.json {
@@ -147,6 +149,21 @@ impl Report {
             self.out.json(&Line::Phase {
                 command: "copy",
                 phase,
+            });
+        }
+    }
+
+    fn retry(&mut self, retry: &Retry) {
+        if !self.view.quiet {
+            self.screen.note(&retry_text(retry));
+        }
+        if self.view.json {
+            self.out.json(&Line::Retry {
+                path: JsonPath::from(&*retry.path),
+                attempt: retry.attempt,
+                of: retry.of,
+                wait_ms: units::whole_ms(retry.wait),
+                detail: &retry.reason,
             });
         }
     }
@@ -241,6 +258,25 @@ fn opened_text(recovered: Recovered) -> String {
         );
     }
     text
+}
+
+fn retry_text(retry: &Retry) -> String {
+    format!(
+        "{}: {}; trying again in {} ({} of {})",
+        Printable(&retry.path),
+        retry.reason,
+        units::duration(retry.wait),
+        retry.attempt,
+        retry.of
+    )
+}
+
+/// The bytes that a problem is about, if it is about some.
+fn problem_ranges(error: &EntryError) -> More {
+    match error {
+        EntryError::BadRanges { unread, .. } => More::ranges(&unread.ranges),
+        _ => More::default(),
+    }
 }
 
 fn word(outcome: Outcome) -> &'static str {

@@ -75,6 +75,14 @@ pub(crate) enum Line<'a> {
         #[serde(flatten)]
         more: More,
     },
+    Retry {
+        #[serde(flatten)]
+        path: JsonPath,
+        attempt: u32,
+        of: u32,
+        wait_ms: u64,
+        detail: &'a str,
+    },
     Warning {
         detail: &'a str,
     },

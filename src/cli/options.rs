@@ -58,6 +58,9 @@ pub(crate) fn copy(args: &CopyArgs, view: View) -> Result<CopyOptions, Error> {
     if let Some(interval) = args.checkpoint_interval {
         options.checkpoint_interval = interval;
     }
+    if let Some(retries) = args.retries {
+        options.retries = retries;
+    }
     options.restart = args.restart;
     options.require_manifest = args.require_manifest;
     // The count costs a walk of the source, and only progress has a use for it.
@@ -155,6 +158,7 @@ mod tests {
             "--block-size=64K",
             "--checkpoint-interval=500ms",
             "--checkpoint-size=1MiB",
+            "--retries=7",
             "--no-owner",
             "--no-progress",
             "a",
@@ -167,6 +171,7 @@ mod tests {
         assert_eq!(options.block_size, BlockSize::new(65_536).ok());
         assert_eq!(options.checkpoint_interval, Duration::from_millis(500));
         assert_eq!(options.checkpoint_bytes, 1 << 20);
+        assert_eq!(options.retries, 7);
     }
 
     #[test]

@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use super::failure::Failure;
 use super::message::{Completed, Content, Message, Settled, Work, dest_meta};
-use super::worker::{PieceError, Reading, Worker, for_each_piece, unreadable, wanted_meta};
+use super::worker::{PieceError, Reading, Worker, unreadable, wanted_meta};
 use crate::event::Outcome;
 use crate::fs::{ALIGN, AlignedBuf, FlushBy, Fs, FsFile, Stat, source::SourceFile};
 use crate::hash::{BlockHasher, Hash32, TreeMerger};
@@ -138,7 +138,7 @@ fn compare<F: Fs>(
         let range = size.range(index, stat.size);
         let mut hasher = BlockHasher::new(range.start, single);
         let mut same = true;
-        let read = for_each_piece(&mut worker.buf, source, range.clone(), |piece, offset| {
+        let read = worker.for_each_piece(work, source, range.clone(), |piece, offset| {
             if same {
                 let asked = piece.len().next_multiple_of(ALIGN);
                 let have = file.read_at(&mut there[..asked], offset)?;
@@ -150,7 +150,9 @@ fn compare<F: Fs>(
         match read {
             Ok(whole) if whole && same => {}
             Ok(_) => return Ok(None),
-            Err(PieceError::Read(error)) => return Err(unreadable(work, error).into()),
+            Err(PieceError::Read(at, error)) => {
+                return Err(worker.survey(work, source, stat.size, (at, error)));
+            }
             // What cannot be read there is replaced.
             Err(PieceError::Visit(_)) => return Ok(None),
         }
@@ -158,7 +160,8 @@ fn compare<F: Fs>(
         merger.push(hash);
         each(worker, hash, range.end - range.start)?;
     }
-    let after = source.stat().map_err(|error| unreadable(work, error))?;
+    let after = source.stat();
+    let after = after.map_err(|error| unreadable(worker.shared, work, error))?;
     Ok((source_id(&after) == source_id(stat)).then_some(merger))
 }
 

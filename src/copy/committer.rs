@@ -267,6 +267,7 @@ impl<'a, F: Fs> Committer<'a, F> {
             Message::Forget { path } => {
                 self.record(&Record::Removed(path));
             }
+            Message::Retry(retry) => self.emit(Event::Retry(retry)),
             Message::Warning(text) => self.emit(Event::Warning(text)),
             Message::Fatal(error) => self.fail(error),
         }
@@ -445,9 +446,9 @@ impl<'a, F: Fs> Committer<'a, F> {
         self.fatal.take()
     }
 
-    /// Whether a run that failed may still make a last barrier: a full disk does not make what
-    /// was written before suspect, a failed write or flush does.
+    /// Whether a run that failed may still make a last barrier: neither a full disk nor a lost
+    /// source makes what was written before suspect, a failed write or flush does.
     pub(super) fn failed_harmlessly(&self) -> bool {
-        matches!(self.fatal, Some(Error::Full(_)))
+        matches!(self.fatal, Some(Error::Full(_) | Error::SourceGone(_)))
     }
 }

@@ -1,10 +1,13 @@
-//! What an error at the destination means: one entry fails, or the run ends.
+//! What an error means for the run: one entry fails, or the run ends. The table is in `classify`;
+//! here the system is asked what the table cannot know.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use rustix::io::Errno;
 
+use super::Shared;
+use super::classify::{Doing, Meaning, meaning};
 use crate::error::{EntryError, Error, PathError};
 use crate::fs::{Fs, is_gone};
 use crate::path::RelPath;
@@ -29,32 +32,33 @@ impl From<EntryError> for Failure {
 /// Sorts an error at the destination, asking first whether the device is gone.
 pub(super) fn at_dest<F: Fs>(
     fs: &F,
+    doing: Doing,
     action: &'static str,
     path: PathBuf,
     error: std::io::Error,
 ) -> Failure {
-    let errno = Errno::from_io_error(&error);
-    let gone = is_gone(fs, &error);
+    let meaning = match is_gone(fs, &error) {
+        true => Meaning::Gone,
+        false => meaning(doing, &error),
+    };
     let error = PathError::new(action, path, error);
-    if gone {
-        return Failure::Fatal(Error::DeviceGone(error));
+    match meaning {
+        Meaning::Gone => Failure::Fatal(Error::DeviceGone(error)),
+        Meaning::Full => Failure::Fatal(Error::Full(error)),
+        Meaning::Run | Meaning::AgainThenRun => Failure::Fatal(Error::Io(error)),
+        Meaning::Entry | Meaning::AgainThenEntry => Failure::Entry(EntryError::Dest(error)),
     }
-    match errno {
-        Some(Errno::NOSPC | Errno::DQUOT) => Failure::Fatal(Error::Full(error)),
-        Some(
-            Errno::IO
-            | Errno::ROFS
-            | Errno::NODEV
-            | Errno::NXIO
-            | Errno::NOTCONN
-            | Errno::STALE
-            | Errno::TIMEDOUT
-            | Errno::MFILE
-            | Errno::NFILE
-            | Errno::NOMEM,
-        ) => Failure::Fatal(Error::Io(error)),
-        _ => Failure::Entry(EntryError::Dest(error)),
+}
+
+/// Sorts an error in a source, asking first whether its device is gone.
+pub(super) fn at_source<F: Fs>(shared: &Shared<F>, path: &Path, error: std::io::Error) -> Failure {
+    if shared.source_is_gone(path, &error) || meaning(Doing::Read, &error) == Meaning::Gone {
+        return Failure::Fatal(Error::SourceGone(PathError::new("read", path, error)));
     }
+    Failure::Entry(match error.kind() {
+        std::io::ErrorKind::NotFound => EntryError::Vanished(path.to_path_buf()),
+        _ => EntryError::Unreadable(PathError::new("read", path, error)),
+    })
 }
 
 /// [`at_dest`] with all but the error given, for `map_err`.
@@ -64,7 +68,7 @@ pub(super) fn context<F: Fs>(
     path: PathBuf,
 ) -> impl Fn(std::io::Error) -> Failure + use<F> {
     let fs = Arc::clone(fs);
-    move |error| at_dest(&*fs, action, path.clone(), error)
+    move |error| at_dest(&*fs, Doing::Write, action, path.clone(), error)
 }
 
 /// Like [`at_dest`], where no entry can be blamed: the run ends either way.
@@ -74,7 +78,7 @@ pub(super) fn ends_run<F: Fs>(
     path: PathBuf,
     error: std::io::Error,
 ) -> Error {
-    match at_dest(fs, action, path, error) {
+    match at_dest(fs, Doing::Write, action, path, error) {
         Failure::Fatal(error) => error,
         Failure::Entry(EntryError::Dest(error)) => Error::Io(error),
         Failure::Entry(_) | Failure::Stopped => unreachable!("at_dest makes no other failures"),
@@ -89,9 +93,8 @@ pub(super) fn naming<F: Fs>(
     action: &'static str,
     path: PathBuf,
 ) -> impl Fn(std::io::Error) -> Failure + use<F> {
-    let at_dest = context(fs, action, path);
     let fs = Arc::clone(fs);
-    move |error| match at_dest(error) {
+    move |error| match at_dest(&*fs, Doing::Name, action, path.clone(), error) {
         Failure::Fatal(Error::Io(error)) if is_io(&error.source) && answers(&*fs) => {
             Failure::Entry(EntryError::Dest(error))
         }

@@ -4,6 +4,7 @@
 use std::io;
 use std::sync::Arc;
 
+use super::classify::Doing;
 use super::committer::Committer;
 use super::failure::{self, Failure};
 use crate::error::EntryError;
@@ -84,8 +85,9 @@ impl<F: Fs> Committer<'_, F> {
     fn make_link(&mut self, link: &Link) -> Result<Outcome, Failure> {
         let fs = &*self.shared.fs;
         let full = self.shared.full(&link.path);
-        let at_dest =
-            |error: io::Error| failure::at_dest(fs, "make the hard link", full.clone(), error);
+        let at_dest = |error: io::Error| {
+            failure::at_dest(fs, Doing::Name, "make the hard link", full.clone(), error)
+        };
         let (Some((dir, name)), Some((to_dir, to_name))) = (link.path.split(), link.to.split())
         else {
             return Err(at_dest(io::ErrorKind::InvalidInput.into()));
@@ -154,7 +156,7 @@ impl<F: Fs> Committer<'_, F> {
         }
         if let Err(error) = set {
             let full = self.shared.full(&dir.path);
-            let failure = failure::at_dest(fs, "set the metadata of", full, error);
+            let failure = failure::at_dest(fs, Doing::Name, "set the metadata of", full, error);
             self.finish_failed(dir.path.clone(), failure);
         }
     }

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use crate::error::{EntryError, Error};
-use crate::event::{Counted, Outcome};
+use crate::event::{Counted, Outcome, Retry};
 use crate::fs::{Fs, Stat};
 use crate::hash::Hash32;
 use crate::manifest::{Begin, DestMeta, Partial};
@@ -86,6 +86,8 @@ pub(super) enum Message<F: Fs> {
         worker: Option<usize>,
         completed: Completed<F>,
     },
+    /// A call failed and will be made again.
+    Retry(Retry),
     /// Something that the user should know, once.
     Warning(String),
     /// The counting walk's totals.

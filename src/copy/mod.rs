@@ -25,6 +25,7 @@ use crossbeam_channel::{Receiver, RecvTimeoutError};
 
 use crate::error::Error;
 use crate::event::{Event, Pull, Standing};
+use crate::fs::source::SourceRoot;
 use crate::fs::{Fs, OsFs, found};
 use crate::manifest::Store;
 use crate::options::CopyOptions;
@@ -33,6 +34,7 @@ use crate::stop::Stopper;
 
 mod adopt;
 mod board;
+mod classify;
 mod committer;
 mod failure;
 mod finish;
@@ -42,6 +44,7 @@ mod names;
 mod planner;
 mod read_back;
 mod recover;
+mod retry;
 mod run;
 mod setup;
 mod worker;
@@ -54,6 +57,8 @@ struct Shared<F: Fs> {
     fs: Arc<F>,
     store: Mutex<Store<F>>,
     names: names::Names,
+    /// The sources, to tell a drive that is gone from files that are.
+    sources: Vec<SourceRoot>,
     /// The destination's path, for messages.
     dest: PathBuf,
     options: CopyOptions,
@@ -202,6 +207,7 @@ impl CopyRun {
             was_cut: store.was_cut(),
             fs,
             store: Mutex::new(store),
+            sources: setup.source_roots(),
             dest: setup.root.clone(),
             options,
             stopper: stopper.clone(),

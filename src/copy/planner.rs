@@ -6,10 +6,12 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use crossbeam_channel::Sender;
+use rustix::io::Errno;
 
 use super::Shared;
 use super::failure::{self, Failure};
 use super::message::{Completed, Content, Message, Settled, Task, Work, dest_meta};
+use super::retry::Trier;
 use super::worker::wanted_meta;
 use crate::error::EntryError;
 use crate::event::{Counted, Outcome};
@@ -78,7 +80,7 @@ impl<'a, F: Fs> Planner<'a, F> {
                 }
                 let (path, planned) = match scanned {
                     Ok(scanned) => (scanned.dest.clone(), self.plan(number, scanned)),
-                    Err(failed) => (failed.dest, Err(failed.error.into())),
+                    Err(failed) => (failed.dest, Err(self.scan_failed(failed.error))),
                 };
                 let sent = match planned {
                     Ok(Descend::Yes) => Ok(()),
@@ -94,6 +96,26 @@ impl<'a, F: Fs> Planner<'a, F> {
                     return;
                 }
             }
+        }
+    }
+
+    /// What the walk could not hand on, unless it is the device that is gone.
+    fn scan_failed(&self, error: EntryError) -> Failure {
+        match error {
+            EntryError::Unreadable(error) => {
+                failure::at_source(self.shared, &error.path, error.source)
+            }
+            EntryError::Vanished(path) => {
+                failure::at_source(self.shared, &path, Errno::NOENT.into())
+            }
+            error => error.into(),
+        }
+    }
+
+    fn trier(&self) -> Trier<'_, F> {
+        Trier {
+            shared: self.shared,
+            messages: &self.messages,
         }
     }
 
@@ -179,7 +201,8 @@ impl<'a, F: Fs> Planner<'a, F> {
         let dir = if path.is_root() {
             self.shared.fs.root()
         } else {
-            let opened = self.shared.fs.open_dir(path);
+            let opened =
+                (self.trier()).name(&self.shared.full(path), || self.shared.fs.open_dir(path));
             Arc::new(opened.map_err(self.at_dest("open directory", path))?)
         };
         self.open.push((path.clone(), Arc::clone(&dir)));
@@ -215,7 +238,9 @@ impl<'a, F: Fs> Planner<'a, F> {
                     return Ok(Descend::No);
                 };
                 self.drop_partial(&path, parent, known.as_ref())?;
-                if let Err(failure) = fs.make_dir(parent, path.name()).map_err(at_dest) {
+                let full = self.shared.full(&path);
+                let made = (self.trier()).name(&full, || fs.make_dir(parent, path.name()));
+                if let Err(failure) = made.map_err(at_dest) {
                     return self.leave_out(path, failure);
                 }
                 true
@@ -336,16 +361,9 @@ impl<'a, F: Fs> Planner<'a, F> {
     fn symlink(&mut self, scanned: Scanned, dir: Arc<F::Dir>) -> Result<(), Failure> {
         let fs = &*self.shared.fs;
         let path = &scanned.dest;
-        let target = match source::read_link(&scanned.source) {
-            Ok(target) => target,
-            Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
-                return Err(EntryError::Vanished(scanned.source).into());
-            }
-            Err(error) => {
-                let error = crate::error::PathError::new("read", scanned.source, error);
-                return Err(EntryError::Unreadable(error).into());
-            }
-        };
+        let read = (self.trier()).read(&scanned.source, || source::read_link(&scanned.source));
+        let target =
+            read.map_err(|error| failure::at_source(self.shared, &scanned.source, error))?;
         let at_dest = self.at_dest("look at", path);
         let there = fs.stat(&dir, path.name()).map_err(&at_dest)?;
         let there_target = match &there {

@@ -18,6 +18,16 @@ pub(super) struct Setup {
     pub(super) sources: Vec<Source>,
 }
 
+impl Setup {
+    /// The sources, held open. One that cannot be opened will say so when it is read.
+    pub(super) fn source_roots(&self) -> Vec<source::SourceRoot> {
+        let roots = self.sources.iter();
+        roots
+            .filter_map(|source| source::SourceRoot::open(&source.path).ok())
+            .collect()
+    }
+}
+
 /// A source as it was given, looked at.
 struct Given {
     path: PathBuf,

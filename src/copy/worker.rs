@@ -4,15 +4,15 @@
 //! itself), never renames to a final name and never touches the manifest.
 
 use std::io;
-use std::path::PathBuf;
 use std::sync::Arc;
 
 use crossbeam_channel::{Receiver, Sender};
 
 use super::failure::{self, Failure};
 use super::message::{Completed, Content, Message, Task, Work, dest_meta};
+use super::retry::Trier;
 use super::{Shared, adopt};
-use crate::error::{EntryError, PathError};
+use crate::error::EntryError;
 use crate::fs::{FlushBy, Fs, FsFile, Meta, Stat, source::SourceFile};
 use crate::hash::{BlockHasher, Hash32, TreeMerger};
 use crate::lock_mutex;
@@ -27,8 +27,9 @@ const SEQUENTIAL_BYTES: u64 = 4 << 20;
 
 mod pieces;
 mod single;
+mod survey;
 
-pub(super) use pieces::{PieceError, for_each_piece};
+pub(super) use pieces::PieceError;
 
 pub(super) struct Worker<'a, F: Fs> {
     pub(super) shared: &'a Shared<F>,
@@ -83,6 +84,13 @@ impl<'a, F: Fs> Worker<'a, F> {
         }
     }
 
+    fn trier(&self) -> Trier<'a, F> {
+        Trier {
+            shared: self.shared,
+            messages: self.messages,
+        }
+    }
+
     pub(super) fn send(&self, message: Message<F>) -> Result<(), Failure> {
         self.messages.send(message).map_err(|_| Failure::Stopped)
     }
@@ -108,12 +116,18 @@ impl<'a, F: Fs> Worker<'a, F> {
         if let Task::Symlink(target) = &work.task {
             return self.symlink(work, target);
         }
-        let source = SourceFile::open(&work.source).map_err(|error| unreadable(work, error))?;
+        let opened = self
+            .trier()
+            .read(&work.source, || SourceFile::open(&work.source));
+        let source = opened.map_err(|error| unreadable(self.shared, work, error))?;
         if work.stat.size >= SEQUENTIAL_BYTES {
             source.advise_sequential();
         }
         for first in [true, false, false].into_iter().take(TRIES as usize) {
-            let stat = source.stat().map_err(|error| unreadable(work, error))?;
+            let stat = self
+                .trier()
+                .read(&work.source, || source.stat())
+                .map_err(|error| unreadable(self.shared, work, error))?;
             let reading = match &work.task {
                 Task::Resume(partial) if first => {
                     match self.resume(work, &source, &stat, partial)? {
@@ -255,14 +269,16 @@ impl<'a, F: Fs> Worker<'a, F> {
             let range = size.range(index, stat.size);
             self.shared.board.reached(self.number, range.start);
             let mut hasher = BlockHasher::new(range.start, false);
-            let whole = for_each_piece(&mut self.buf, source, range.clone(), |piece, offset| {
+            let whole = self.for_each_piece(work, source, range.clone(), |piece, offset| {
                 hasher.update(piece);
                 file.write_at(piece, offset)
             });
             match whole {
                 Ok(true) => {}
                 Ok(false) => return Ok(None),
-                Err(PieceError::Read(error)) => return Err(unreadable(work, error).into()),
+                Err(PieceError::Read(at, error)) => {
+                    return Err(self.survey(work, source, stat.size, (at, error)));
+                }
                 Err(PieceError::Visit(error)) => return Err(at_dest(error)),
             }
             let hash = hasher.finish();
@@ -337,7 +353,10 @@ impl<'a, F: Fs> Worker<'a, F> {
         source: &SourceFile,
         before: &SourceId,
     ) -> Result<bool, Failure> {
-        let after = source.stat().map_err(|error| unreadable(work, error))?;
+        let after = self
+            .trier()
+            .read(&work.source, || source.stat())
+            .map_err(|error| unreadable(self.shared, work, error))?;
         Ok(source_id(&after) == *before)
     }
 
@@ -352,7 +371,9 @@ impl<'a, F: Fs> Worker<'a, F> {
     /// Makes an empty partial.
     fn create(&self, work: &Work<F>) -> Result<(u8, Vec<u8>, F::File), Failure> {
         let create = |name: &[u8]| self.shared.fs.create_new(&work.dir, name);
-        let made = self.shared.make_partial(&work.path, &work.dir, create);
+        let made = self.trier().name(&self.shared.full(&work.path), || {
+            self.shared.make_partial(&work.path, &work.dir, create)
+        });
         made.map_err(self.naming("create a partial copy of", &work.path))
     }
 
@@ -409,11 +430,6 @@ pub(super) fn wanted_meta<F: Fs>(shared: &Shared<F>, stat: &Stat) -> Meta {
 }
 
 /// A source that cannot be read; one that is gone by now has vanished.
-pub(super) fn unreadable<F: Fs>(work: &Work<F>, error: io::Error) -> EntryError {
-    let path: PathBuf = work.source.clone();
-    if error.kind() == io::ErrorKind::NotFound {
-        EntryError::Vanished(path)
-    } else {
-        EntryError::Unreadable(PathError::new("read", path, error))
-    }
+pub(super) fn unreadable<F: Fs>(shared: &Shared<F>, work: &Work<F>, error: io::Error) -> Failure {
+    failure::at_source(shared, &work.source, error)
 }

@@ -18,6 +18,7 @@ use crate::path::RelPath;
 mod aligned;
 mod file;
 mod meta;
+mod notice;
 mod os;
 pub mod source;
 mod sys;

@@ -12,14 +12,13 @@ use std::os::fd::{AsFd, OwnedFd};
 use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
-use std::thread;
-use std::time::{Duration, Instant};
 
 use rustix::fs::{AtFlags, Dir, Mode, OFlags};
 use rustix::io::Errno;
 
 use super::file::OsFile;
 use super::meta::{self, Target};
+use super::notice::Notice;
 use super::sys::{self, component, retry};
 use super::{Access, FlushBy, Fs, FsMeta, Kind, Meta, Stat, found};
 use crate::path::RelPath;
@@ -31,13 +30,6 @@ const DIRECTORY: OFlags = OFlags::RDONLY
 const FILE: OFlags = OFlags::NOFOLLOW
     .union(OFlags::NONBLOCK)
     .union(OFlags::CLOEXEC);
-
-/// How long after an I/O error the system may take to notice that a device was unplugged. Seen
-/// with USB: well under a second.
-const NOTICE_WITHIN: Duration = Duration::from_millis(1500);
-const NOTICE_EVERY: Duration = Duration::from_millis(50);
-/// Having waited for nothing, it is not waited again for this long: errors come in swarms.
-const NOTICE_PAUSE: Duration = Duration::from_secs(30);
 
 /// An open directory of a destination.
 #[derive(Debug)]
@@ -56,8 +48,7 @@ struct Shared {
     root: Arc<OsDir>,
     root_dev: u64,
     device: sys::Device,
-    /// When it was last waited for the system to notice that the device is gone, in vain.
-    waited: Mutex<Option<Instant>>,
+    notice: Notice,
     /// Whether any file system seen so far has to be flushed file by file.
     flush_each: AtomicBool,
     renames_want_flush: bool,
@@ -79,7 +70,7 @@ impl OsFs {
             renames_want_flush: traits.renames_want_flush,
             lacks_journal: traits.lacks_journal,
             inside: Mutex::new(Vec::new()),
-            waited: Mutex::new(None),
+            notice: Notice::default(),
             root: Arc::new(OsDir { fd }),
         };
         Ok(OsFs {
@@ -296,29 +287,9 @@ impl Fs for OsFs {
     }
 
     fn device_gone_soon(&self) -> bool {
-        // Held while waiting, so that threads with the same trouble wait together.
-        let mut waited = self
-            .shared
-            .waited
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner);
-        let within = match *waited {
-            Some(waited) if waited.elapsed() < NOTICE_PAUSE => Duration::ZERO,
-            _ => NOTICE_WITHIN,
-        };
-        let deadline = Instant::now() + within;
-        loop {
-            if self.device_gone() {
-                return true;
-            }
-            if Instant::now() >= deadline {
-                if !within.is_zero() {
-                    *waited = Some(Instant::now());
-                }
-                return false;
-            }
-            thread::sleep(NOTICE_EVERY);
-        }
+        let (device, root) = (&self.shared.device, &self.shared.root.fd);
+        let gone = || device.gone(root) || sys::Device::detached(root);
+        self.shared.notice.soon(gone)
     }
 }
 

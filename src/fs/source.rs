@@ -10,7 +10,56 @@ use std::path::{Path, PathBuf};
 
 use rustix::fs::OFlags;
 
+use super::notice::Notice;
 use super::{Kind, Stat, sys};
+
+/// A source as a whole, held open to know later whether its device is still there.
+#[derive(Debug)]
+pub struct SourceRoot {
+    path: PathBuf,
+    /// The directory that is the source, or that it is in.
+    dir: File,
+    device: sys::Device,
+    notice: Notice,
+}
+
+impl SourceRoot {
+    /// Notes what `path` stands on.
+    pub fn open(path: &Path) -> io::Result<SourceRoot> {
+        let dir = match File::open(path) {
+            Ok(dir) if dir.metadata()?.is_dir() => dir,
+            _ => match path.parent() {
+                Some(parent) if !parent.as_os_str().is_empty() => File::open(parent)?,
+                _ => File::open(".")?,
+            },
+        };
+        Ok(SourceRoot {
+            path: path.to_path_buf(),
+            device: sys::Device::below(&dir)?,
+            notice: Notice::default(),
+            dir,
+        })
+    }
+
+    /// Whether `path` is the source or in it.
+    pub fn holds(&self, path: &Path) -> bool {
+        path.starts_with(&self.path)
+    }
+
+    /// Whether an error in it came of its device being gone. A drive that was unplugged and
+    /// unmounted for it leaves paths that lead nowhere.
+    pub fn is_gone(&self, error: &io::Error) -> bool {
+        use rustix::io::Errno;
+        let gone = || self.device.gone(&self.dir) || sys::Device::detached(&self.dir);
+        match Errno::from_io_error(error) {
+            Some(Errno::IO | Errno::NODEV | Errno::NXIO | Errno::NOTCONN | Errno::STALE) => {
+                self.notice.soon(gone)
+            }
+            Some(Errno::NOENT | Errno::NOTDIR) => gone(),
+            _ => false,
+        }
+    }
+}
 
 /// A regular file that is open for reading.
 #[derive(Debug)]

@@ -51,7 +51,7 @@ struct Case {
 }
 
 fn args(source: &Path, dest: &Path) -> Vec<String> {
-    let fixed = "copy --json --jobs 1 --block-size 64K --checkpoint-size 128K";
+    let fixed = "copy --json --jobs 1 --block-size 64K --checkpoint-size 128K --retries 0";
     let mut args: Vec<String> = fixed.split(' ').map(String::from).collect();
     args.push(format!("{}/", source.display()));
     args.push(dest.display().to_string());

@@ -19,4 +19,5 @@ mod kill;
 mod media;
 mod medium;
 mod resume;
+mod retries;
 mod verify;

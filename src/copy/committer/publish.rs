@@ -5,6 +5,7 @@
 //! rerun finds each of them under the one name or the other and proves it by its hashes.
 
 use super::*;
+use crate::copy::classify::Doing;
 use crate::fs::found;
 use std::sync::Arc;
 
@@ -86,7 +87,13 @@ impl<F: Fs> Committer<'_, F> {
     fn not_published(&mut self, completed: Completed<F>, error: std::io::Error) {
         let (fs, path) = (&*self.shared.fs, completed.path);
         let full = self.shared.full(&path);
-        match failure::at_dest(fs, "give its final name to the copy of", full, error) {
+        match failure::at_dest(
+            fs,
+            Doing::Name,
+            "give its final name to the copy of",
+            full,
+            error,
+        ) {
             failure::Failure::Entry(error) => {
                 self.record(&Record::Removed(path.clone()));
                 if let (Some(attempt), Some((parent, _))) = (completed.attempt, path.split()) {

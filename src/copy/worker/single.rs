@@ -44,14 +44,16 @@ impl<F: Fs> Worker<'_, F> {
         file: &F::File,
     ) -> Result<Option<(Hash32, Stat)>, Failure> {
         let mut hasher = BlockHasher::new(0, true);
-        let whole = for_each_piece(&mut self.buf, source, 0..stat.size, |piece, offset| {
+        let whole = self.for_each_piece(work, source, 0..stat.size, |piece, offset| {
             hasher.update(piece);
             file.write_at(piece, offset)
         });
         match whole {
             Ok(true) => {}
             Ok(false) => return Ok(None),
-            Err(PieceError::Read(error)) => return Err(unreadable(work, error).into()),
+            Err(PieceError::Read(at, error)) => {
+                return Err(self.survey(work, source, stat.size, (at, error)));
+            }
             Err(PieceError::Visit(error)) => {
                 return Err(self.at_dest("write to the partial copy of", &work.path)(
                     error,

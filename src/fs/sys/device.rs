@@ -47,6 +47,21 @@ impl Device {
         Ok(Device { own, lowest })
     }
 
+    /// Whether the file system of `root` is no longer mounted anywhere that this process sees: it
+    /// was unmounted lazily, as systems do with a drive that vanished. As long as handles are open
+    /// such a file system may go on working, so this matters only after an error.
+    pub(crate) fn detached(root: impl AsFd) -> bool {
+        let fd = root.as_fd().as_raw_fd();
+        let fdinfo = fs::read(format!("/proc/self/fdinfo/{fd}"));
+        let mounts = fs::read("/proc/self/mountinfo");
+        match (fdinfo, mounts) {
+            (Ok(fdinfo), Ok(mounts)) => {
+                mountinfo::mount_id(&fdinfo).is_some_and(|id| !mountinfo::has_mount(&mounts, id))
+            }
+            _ => false,
+        }
+    }
+
     /// Whether they are gone, or `root` answers as if they were.
     pub(crate) fn gone(&self, root: impl AsFd) -> bool {
         let missing = |path: &PathBuf| matches!(fs::symlink_metadata(path), Err(error) if error.kind() == io::ErrorKind::NotFound);

@@ -122,6 +122,11 @@ impl Device {
         Ok(Device)
     }
 
+    /// There is no list of mounts to look at.
+    pub(crate) fn detached(_root: impl AsFd) -> bool {
+        false
+    }
+
     /// Whether the root answers as if the device were gone.
     pub(crate) fn gone(&self, root: impl AsFd) -> bool {
         matches!(

@@ -23,6 +23,12 @@ pub(super) fn device_of_mount(mountinfo: &[u8], mount_id: &[u8]) -> Option<PathB
         .then(|| PathBuf::from(OsString::from_vec(source)))
 }
 
+/// Whether there is a mount with that id.
+pub(super) fn has_mount(mountinfo: &[u8], mount_id: &[u8]) -> bool {
+    let mut lines = mountinfo.split(|byte| *byte == b'\n');
+    lines.any(|line| line.split(|byte| *byte == b' ').next() == Some(mount_id))
+}
+
 /// The mount id out of the text of a `/proc/self/fdinfo` file.
 pub(super) fn mount_id(fdinfo: &[u8]) -> Option<&[u8]> {
     fdinfo
@@ -78,6 +84,12 @@ cut off
         for id in ["22", "37", "38", "3", "99", "cut"] {
             assert_eq!(device_of_mount(TEXT, id.as_bytes()), None, "{id}");
         }
+    }
+
+    #[test]
+    fn a_mount_is_found_by_its_whole_id() {
+        assert!(has_mount(TEXT, b"36") && has_mount(TEXT, b"22"));
+        assert!(!has_mount(TEXT, b"3") && !has_mount(TEXT, b"27"));
     }
 
     #[test]
