@@ -85,12 +85,30 @@ pub(crate) struct Injected {
 
 /// Runs the program while strace does `what` (as `error=EIO:when=3`) to calls of one name.
 pub(crate) fn inject<S: AsRef<OsStr>>(call: &str, what: &str, log: &Path, args: &[S]) -> Injected {
-    let options = [
-        "-e".into(),
-        format!("trace={call}"),
-        "-e".into(),
-        format!("inject={call}:{what}"),
-    ];
+    inject_with(Vec::new(), call, what, log, args)
+}
+
+/// [`inject`] to those calls only that are about `path`.
+pub(crate) fn inject_at<S: AsRef<OsStr>>(
+    path: &Path,
+    call: &str,
+    what: &str,
+    log: &Path,
+    args: &[S],
+) -> Injected {
+    let only = vec!["-P".into(), path.display().to_string()];
+    inject_with(only, call, what, log, args)
+}
+
+fn inject_with<S: AsRef<OsStr>>(
+    mut options: Vec<String>,
+    call: &str,
+    what: &str,
+    log: &Path,
+    args: &[S],
+) -> Injected {
+    options.extend(["-e".into(), format!("trace={call}")]);
+    options.extend(["-e".into(), format!("inject={call}:{what}")]);
     let output = strace(&options, log, args);
     let text = std::fs::read(log).unwrap();
     let text = String::from_utf8_lossy(&text);

@@ -101,7 +101,11 @@ pub(crate) fn run(fs: &SimFs, options: CopyOptions, stop: Stop) -> End {
                     said,
                 };
             }
-            Event::Opened(_) | Event::Phase(_) | Event::Counted(_) | Event::Entry { .. } => {}
+            Event::Opened(_)
+            | Event::Phase(_)
+            | Event::Counted(_)
+            | Event::Retry(_)
+            | Event::Entry { .. } => {}
         }
     }
     panic!("the run ended without saying so");
