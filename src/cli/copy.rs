@@ -274,7 +274,7 @@ fn retry_text(retry: &Retry) -> String {
 /// The bytes that a problem is about, if it is about some.
 fn problem_ranges(error: &EntryError) -> More {
     match error {
-        EntryError::BadRanges { unread, .. } => More::ranges(&unread.ranges),
+        EntryError::BadRanges { unread, .. } => More::unread(&unread.ranges),
         _ => More::default(),
     }
 }

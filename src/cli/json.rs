@@ -1,5 +1,6 @@
 //! The lines of `--json`, as `docs/JSON.md` promises them. Only shapes; printing is for `out`.
 
+use std::ops::Range;
 use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
 
@@ -144,6 +145,9 @@ pub(crate) enum EntryOutcome {
 pub(crate) struct More {
     #[serde(flatten)]
     damage: Option<DamageBody>,
+    /// Of a source; those of damage are in `damage`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    ranges: Option<Vec<[u64; 2]>>,
     #[serde(skip_serializing_if = "Option::is_none")]
     bytes_done: Option<u64>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -158,9 +162,21 @@ struct DamageBody {
     blocks_shifted: u64,
 }
 
+fn pairs(ranges: &[Range<u64>]) -> Vec<[u64; 2]> {
+    ranges.iter().map(|r| [r.start, r.end]).collect()
+}
+
 impl More {
+    /// The bytes of a source that cannot be read.
+    pub(crate) fn unread(ranges: &[Range<u64>]) -> More {
+        More {
+            ranges: Some(pairs(ranges)),
+            ..More::default()
+        }
+    }
+
     pub(crate) fn damage(damage: &Damage) -> More {
-        let ranges = damage.ranges.iter().map(|r| [r.start, r.end]).collect();
+        let ranges = pairs(&damage.ranges);
         More {
             damage: Some(DamageBody {
                 ranges,

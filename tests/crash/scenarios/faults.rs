@@ -72,7 +72,10 @@ fn check_end(expected: &Expected, fs: &SimFs, plan: &FaultPlan, end: &End) -> Re
         }
         _ if fs.failed_calls() == 0 => Err("failed without a failure".into()),
         Exit::Io if !plan.gone => says_why(plan, &end.error_text()),
-        Exit::DeviceGone if plan.gone => says_why(plan, &end.error_text()),
+        // "No such device" from a write is believed, whatever the root says.
+        Exit::DeviceGone if plan.gone || plan.errno == Errno::NODEV => {
+            says_why(plan, &end.error_text())
+        }
         Exit::Partial if end.summary.files_failed > 0 => says_why(plan, &end.said.join(" ")),
         exit => Err(format!("exit {}", exit.code())),
     }
