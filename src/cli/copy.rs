@@ -68,6 +68,7 @@ fn drive(
             }
             Next::Event(event) => report.event(event),
             Next::Tick => {
+                report.meter.stood_still(desk.take_suspended());
                 let standing = run.standing();
                 report.tick(&standing, desk.mood());
                 if status.is_due(&mut desk, &run, &standing) {

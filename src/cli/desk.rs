@@ -72,7 +72,10 @@ pub(crate) struct Desk {
     paused: bool,
     quit: bool,
     status_asked: bool,
-    ticked: Instant,
+    /// How long the process was stopped since this was last asked.
+    suspended: Duration,
+    /// When keys and signals were last looked at.
+    ticked: Option<Instant>,
 }
 
 impl Desk {
@@ -96,7 +99,8 @@ impl Desk {
             paused: false,
             quit: false,
             status_asked: false,
-            ticked: Instant::now(),
+            suspended: Duration::ZERO,
+            ticked: None,
         })
     }
 
@@ -125,13 +129,18 @@ impl Desk {
         std::mem::take(&mut self.status_asked)
     }
 
+    /// How long the process was stopped since this was last called.
+    pub(crate) fn take_suspended(&mut self) -> Duration {
+        std::mem::take(&mut self.suspended)
+    }
+
     /// The next event, or that it is time to show something: at least every tenth of a second.
     pub(crate) fn next<R: Run>(&mut self, run: &mut R) -> Next<R::Event> {
         // A run that is to stop has to be pulled to its end.
         let paused = self.paused && !self.is_stopping();
-        if paused || self.ticked.elapsed() >= TICK {
+        if paused || self.ticked.is_none_or(|ticked| ticked.elapsed() >= TICK) {
             self.listen(if paused { TICK } else { Duration::ZERO });
-            self.ticked = Instant::now();
+            self.ticked = Some(Instant::now());
             return Next::Tick;
         }
         match run.pull(TICK) {
@@ -157,8 +166,10 @@ impl Desk {
         if self.signals.take_suspend() {
             self.screen.clear();
             self.keys.rest();
+            let since = Instant::now();
             self.signals.suspend();
             // Here it goes on, hours later perhaps; the next tick takes up the keys again.
+            self.suspended += since.elapsed();
         }
     }
 }

@@ -64,6 +64,13 @@ impl Meter {
         self.last_problem = detail.to_owned();
     }
 
+    /// The process did not run for so long, which says nothing about speed.
+    pub(crate) fn stood_still(&mut self, time: Duration) {
+        if !time.is_zero() {
+            self.speed.stood_still(time, 0);
+        }
+    }
+
     /// Shows where a copy stands.
     pub(crate) fn copy(&mut self, standing: &Standing, mood: Mood) {
         let facts = self.copy_facts(standing, mood);

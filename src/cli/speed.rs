@@ -11,6 +11,8 @@ const WINDOW_MIN: Duration = Duration::from_secs(30);
 const WINDOW_MAX: Duration = Duration::from_secs(600);
 /// Nothing is said about speed before that.
 const FIRST: Duration = Duration::from_secs(1);
+/// With so many steps the first one no longer counts.
+const STEPS_SETTLED: usize = 4;
 /// So many steps are kept; of more, every other one.
 const STEPS_MAX: usize = 512;
 
@@ -54,10 +56,12 @@ impl Speed {
 
     /// Bytes a second; `None` while nothing has moved.
     pub(crate) fn per_second(&self, now: Duration) -> Option<u64> {
+        // The first step takes longer than the others: nothing was under way before it.
+        let settled = usize::from(self.steps.len() >= STEPS_SETTLED);
         let window = (now / 3).clamp(WINDOW_MIN, WINDOW_MAX);
         let since = now.saturating_sub(window);
         let last = self.steps.back()?;
-        let older = self.steps.iter().rev().skip(1);
+        let older = self.steps.iter().skip(settled).rev().skip(1);
         // At least the last step, however long ago it began.
         let first = older
             .enumerate()
@@ -131,6 +135,16 @@ mod tests {
             let left = steady(until).time_left(s(until), (100 - until / 5 * 5) * MIB);
             assert_eq!(left, Some(s(100 - until)), "after {until} s");
         }
+    }
+
+    #[test]
+    fn the_first_step_which_takes_longer_does_not_spoil_the_estimate() {
+        let mut speed = Speed::default();
+        speed.sample(s(0), 0);
+        for step in 1..=3 {
+            speed.sample(s(5 + 5 * step), step * 5 * MIB);
+        }
+        assert_eq!(speed.time_left(s(20), 15 * MIB), Some(s(15)));
     }
 
     #[test]

@@ -67,6 +67,7 @@ fn drive(
             }
             Next::Event(event) => report.event(event),
             Next::Tick => {
+                report.meter.stood_still(desk.take_suspended());
                 report.tick(desk.mood());
                 if desk.take_status_asked() {
                     report.status_line(desk.mood());

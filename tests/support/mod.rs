@@ -13,6 +13,7 @@ use std::time::Duration;
 use serde_json::Value;
 
 pub(crate) mod image;
+pub(crate) mod pty;
 pub(crate) mod strace;
 
 /// A small generator of numbers that are the same in every run.
