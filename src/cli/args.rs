@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
 use super::checks::Checks;
+use super::manual::{CompletionsArgs, ManArgs};
 use super::units;
 
 const RESUME: &str = "Resume and durability";
@@ -55,6 +56,8 @@ pub(crate) enum Command {
     Status(StatusArgs),
     Export(ExportArgs),
     Clean(CleanArgs),
+    Completions(CompletionsArgs),
+    Man(ManArgs),
 }
 
 /// Copy, or continue a copy

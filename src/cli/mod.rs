@@ -18,6 +18,7 @@ mod export;
 mod frame;
 mod json;
 mod keys;
+mod manual;
 mod options;
 mod out;
 mod progress;
@@ -67,6 +68,8 @@ pub(crate) fn run(invocation: &Invocation) -> Exit {
         Command::Status(args) => status::status(args),
         Command::Export(args) => export::run(args),
         Command::Clean(args) => status::clean(args),
+        Command::Completions(args) => manual::completions(args),
+        Command::Man(args) => manual::man(args),
     }
 }
 

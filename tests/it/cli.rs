@@ -5,6 +5,8 @@ use std::process::Stdio;
 use assert_cmd::Command;
 use predicates::prelude::*;
 
+use crate::support;
+
 fn sprag() -> Command {
     Command::new(env!("CARGO_BIN_EXE_sprag"))
 }
@@ -28,6 +30,8 @@ fn help_and_version_go_to_standard_output_and_succeed() {
         &["status", "--help"],
         &["export", "--help"],
         &["clean", "--help"],
+        &["completions", "--help"],
+        &["man", "--help"],
     ] {
         sprag()
             .args(words)
@@ -87,6 +91,63 @@ fn a_wrong_command_line_exits_with_1_and_says_why_on_standard_error() {
         let assert = sprag().args(words).assert().code(1).stdout("");
         assert.stderr(predicate::str::contains(why));
     }
+}
+
+#[test]
+fn a_mistyped_flag_or_command_is_answered_with_the_right_one() {
+    for (words, right) in [
+        (&["copy", "--exlude=x", "a", "b"][..], "--exclude"),
+        (
+            &["copy", "--require-manifset", "a", "b"],
+            "--require-manifest",
+        ),
+        (&["verfy", "a"], "verify"),
+        (&["completions", "bsh"], "bash"),
+    ] {
+        let assert = sprag().args(words).assert().code(1);
+        assert.stderr(predicate::str::contains(right));
+    }
+}
+
+#[test]
+fn bash_completes_flags_and_commands_by_the_script() {
+    if !support::has("bash") {
+        return support::skip("completion in bash", "bash");
+    }
+    for (line, last, expected) in [
+        ("sprag copy --block", 2, "--block-size"),
+        ("sprag verify --no-pro", 2, "--no-progress"),
+        ("sprag stat", 1, "status"),
+    ] {
+        let script = format!(
+            "source <({} completions bash); COMP_WORDS=({line}); COMP_CWORD={last}; \
+             _sprag sprag \"${{COMP_WORDS[{last}]}}\" \"\"; printf '%s\n' \"${{COMPREPLY[@]}}\"",
+            env!("CARGO_BIN_EXE_sprag")
+        );
+        let assert = Command::new("bash").args(["-c", &script]).assert();
+        assert.stdout(format!("{expected}\n"));
+    }
+}
+
+#[test]
+fn each_command_has_a_manual_page_that_man_can_read() {
+    let dir = tempfile::tempdir().unwrap();
+    let pages = dir.path().join("new/man1");
+    sprag().args(["man", "--out"]).arg(&pages).assert().code(0);
+    for command in ["", "-copy", "-verify", "-status", "-export", "-clean"] {
+        let page = pages.join(format!("sprag{command}.1"));
+        let text = std::fs::read_to_string(&page).unwrap();
+        assert!(text.contains(".TH"), "{text}");
+    }
+    let one = sprag().args(["man", "copy"]).assert().code(0);
+    one.stdout(predicate::str::contains("checkpoint\\-interval"));
+    sprag().args(["man", "nothing"]).assert().code(1);
+    if !support::has("man") {
+        return support::skip("reading of the manual pages", "man");
+    }
+    let page = pages.join("sprag-copy.1");
+    let read = Command::new("man").arg("-l").arg(page).assert().code(0);
+    read.stdout(predicate::str::contains("Example"));
 }
 
 #[test]
