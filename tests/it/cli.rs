@@ -59,7 +59,7 @@ fn each_command_is_described_by_its_own_words() {
         ("copy", "Copy, or continue a copy"),
         ("verify", "Check what is on DEST"),
         ("status", "Show what is done"),
-        ("export", "Write a list of checksums"),
+        ("export", "Write what was copied as a list"),
         ("clean", "Remove half-copied files"),
     ] {
         let assert = sprag().args([command, "-h"]).assert();
