@@ -411,6 +411,20 @@ pub enum EntryError {
         Printable(.0)
     )]
     ReadBack(PathBuf),
+    /// What was written does not read back, however often it is written.
+    #[error(
+        "{} does not read back as it was written, though it was copied again {tries} times: {} differ. The medium is bad there: copy to another one",
+        Printable(path),
+        ranges_text(ranges)
+    )]
+    BadMedium {
+        /// The destination path.
+        path: PathBuf,
+        /// The bytes that differ, in whole blocks.
+        ranges: Vec<Range<u64>>,
+        /// How often it was copied again.
+        tries: u32,
+    },
     /// The path is one that a destination cannot have.
     #[error("{}: {reason}", Printable(path))]
     Path {
@@ -443,6 +457,7 @@ impl EntryError {
             EntryError::Clash { .. } => "clash",
             EntryError::Path { .. } => "path",
             EntryError::ReadBack(_) => "read_back",
+            EntryError::BadMedium { .. } => "bad_medium",
             EntryError::LinkTarget { .. } => "link",
         }
     }
@@ -453,5 +468,18 @@ impl EntryError {
             EntryError::Vanished(_) | EntryError::Changing { .. } => Exit::Vanished,
             _ => Exit::Partial,
         }
+    }
+}
+
+/// `bytes 0..65536, 131072..196608 and 2 more ranges`: ends exclusive, as in `--json`.
+fn ranges_text(ranges: &[Range<u64>]) -> String {
+    const SPELLED_OUT: usize = 5;
+    let shown = ranges.iter().take(SPELLED_OUT);
+    let shown: Vec<String> = shown
+        .map(|range| format!("{}..{}", range.start, range.end))
+        .collect();
+    match ranges.len().saturating_sub(SPELLED_OUT) {
+        0 => format!("bytes {}", shown.join(", ")),
+        more => format!("bytes {} and {more} more ranges", shown.join(", ")),
     }
 }

@@ -216,6 +216,16 @@ pub struct CopySummary {
     pub bytes_rehashed: u64,
     /// Bytes, of `bytes_total` and of partial files, known to be durable on the device.
     pub bytes_durable: u64,
+    /// Files that were read back after they were copied, each time counted.
+    pub files_read_back: u64,
+    /// Bytes of them.
+    pub bytes_read_back: u64,
+    /// Of those files, the ones read with O_DIRECT.
+    pub read_direct: u64,
+    /// Read after their pages were dropped from the page cache.
+    pub read_evicted: u64,
+    /// Read possibly from the page cache.
+    pub read_cached: u64,
     /// Wall time in milliseconds.
     pub elapsed_ms: u64,
 }
@@ -236,6 +246,11 @@ impl Default for CopySummary {
             bytes_resumed: 0,
             bytes_rehashed: 0,
             bytes_durable: 0,
+            files_read_back: 0,
+            bytes_read_back: 0,
+            read_direct: 0,
+            read_evicted: 0,
+            read_cached: 0,
             elapsed_ms: 0,
         }
     }

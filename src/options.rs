@@ -30,6 +30,8 @@ pub struct CopyOptions {
     pub require_manifest: bool,
     /// How often a call that failed with an error that may pass is made again.
     pub retries: u32,
+    /// Read every copied file back from the medium, and copy again what is not as it was written.
+    pub verify: bool,
     /// Run the counting walk beside the copy, for totals.
     pub count: bool,
     /// Give copies the owner and group of their source. Needs root.
@@ -65,6 +67,7 @@ impl CopyOptions {
             restart: false,
             require_manifest: false,
             retries: Self::RETRIES,
+            verify: false,
             count: false,
             owner: crate::fs::is_root(),
             selection: Selection::default(),

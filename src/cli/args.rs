@@ -70,6 +70,7 @@ pub(crate) enum Command {
 Examples:
   Copy, and see each entry:          sprag copy -v ~/Photos /mnt/drive
   Continue after an unplug:          sprag copy --require-manifest ~/Photos /mnt/drive
+  Read back what was copied:         sprag copy --verify ~/Photos /mnt/drive
   Lose less to a power cut:          sprag copy --checkpoint-interval 1s ~/Photos /mnt/drive
   As root, but own all copies:       sprag copy --no-owner /home/ann/ /mnt/drive
   Spare a slow disk:                 sprag copy -j 1 ~/Photos /mnt/drive
@@ -96,6 +97,13 @@ pub(crate) struct CopyArgs {
     /// Guards against a drive that is not mounted: without its manifest nothing is written.
     #[arg(long, help_heading = RESUME)]
     pub(crate) require_manifest: bool,
+
+    /// Read every copied file back from the medium
+    ///
+    /// Files are read back when they are durable, while the copying goes on. One that is not as it was
+    /// written is copied again, up to 3 times. Success then means that everything reads back right.
+    #[arg(long, help_heading = RESUME)]
+    pub(crate) verify: bool,
 
     /// Hash and resume in blocks of SIZE [default: 1M]
     ///

@@ -15,7 +15,7 @@ use super::options::{self, View};
 use super::out::Out;
 use super::progress::{Meter, Pace};
 use super::screen::Screen;
-use super::{Failure, units};
+use super::{Failure, medium, units};
 
 const STOPPING: &str =
     "stopping: making what was copied durable; press Ctrl-C again to stop at once";
@@ -276,6 +276,7 @@ fn retry_text(retry: &Retry) -> String {
 fn problem_ranges(error: &EntryError) -> More {
     match error {
         EntryError::BadRanges { unread, .. } => More::unread(&unread.ranges),
+        EntryError::BadMedium { ranges, .. } => More::unread(ranges),
         _ => More::default(),
     }
 }
@@ -313,8 +314,18 @@ fn summary_text(summary: &CopySummary) -> String {
             units::size(summary.bytes_resumed)
         );
     }
+    text += &medium::how_text([
+        summary.read_direct,
+        summary.read_evicted,
+        summary.read_cached,
+    ]);
     text.push('\n');
     text += &match summary.exit_code {
+        Exit::Done if summary.files_read_back > 0 => {
+            "Everything is durable on the device, and what was copied reads back as it was written: \
+             unmount it, and it is safe to unplug."
+                .to_owned()
+        }
         Exit::Done => {
             "Everything is durable on the device: unmount it, and it is safe to unplug.".to_owned()
         }
@@ -344,7 +355,7 @@ fn next_step(exit: Exit) -> Option<&'static str> {
 }
 
 /// Every figure, under the name it has in JSON.
-fn figures(summary: &CopySummary) -> [(&'static str, u64); 14] {
+fn figures(summary: &CopySummary) -> [(&'static str, u64); 19] {
     [
         ("exit_code", summary.exit_code.code().into()),
         ("files_copied", summary.files_copied),
@@ -359,6 +370,11 @@ fn figures(summary: &CopySummary) -> [(&'static str, u64); 14] {
         ("bytes_resumed", summary.bytes_resumed),
         ("bytes_rehashed", summary.bytes_rehashed),
         ("bytes_durable", summary.bytes_durable),
+        ("files_read_back", summary.files_read_back),
+        ("bytes_read_back", summary.bytes_read_back),
+        ("read_direct", summary.read_direct),
+        ("read_evicted", summary.read_evicted),
+        ("read_cached", summary.read_cached),
         ("elapsed_ms", summary.elapsed_ms),
     ]
 }

@@ -19,6 +19,7 @@ mod frame;
 mod json;
 mod keys;
 mod manual;
+mod medium;
 mod options;
 mod out;
 mod progress;

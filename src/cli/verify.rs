@@ -17,7 +17,7 @@ use super::options::{self, View};
 use super::out::Out;
 use super::progress::{Meter, Pace};
 use super::screen::Screen;
-use super::{Failure, units};
+use super::{Failure, medium, units};
 
 const STOPPING: &str = "stopping; press Ctrl-C again to stop at once";
 const JSON_PROGRESS_INTERVAL: Duration = Duration::from_secs(1);
@@ -300,7 +300,11 @@ fn summary_text(summary: &VerifySummary, extra_listed: bool, listed: bool) -> St
         units::size(summary.bytes_read),
         units::duration(Duration::from_millis(summary.elapsed_ms)),
     );
-    text += &how_text(summary);
+    text += &medium::how_text([
+        summary.read_direct,
+        summary.read_evicted,
+        summary.read_cached,
+    ]);
     if summary.files_extra > 0 {
         text += &format!(
             "\n{} here that {}{}.",
@@ -332,31 +336,6 @@ fn summary_text(summary: &VerifySummary, extra_listed: bool, listed: bool) -> St
         Exit::Stopped => "\nNot finished: only part was read back.",
         _ => "",
     };
-    text
-}
-
-fn how_text(summary: &VerifySummary) -> String {
-    let ways: Vec<String> = [
-        (summary.read_direct, "directly from the device"),
-        (
-            summary.read_evicted,
-            "after dropping it from the page cache",
-        ),
-        (summary.read_cached, "through the page cache"),
-    ]
-    .into_iter()
-    .filter(|(files, _)| *files > 0)
-    .map(|(files, way)| format!("{} {way}", units::count(files, "file", "files")))
-    .collect();
-    let mut text = match ways.is_empty() {
-        true => String::new(),
-        false => format!("\nRead back: {}.", ways.join(", ")),
-    };
-    if summary.read_cached > 0 {
-        text += "\nWarning: this file system allows no reading past the page cache, so the files \
-                 read through it may not show what is on the device. Unmount it, mount it again \
-                 and verify once more to be sure.";
-    }
     text
 }
 

@@ -30,9 +30,12 @@ use crate::path::RelPath;
 mod active;
 mod barrier;
 mod publish;
+mod reading;
 
 use active::Active;
 use barrier::Barrier;
+pub(super) use reading::Bad;
+use reading::Reading;
 
 pub(super) struct Committer<'a, F: Fs> {
     pub(super) shared: &'a Shared<F>,
@@ -50,6 +53,8 @@ pub(super) struct Committer<'a, F: Fs> {
     unflushed_bytes: u64,
     oldest: Option<Instant>,
     barrier: Option<Barrier<F>>,
+    /// What is read back, if that was asked for.
+    reading: Option<Reading>,
     pub(super) summary: CopySummary,
     progress: Progress,
     /// As the counting walk said it.
@@ -97,6 +102,7 @@ impl<'a, F: Fs> Committer<'a, F> {
             unflushed_bytes: 0,
             oldest: None,
             barrier: None,
+            reading: None,
             summary: CopySummary::default(),
             progress: Progress::default(),
             counted: Counted::default(),
@@ -120,6 +126,8 @@ impl<'a, F: Fs> Committer<'a, F> {
             let mut select = Select::new();
             let flushed = self.barrier.as_ref().map(|_| select.recv(&self.flushed));
             let asked = (self.barrier.is_none()).then(|| select.recv(self.shared.board.wake()));
+            let reading = self.reading.as_ref().filter(|reading| reading.is_busy);
+            let read = reading.map(|reading| select.recv(&reading.answers));
             let message = takes.then(|| select.recv(messages));
             let event = (!self.outbox.is_empty()).then(|| select.send(&self.events));
             let ready = match self.due_in() {
@@ -134,6 +142,14 @@ impl<'a, F: Fs> Committer<'a, F> {
             } else if ready.is_some() && ready == asked {
                 // The wish itself is on the board.
                 let _ = self.shared.board.wake().try_recv();
+            } else if ready.is_some() && ready == read {
+                let answer = self
+                    .reading
+                    .as_ref()
+                    .map(|reading| reading.answers.try_recv());
+                if let Some(Ok(answer)) = answer {
+                    self.read_back_answered(answer);
+                }
             } else if ready.is_some() && ready == message {
                 match messages.try_recv() {
                     Ok(message) => self.take(message),

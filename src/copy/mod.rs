@@ -33,6 +33,7 @@ use crate::path::RelPath;
 use crate::stop::Stopper;
 
 mod adopt;
+mod again;
 mod board;
 mod classify;
 mod committer;
@@ -43,6 +44,7 @@ mod message;
 mod names;
 mod planner;
 mod read_back;
+mod reader;
 mod recover;
 mod retry;
 mod run;

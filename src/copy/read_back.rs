@@ -1,15 +1,18 @@
-//! After a crash on a file system without a journal: what this run wrote is read back before the
-//! run says that it is done.
+//! Reading back what was copied: with `--verify` while the copying goes on, and after a crash on a
+//! file system without a journal at the end.
 //!
 //! Such a file system may give a new file space that an older name still claims, or take it away
 //! with that name. It needs checking by its own tools; sprag makes sure that nothing it
 //! reports as done was hit.
 
+use std::ops::Range;
+
+use super::Shared;
 use super::committer::Committer;
 use super::failure;
-use crate::error::EntryError;
-use crate::event::Phase;
-use crate::fs::Fs;
+use crate::error::{EntryError, Error};
+use crate::event::{CopySummary, ReadHow};
+use crate::fs::{AlignedBuf, Fs};
 use crate::hash::Hash32;
 use crate::lock_mutex;
 use crate::manifest::{Done, Entry, Record};
@@ -20,12 +23,112 @@ pub(super) const WARNING: &str = "the last copy here was cut off, and this file 
     journal: all that is copied now is read back at the end. Then unmount it and check it \
     (fsck.exfat, fsck.vfat, chkdsk); `sprag clean` removes partial files that were left over";
 
+/// So many separate bad ranges of a file are told; the last one reaches to the last bad block.
+const RANGES_MAX: usize = 1024;
+
+/// What reading a file back came to.
+pub(super) struct ReadBack {
+    /// The blocks that are not what was written, as ranges in bytes; neighbours are joined.
+    pub(super) bad: Vec<Range<u64>>,
+    /// How it was read; `None` if it could not be opened.
+    pub(super) how: Option<ReadHow>,
+    /// Bytes that were read.
+    pub(super) bytes: u64,
+}
+
+impl ReadBack {
+    fn add(&mut self, range: Range<u64>) {
+        let full = self.bad.len() >= RANGES_MAX;
+        match self.bad.last_mut() {
+            Some(last) if full || last.end == range.start => last.end = range.end,
+            _ => self.bad.push(range),
+        }
+    }
+
+    /// Adds it to the totals.
+    pub(super) fn count(&self, summary: &mut CopySummary) {
+        summary.files_read_back += 1;
+        summary.bytes_read_back += self.bytes;
+        match self.how {
+            Some(ReadHow::Direct) => summary.read_direct += 1,
+            Some(ReadHow::Evicted) => summary.read_evicted += 1,
+            Some(ReadHow::Cached) => summary.read_cached += 1,
+            None => {}
+        }
+    }
+}
+
+/// Reads a published file back from the medium. A block that cannot be read is a bad one, unless
+/// the device is gone. `None` if `stops` said to stop before the end.
+pub(super) fn read_back<F: Fs>(
+    shared: &Shared<F>,
+    done: &Done,
+    buf: &mut AlignedBuf,
+    stops: impl Fn() -> bool,
+) -> Result<Option<ReadBack>, Error> {
+    let fs = &*shared.fs;
+    let hashes = hashes(shared, done)?;
+    let gone = |error: std::io::Error| match crate::fs::is_gone(fs, &error) {
+        true => {
+            let full = shared.full(&done.path);
+            Err(failure::ends_run(fs, "read back", full, error))
+        }
+        false => Ok(()),
+    };
+    let mut found = ReadBack {
+        bad: Vec::new(),
+        how: None,
+        bytes: 0,
+    };
+    let (parent, name) = done.path.split().unwrap_or_default();
+    let opened = fs.open_dir(&parent).and_then(|dir| {
+        let reader = MediumReader::open(fs, &dir, name, shared.block_size)?;
+        Ok((reader.stat()?.size == done.size, reader))
+    });
+    let mut reader = match opened {
+        Ok((true, reader)) => reader,
+        other => {
+            other.map_or_else(gone, |_| Ok(()))?;
+            found.add(0..done.size);
+            return Ok(Some(found));
+        }
+    };
+    for (index, hash) in (0..).zip(&hashes) {
+        if stops() {
+            return Ok(None);
+        }
+        match reader.hash_block(buf, index, done.size) {
+            Ok(read) if read == Some(*hash) => {}
+            read => {
+                read.map_or_else(gone, |_| Ok(()))?;
+                found.add(shared.block_size.range(index, done.size));
+            }
+        }
+    }
+    found.how = Some(reader.how());
+    found.bytes = reader.bytes_read();
+    Ok(Some(found))
+}
+
+/// The recorded hashes of a file's blocks.
+fn hashes<F: Fs>(shared: &Shared<F>, done: &Done) -> Result<Vec<Hash32>, Error> {
+    if done.chain == 0 {
+        return Ok(vec![done.hash]);
+    }
+    let failed = |error| failure::manifest_failed(&*shared.fs, error);
+    let mut hashes = Vec::new();
+    let store = lock_mutex(&shared.store);
+    let chain = store.chain(done.chain).map_err(failed)?;
+    let mut push = |_, hash: &Hash32| hashes.push(*hash);
+    store.for_each_hash(&chain, &mut push).map_err(failed)?;
+    Ok(hashes)
+}
+
 impl<F: Fs> Committer<'_, F> {
     /// Reads back every file whose record is at `since` or behind it; what differs fails and is
     /// forgotten, so that a rerun copies it again. A run that is asked to stop does this all the same:
     /// the next one will not know of the crash.
-    pub(super) fn read_back(&mut self, since: u64) {
-        self.enter(Phase::ReadingBack);
+    pub(super) fn read_back_since(&mut self, since: u64) {
         let mut buf = medium::buffer();
         let mut positions = self.store().positions();
         positions.retain(|pos| *pos >= since);
@@ -40,55 +143,25 @@ impl<F: Fs> Committer<'_, F> {
             let Entry::Done(done) = entry else {
                 continue;
             };
-            match self.reads_back(&done, &mut buf) {
-                Ok(true) => {}
-                Ok(false) => {
-                    self.record(&Record::Removed(path.clone()));
-                    self.summary.files_copied = self.summary.files_copied.saturating_sub(1);
-                    self.summary.bytes_total = self.summary.bytes_total.saturating_sub(done.size);
-                    let full = self.shared.full(&path);
-                    self.entry_failed(path, EntryError::ReadBack(full));
+            match read_back(self.shared, &done, &mut buf, || false) {
+                Ok(None) => {}
+                Ok(Some(found)) => {
+                    found.count(&mut self.summary);
+                    if !found.bad.is_empty() {
+                        self.retract(&done);
+                        let full = self.shared.full(&path);
+                        self.entry_failed(path, EntryError::ReadBack(full));
+                    }
                 }
                 Err(error) => self.fail(error),
             }
         }
     }
 
-    fn reads_back(
-        &self,
-        done: &Done,
-        buf: &mut crate::fs::AlignedBuf,
-    ) -> Result<bool, crate::error::Error> {
-        let fs = &*self.shared.fs;
-        let mut hashes: Vec<Hash32> = Vec::new();
-        if done.chain == 0 {
-            hashes.push(done.hash);
-        } else {
-            let store = lock_mutex(&self.shared.store);
-            let failed = |error| failure::manifest_failed(fs, error);
-            let chain = store.chain(done.chain).map_err(failed)?;
-            let mut push = |_, hash: &Hash32| hashes.push(*hash);
-            store.for_each_hash(&chain, &mut push).map_err(failed)?;
-        }
-        let Some((parent, name)) = done.path.split() else {
-            return Ok(false);
-        };
-        let read = fs.open_dir(&parent).and_then(|dir| {
-            let mut reader = MediumReader::open(fs, &dir, name, self.shared.block_size)?;
-            for (index, hash) in (0..).zip(&hashes) {
-                if reader.hash_block(buf, index, done.size)? != Some(*hash) {
-                    return Ok(false);
-                }
-            }
-            Ok(reader.stat()?.size == done.size)
-        });
-        match read {
-            Ok(same) => Ok(same),
-            Err(error) if crate::fs::is_gone(fs, &error) => {
-                let full = self.shared.full(&done.path);
-                Err(failure::ends_run(fs, "read back", full, error))
-            }
-            Err(_) => Ok(false),
-        }
+    /// Takes back that a file was copied: it does not read back right.
+    pub(super) fn retract(&mut self, done: &Done) {
+        self.record(&Record::Removed(done.path.clone()));
+        self.summary.files_copied = self.summary.files_copied.saturating_sub(1);
+        self.summary.bytes_total = self.summary.bytes_total.saturating_sub(done.size);
     }
 }

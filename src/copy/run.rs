@@ -6,10 +6,12 @@ use std::time::Instant;
 
 use crossbeam_channel::Sender;
 
+use super::again;
 use super::committer::Committer;
 use super::flusher;
 use super::planner::{self, Planner};
 use super::read_back;
+use super::reader;
 use super::recover;
 use super::setup::Setup;
 use super::worker::Worker;
@@ -115,7 +117,14 @@ pub(super) fn run<F: Fs>(shared: &Shared<F>, sources: &[Source], events: Sender<
                 let flusher = flusher.spawn_scoped(scope, move || {
                     flusher::flush(shared, &manifest, &jobs_out, &flushed_in);
                 });
-                if let Err(error) = flusher.and_then(|_| stages(&mut committer, sources, workers)) {
+                let reader = match shared.options.verify {
+                    true => start_reader(scope, shared)
+                        .map(|(asked, answers)| committer.read_back_by(asked, answers)),
+                    false => Ok(()),
+                };
+                let started = flusher.and(reader);
+                if let Err(error) = started.and_then(|()| stages(&mut committer, sources, workers))
+                {
                     let error = PathError::new("start threads for", &shared.dest, error);
                     committer.fail(Error::Io(error));
                 }
@@ -125,10 +134,22 @@ pub(super) fn run<F: Fs>(shared: &Shared<F>, sources: &[Source], events: Sender<
                 committer.fail(error);
             }
         }
-        close(&mut committer, started, proven, since);
+        close(&mut committer, sources, started, proven, since);
         // The flusher ends when its job queue does.
         drop(committer);
     });
+}
+
+/// Starts the thread that reads back what was copied; gives how to ask it, and its answers.
+fn start_reader<'scope, 'env, F: Fs>(
+    scope: &'scope thread::Scope<'scope, 'env>,
+    shared: &'env Shared<F>,
+) -> std::io::Result<reader::Ends> {
+    let (asked_in, asked_out) = crossbeam_channel::bounded(1);
+    let (answers_in, answers_out) = crossbeam_channel::bounded(1);
+    let reader = thread::Builder::new().name("sprag-reader".into());
+    reader.spawn_scoped(scope, move || reader::read(shared, &asked_out, &answers_in))?;
+    Ok((asked_in, answers_out))
 }
 
 /// Starts planner, workers and counter, and takes their messages until they have ended.
@@ -176,11 +197,18 @@ fn stages<F: Fs>(
 
 /// Makes everything durable that can be, and tells the consumer how it ended. `proven`: recovery
 /// was completed, so that barriers may be made.
-fn close<F: Fs>(committer: &mut Committer<'_, F>, started: Instant, proven: bool, since: u64) {
+fn close<F: Fs>(
+    committer: &mut Committer<'_, F>,
+    sources: &[Source],
+    started: Instant,
+    proven: bool,
+    since: u64,
+) {
     if proven && !committer.has_failed() {
-        make_durable(committer);
+        make_durable(committer, sources);
         if committer.shared.was_cut {
-            committer.read_back(since);
+            committer.enter(Phase::ReadingBack);
+            committer.read_back_since(since);
         }
         if !committer.has_failed() {
             committer.enter(Phase::Flushing);
@@ -207,12 +235,16 @@ fn close<F: Fs>(committer: &mut Committer<'_, F>, started: Instant, proven: bool
 }
 
 /// The barriers before the last: data and final names, then the renames and what came with them.
-fn make_durable<F: Fs>(committer: &mut Committer<'_, F>) {
+fn make_durable<F: Fs>(committer: &mut Committer<'_, F>, sources: &[Source]) {
     committer.enter(Phase::Flushing);
     // What a barrier under way publishes has to be there for what comes next.
     committer.await_barrier();
     if committer.has_unsealed() {
         committer.barrier_now();
+    }
+    if committer.shared.options.verify {
+        // Before the links: they are made to what is there in the end.
+        again::read_back_all(committer, sources);
     }
     if !committer.shared.stopper.is_stopped() {
         committer.enter(Phase::Finishing);

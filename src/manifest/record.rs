@@ -36,6 +36,11 @@ pub(crate) enum Record {
         /// A position in this file, in bytes.
         covers: u64,
     },
+    /// Which of the files that are done are still to be read back.
+    ReadBack {
+        /// Those that are recorded from here on; otherwise none any more.
+        due: bool,
+    },
 }
 
 /// A file, symlink or directory's metadata as `stat` gave it after it was set.
@@ -192,7 +197,8 @@ impl Record {
             | Record::RunEnd(_)
             | Record::Blocks(_)
             | Record::Cut(_)
-            | Record::Barrier { .. } => None,
+            | Record::Barrier { .. }
+            | Record::ReadBack { .. } => None,
         }
     }
 }

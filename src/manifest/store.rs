@@ -83,6 +83,8 @@ pub(crate) struct Store<F: Fs> {
     totals: Totals,
     garbage_bytes: u64,
     last_run: Option<(u64, Option<u64>)>,
+    /// From which position on done files are still to be read back.
+    read_back_due: Option<u64>,
     /// The path hashes of recent `Begin`s, while a manifest is loaded.
     begins: HashMap<u64, PathHash>,
     /// Frames that may have been lying in free space were cut off when it was opened.
@@ -170,6 +172,11 @@ impl<F: Fs> Store<F> {
         Ok(Some((begin, end)))
     }
 
+    /// From which position on done files were to be read back and may not have been.
+    pub(crate) fn read_back_due(&self) -> Option<u64> {
+        self.read_back_due
+    }
+
     /// Whether the newest run did not come to its end, or failed at the destination: what it
     /// changed may not be flushed.
     pub(crate) fn was_cut_short(&self) -> Result<bool, ManifestError> {
@@ -209,7 +216,8 @@ impl<F: Fs> Store<F> {
             Record::RunBegin(_)
             | Record::RunEnd(_)
             | Record::Removed(_)
-            | Record::Barrier { .. } => {
+            | Record::Barrier { .. }
+            | Record::ReadBack { .. } => {
                 return Err(self.damaged(pos, "the index points at a record without a path"));
             }
         };

@@ -110,3 +110,20 @@ fn a_destination_without_a_manifest_cannot_be_verified() {
         ran.stderr
     );
 }
+
+#[test]
+fn a_copy_with_verify_reads_back_every_file_it_copied_and_no_other() {
+    let fixture = Fixture::new();
+    mixed_tree(&fixture.source, 10, &[5 << 20]);
+    let args = || ["--verify".into(), fixture.contents(), fixture.dest.clone()];
+    let ran = copy(0, args());
+    fixture.assert_same();
+    assert_eq!(ran.sum("files_read_back"), ran.sum("files_copied") - 1);
+    let read = ["read_direct", "read_evicted", "read_cached"].map(|how| ran.sum(how));
+    assert_eq!(read.iter().sum::<u64>(), ran.sum("files_read_back"));
+    assert!(ran.sum("bytes_read_back") >= 5 << 20);
+    write(fixture.source.join("new"), "new");
+    assert_eq!(copy(0, args()).sum("files_read_back"), 1);
+    let people = sprag().arg("copy").args(args()).output().unwrap();
+    assert!(people.status.success());
+}

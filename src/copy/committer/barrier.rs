@@ -12,6 +12,8 @@ pub(super) struct Barrier<F: Fs> {
     covers: u64,
     publish: Vec<Waiting<F>>,
     pub(super) bytes_written: u64,
+    /// Positions of the records of what it published.
+    published: Vec<u64>,
     /// The data is flushed, the `Barrier` appended.
     sealing: bool,
     /// The consumer asked for it.
@@ -60,6 +62,7 @@ impl<F: Fs> Committer<'_, F> {
             covers: self.store().end(),
             publish: std::mem::take(&mut self.waiting),
             bytes_written: self.progress.bytes_written,
+            published: Vec::new(),
             sealing: false,
             asked: self.shared.board.take_asked(),
         });
@@ -100,6 +103,7 @@ impl<F: Fs> Committer<'_, F> {
             self.progress.bytes_durable = barrier.bytes_written;
             self.shared.board.flush_ended(barrier.asked);
             self.tell_progress();
+            self.read_back_soon(barrier.published);
             return;
         }
         let covers = barrier.covers;
@@ -107,7 +111,7 @@ impl<F: Fs> Committer<'_, F> {
         self.record(&Record::Barrier { covers });
         self.unsealed = unsealed;
         let publish = std::mem::take(&mut barrier.publish);
-        self.publish(publish);
+        barrier.published = self.publish(publish);
         let written_out = self.store().write_out();
         self.manifest(written_out);
         if self.has_failed() {

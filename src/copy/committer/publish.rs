@@ -10,15 +10,21 @@ use crate::fs::found;
 use std::sync::Arc;
 
 impl<F: Fs> Committer<'_, F> {
-    pub(super) fn publish(&mut self, files: Vec<Waiting<F>>) {
+    /// Gives the positions of the records of files that were written.
+    pub(super) fn publish(&mut self, files: Vec<Waiting<F>>) -> Vec<u64> {
+        let mut positions = Vec::new();
         for waiting in &files {
-            if self.record(&done_record(waiting)).is_none() {
-                return;
+            let Some(pos) = self.record(&done_record(waiting)) else {
+                return Vec::new();
+            };
+            let is_file = matches!(waiting.completed.content, Content::File { .. });
+            if self.reading.is_some() && is_file && waiting.completed.attempt.is_some() {
+                positions.push(pos);
             }
         }
         let written_out = self.store().write_out();
         if self.manifest(written_out).is_none() {
-            return;
+            return Vec::new();
         }
         let mut open: Option<(RelPath, Arc<F::Dir>)> = None;
         for waiting in files {
@@ -27,9 +33,10 @@ impl<F: Fs> Committer<'_, F> {
                 Err(error) => self.not_published(waiting.completed, error),
             }
             if self.has_failed() {
-                return;
+                return Vec::new();
             }
         }
+        positions
     }
 
     fn rename(

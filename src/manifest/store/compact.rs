@@ -30,7 +30,12 @@ impl<F: Fs> Store<F> {
                 new.append(&self.read(end)?)?;
             }
         }
+        let mut due = self.read_back_due;
         for pos in self.positions() {
+            if due.is_some_and(|due| pos >= due) {
+                new.append(&Record::ReadBack { due: true })?;
+                due = None;
+            }
             match self.entry_at(pos)?.1 {
                 Entry::Partial(partial) => {
                     self.copy_chain(&mut new, partial.last_pos, &partial.begin)?;
@@ -44,6 +49,9 @@ impl<F: Fs> Store<F> {
                     new.append(&self.read(pos)?)?;
                 }
             }
+        }
+        if due.is_some() {
+            new.append(&Record::ReadBack { due: true })?;
         }
         for _ in 0..2 {
             let covers = new.end();

@@ -17,6 +17,11 @@ impl<F: Fs> Store<F> {
                 return Ok(());
             }
             Record::Barrier { .. } => return Ok(()),
+            Record::ReadBack { due } => {
+                // What is due stays due from where it was first.
+                self.read_back_due = due.then(|| self.read_back_due.unwrap_or(pos));
+                return Ok(());
+            }
             Record::Blocks(blocks) => {
                 return self.note_more(pos, record, blocks.begin, blocks.prev);
             }

@@ -262,6 +262,7 @@ impl<F: Fs> Store<F> {
             totals: Totals::default(),
             garbage_bytes: 0,
             last_run: None,
+            read_back_due: None,
             begins: HashMap::new(),
             was_cut: false,
         }

@@ -156,6 +156,8 @@ fn put_all(mut put: impl FnMut(Record) -> u64) {
         failures: vec![(path("d/bad"), "Input/output error: \u{e9}".to_string())],
     }));
     put(Record::Barrier { covers });
+    put(Record::ReadBack { due: true });
+    put(Record::ReadBack { due: false });
 }
 
 /// The same manifest, written by the code as it is.
@@ -207,7 +209,7 @@ fn reading_version_1_gives_exactly_these_records() {
         Ok(Ok(()))
     });
     assert_eq!(scanned.unwrap().end, pos);
-    assert_eq!(count, 15, "all but the two barriers");
+    assert_eq!(count, 17, "all but the two barriers");
 }
 
 #[test]

@@ -57,6 +57,8 @@ pub(crate) const CASES: &[Case] = &[
     Case::new("stopped each", FlushBy::Each, large_file, stopped),
     Case::new("compacting", FlushBy::Whole, long_names, compacting),
     Case::new("compacting each", FlushBy::Each, long_names, compacting),
+    Case::new("read back", FlushBy::Whole, mixed_files, read_back),
+    Case::new("read back each", FlushBy::Each, small_files, read_back),
     Case {
         is_fat: true,
         ..Case::new("fat block files", FlushBy::Whole, block_files, |lab| {
@@ -300,6 +302,17 @@ fn put(fs: &SimFs, name: &str, content: &[u8], mode: u32) {
         times_ns: Some((5, 5)),
     };
     file.set_meta(&meta).expect("a disk without faults");
+}
+
+/// With `--verify`, onto a medium on which some files do not read back at first.
+fn read_back(lab: &Lab) -> Log {
+    let fs = lab.mount(lab.settle(&lab.disk()));
+    fs.bad_blocks(3);
+    let mut options = engine::options(&lab.source.dir);
+    options.verify = true;
+    let end = engine::run(&fs, options, Stop::Never);
+    assert_eq!(end.exit, sprag::exit::Exit::Done, "{}", end.describe());
+    fs.log()
 }
 
 /// Over what an earlier version of the source, and strangers, left.

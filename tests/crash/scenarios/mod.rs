@@ -7,6 +7,7 @@ mod engine;
 mod faults;
 mod kill;
 mod lies;
+mod read_back;
 mod source;
 mod tree;
 

@@ -132,6 +132,9 @@ impl Fs for SimFs {
         if replaced.is_some() && state.kind(ino)? == Kind::Dir {
             return Err(Errno::NOTDIR.into());
         }
+        if from.starts_with(b".sprag-") {
+            state.spoil(ino);
+        }
         let (dir, time) = (dir.ino, state.tick());
         let (from, to) = (from.into(), to.into());
         state.record(Op::Rename {

@@ -70,6 +70,8 @@ struct State {
     medium: BTreeMap<Ino, Content>,
     log: Log,
     faults: Faults,
+    /// So many of the next files to be published lie on bad blocks.
+    bad_files: u64,
     rng: Rng,
     now_ns: i128,
     next_ino: Ino,
@@ -101,6 +103,7 @@ impl SimFs {
             medium: BTreeMap::new(),
             log: Log::new(disk.clone()),
             faults: Faults::default(),
+            bad_files: 0,
             rng: Rng::of(&[0]),
             disk,
         };
@@ -144,6 +147,12 @@ impl SimFs {
     /// Makes calls fail from now on.
     pub(crate) fn fail(&self, plan: FaultPlan) {
         self.shared.lock().faults.plan(Some(plan));
+    }
+
+    /// Has so many of the next files that are renamed lie on bad blocks: a byte in their middle reads
+    /// back wrong from the medium.
+    pub(crate) fn bad_blocks(&self, files: u64) {
+        self.shared.lock().bad_files = files;
     }
 
     /// Makes no more calls fail. What was lost stays lost.
@@ -319,6 +328,21 @@ impl State {
             if self.disk.content(ino).is_some() {
                 self.medium.insert(ino, replay::medium(&self.log, ino));
             }
+        }
+    }
+
+    /// Puts a file that is published onto a bad block, if one is due.
+    fn spoil(&mut self, ino: Ino) {
+        let Some(content) = self.disk.content(ino).filter(|content| content.len() > 0) else {
+            return;
+        };
+        if self.bad_files > 0 {
+            self.bad_files -= 1;
+            let (mut medium, middle) = (content.clone(), content.len() / 2);
+            let mut byte = [0];
+            medium.read_at(&mut byte, middle);
+            medium.write_at(&[byte[0] ^ 0x10], middle);
+            self.medium.insert(ino, medium);
         }
     }
 

@@ -1,0 +1,118 @@
+//! Copying once more what did not read back right, up to three times.
+//!
+//! Each time it is written to new blocks: the old ones stay taken until the new file is published.
+
+use std::thread;
+
+use crossbeam_channel::Sender;
+
+use super::Shared;
+use super::committer::{Bad, Committer};
+use super::failure::{self, Failure};
+use super::message::{Message, Task, Work};
+use super::worker::Worker;
+use crate::error::{EntryError, Error, PathError};
+use crate::event::Phase;
+use crate::fs::{Fs, Kind, source};
+use crate::manifest::{Done, Record};
+use crate::scan::Source;
+
+/// How often a file is copied again before its medium is called bad.
+const TRIES: u32 = 3;
+
+/// Waits until everything was read back, and mends what can be mended. Without `--verify` nothing
+/// is done.
+pub(super) fn read_back_all<F: Fs>(committer: &mut Committer<'_, F>, sources: &[Source]) {
+    committer.enter(Phase::ReadingBack);
+    for tries in 0..=TRIES {
+        let Some(bad) = committer.await_read_back() else {
+            return;
+        };
+        if bad.is_empty() {
+            break;
+        }
+        if tries == TRIES {
+            for Bad { done, ranges } in bad {
+                let error = EntryError::BadMedium {
+                    path: committer.shared.full(&done.path),
+                    ranges,
+                    tries,
+                };
+                committer.entry_failed(done.path, error);
+            }
+            break;
+        }
+        if let Err(error) = copy_again(committer, sources, bad) {
+            let error = PathError::new("start threads for", &committer.shared.dest, error);
+            committer.fail(Error::Io(error));
+        }
+        if committer.has_failed() || committer.shared.stopper.is_stopped() {
+            return;
+        }
+        committer.barrier_now();
+    }
+    committer.record(&Record::ReadBack { due: false });
+}
+
+fn copy_again<F: Fs>(
+    committer: &mut Committer<'_, F>,
+    sources: &[Source],
+    bad: Vec<Bad>,
+) -> std::io::Result<()> {
+    let shared = committer.shared;
+    thread::scope(|scope| {
+        let (messages_in, messages_out) = crossbeam_channel::bounded(1);
+        let (works_in, works_out) = crossbeam_channel::bounded(1);
+        let messages = messages_in.clone();
+        let worker = thread::Builder::new().name("sprag-worker-again".into());
+        worker.spawn_scoped(scope, move || {
+            Worker::new(shared, 0, &messages).run(&works_out);
+        })?;
+        let feeder = thread::Builder::new().name("sprag-again".into());
+        feeder.spawn_scoped(scope, move || {
+            for Bad { done, .. } in bad {
+                if feed(shared, sources, done, &works_in, &messages_in).is_err() {
+                    return;
+                }
+            }
+        })?;
+        committer.run(&messages_out);
+        Ok(())
+    })
+}
+
+/// Hands a file to the worker; `Err` when nobody listens any more.
+fn feed<F: Fs>(
+    shared: &Shared<F>,
+    sources: &[Source],
+    done: Done,
+    works: &Sender<Work<F>>,
+    messages: &Sender<Message<F>>,
+) -> Result<(), ()> {
+    let path = done.path;
+    let (parent, _) = path.split().unwrap_or_default();
+    let found = sources.iter().find_map(|source| {
+        let from = path.strip_prefix(&source.dest)?.below(&source.path);
+        let stat = source::lstat(&from).ok()?;
+        (stat.kind == Kind::File).then_some((from, stat))
+    });
+    let Some((source, stat)) = found else {
+        let error = EntryError::Vanished(shared.full(&path));
+        return messages.send(Message::Failed { path, error }).map_err(drop);
+    };
+    let naming = failure::naming(&shared.fs, "open the directory of", shared.full(&path));
+    match shared.fs.open_dir(&parent).map_err(naming) {
+        Ok(dir) => works
+            .send(Work {
+                path,
+                source,
+                stat,
+                dir: std::sync::Arc::new(dir),
+                task: Task::Copy,
+            })
+            .map_err(drop),
+        Err(Failure::Entry(error)) => messages.send(Message::Failed { path, error }).map_err(drop),
+        Err(Failure::Fatal(error)) => messages.send(Message::Fatal(error)).map_err(drop),
+        Err(Failure::Stopped) => Err(()),
+    }
+}

@@ -1,0 +1,117 @@
+//! Reading back with `--verify`: what a barrier has made durable is read by a thread of its own; what
+//! is not as it was written is copied once more when everything else is there.
+//!
+//! Only positions are kept of what waits, 8 bytes a file. A file that does not read back right is
+//! forgotten at once, so that a rerun copies it again, whatever becomes of this run.
+
+use std::collections::VecDeque;
+use std::ops::Range;
+
+use super::*;
+use crate::copy::reader::Answer;
+use crate::manifest::SlotKind;
+
+/// What is to be read back, and what came of it.
+pub(super) struct Reading {
+    asked: Sender<u64>,
+    pub(super) answers: Receiver<Result<Answer, Error>>,
+    queue: VecDeque<u64>,
+    pub(super) is_busy: bool,
+    bad: Vec<Bad>,
+}
+
+/// A file that did not read back right.
+pub(in crate::copy) struct Bad {
+    pub(in crate::copy) done: Done,
+    pub(in crate::copy) ranges: Vec<Range<u64>>,
+}
+
+impl<F: Fs> Committer<'_, F> {
+    /// Has files read back from now on, those first that earlier runs left to be read back.
+    pub(in crate::copy) fn read_back_by(
+        &mut self,
+        asked: Sender<u64>,
+        answers: Receiver<Result<Answer, Error>>,
+    ) {
+        let mut queue = VecDeque::new();
+        let since = self.store().read_back_due();
+        match since {
+            Some(since) => {
+                let positions = self.store().positions_of(SlotKind::Done);
+                queue.extend(positions.into_iter().filter(|pos| *pos >= since));
+            }
+            None => {
+                self.record(&Record::ReadBack { due: true });
+            }
+        }
+        self.reading = Some(Reading {
+            asked,
+            answers,
+            queue,
+            is_busy: false,
+            bad: Vec::new(),
+        });
+        self.read_next();
+    }
+
+    /// Takes files whose data and records are durable now.
+    pub(super) fn read_back_soon(&mut self, positions: Vec<u64>) {
+        if let Some(reading) = &mut self.reading {
+            reading.queue.extend(positions);
+            self.read_next();
+        }
+    }
+
+    fn read_next(&mut self) {
+        let Some(reading) = &mut self.reading else {
+            return;
+        };
+        if !reading.is_busy
+            && let Some(pos) = reading.queue.pop_front()
+        {
+            // The queue has room for one, and the reader has nothing to do.
+            reading.is_busy = reading.asked.send(pos).is_ok();
+        }
+    }
+
+    pub(super) fn read_back_answered(&mut self, answer: Result<Answer, Error>) {
+        let Some(reading) = &mut self.reading else {
+            return;
+        };
+        reading.is_busy = false;
+        match answer {
+            Ok(Answer::Passed) => {}
+            Ok(Answer::Read { done, found }) => {
+                found.count(&mut self.summary);
+                if !found.bad.is_empty() {
+                    self.retract(&done);
+                    if let Some(reading) = &mut self.reading {
+                        let ranges = found.bad;
+                        reading.bad.push(Bad { done, ranges });
+                    }
+                }
+            }
+            Err(error) => self.fail(error),
+        }
+        self.read_next();
+    }
+
+    /// Waits until everything is read back; gives what did not read back right. `None`: the run is
+    /// to stop before that, or nothing is read back at all.
+    pub(in crate::copy) fn await_read_back(&mut self) -> Option<Vec<Bad>> {
+        self.reading.as_ref()?;
+        while let Some(reading) = &self.reading
+            && reading.is_busy
+        {
+            let answer = reading.answers.recv().ok()?;
+            self.read_back_answered(answer);
+            self.pump();
+            if self.has_failed() || self.shared.stopper.is_stopped() {
+                return None;
+            }
+        }
+        self.reading
+            .as_mut()
+            .map(|reading| std::mem::take(&mut reading.bad))
+    }
+}
