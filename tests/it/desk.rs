@@ -76,7 +76,7 @@ fn p_pauses_until_all_that_is_written_is_durable_and_goes_on() {
     session.wait_for_keys(false);
     // Nothing of the progress is left beside the summary.
     assert!(!screen.contains("q save"), "{screen}");
-    for screen in session.screens() {
+    for (_, screen) in session.screens() {
         assert!(!screen.contains("100 %"), "{screen}");
     }
 }

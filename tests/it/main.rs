@@ -21,4 +21,5 @@ mod media;
 mod medium;
 mod resume;
 mod retries;
+mod slow;
 mod verify;

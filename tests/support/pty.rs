@@ -13,7 +13,7 @@ use rustix::pty::{OpenptFlags, grantpt, openpt, ptsname, unlockpt};
 use rustix::termios::{LocalModes, Winsize, tcgetattr, tcsetwinsize};
 
 /// How long something may take that happens for sure; long enough for a busy machine.
-const PATIENCE: Duration = Duration::from_secs(60);
+const PATIENCE: Duration = Duration::from_secs(90);
 
 /// A program in a terminal of its own.
 pub(crate) struct Session {
@@ -26,8 +26,8 @@ struct Seen {
     parser: vt100::Parser,
     /// All bytes ever written to the terminal.
     raw: Vec<u8>,
-    /// Each screen after a write.
-    screens: Vec<String>,
+    /// Each screen after a write, and when.
+    screens: Vec<(Instant, String)>,
 }
 
 impl Session {
@@ -94,8 +94,8 @@ impl Session {
                 seen.raw.extend_from_slice(&buf[..len]);
                 seen.parser.process(&buf[..len]);
                 let screen = seen.parser.screen().contents();
-                if seen.screens.last() != Some(&screen) {
-                    seen.screens.push(screen);
+                if seen.screens.last().is_none_or(|(_, last)| *last != screen) {
+                    seen.screens.push((Instant::now(), screen));
                 }
             }
         });
@@ -125,7 +125,7 @@ impl Session {
     }
 
     /// Each screen that was to be seen, the first first.
-    pub(crate) fn screens(&self) -> Vec<String> {
+    pub(crate) fn screens(&self) -> Vec<(Instant, String)> {
         self.seen.lock().unwrap().screens.clone()
     }
 
