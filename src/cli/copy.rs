@@ -15,7 +15,8 @@ use super::options::{self, View};
 use super::out::Out;
 use super::progress::{Meter, Pace};
 use super::screen::Screen;
-use super::{Failure, medium, units};
+use super::summary::{figures, next_step, summary_text};
+use super::{Failure, units};
 
 const STOPPING: &str =
     "stopping: making what was copied durable; press Ctrl-C again to stop at once";
@@ -32,7 +33,7 @@ pub(crate) fn run(args: &CopyArgs, rerun: &str) -> Exit {
             if let Some(failure) = &failure {
                 report.failure(failure);
             }
-            report.summary(&summary, args.stats, rerun);
+            report.summary(&summary, args, rerun);
             report.out.exit(summary.exit_code)
         }
         Err(error) => {
@@ -221,21 +222,23 @@ impl Report {
         });
     }
 
-    fn summary(&mut self, summary: &CopySummary, stats: bool, rerun: &str) {
+    fn summary(&mut self, summary: &CopySummary, args: &CopyArgs, rerun: &str) {
         if self.view.json {
             self.json_summary(summary);
         } else {
             if !self.view.quiet {
                 self.out.line(&summary_text(summary));
             }
-            if stats {
+            if args.stats {
                 for (name, figure) in figures(summary) {
                     self.out.line(&format!("{name} {figure}"));
                 }
             }
         }
-        if let Some(what) = next_step(summary.exit_code) {
-            self.screen.note(&format!("{what}\n  {rerun}"));
+        // Someone who wants it quiet is told only how to go on.
+        let told = summary.exit_code != Exit::Done || !(self.view.quiet || self.view.json);
+        if let Some(what) = next_step(summary, rerun, &args.dest).filter(|_| told) {
+            self.screen.note(&what);
         }
     }
 }
@@ -287,141 +290,5 @@ fn word(outcome: Outcome) -> &'static str {
         Outcome::Unchanged => "unchanged",
         Outcome::Adopted => "adopted",
         Outcome::Skipped => "skipped",
-    }
-}
-
-fn summary_text(summary: &CopySummary) -> String {
-    let mut text = format!(
-        "copied {} ({}), {} unchanged, {} adopted, ",
-        units::count(summary.files_copied, "file", "files"),
-        units::size(summary.bytes_copied),
-        summary.files_unchanged,
-        summary.files_adopted,
-    );
-    if summary.files_skipped > 0 {
-        text += &format!("{} skipped, ", summary.files_skipped);
-    }
-    text += &format!(
-        "{} failed; {}, {}; {}.",
-        summary.files_failed,
-        units::count(summary.dirs, "directory", "directories"),
-        units::count(summary.symlinks, "symlink", "symlinks"),
-        units::duration(Duration::from_millis(summary.elapsed_ms)),
-    );
-    if summary.bytes_resumed > 0 {
-        text += &format!(
-            " {} of half-copied files did not have to be copied again.",
-            units::size(summary.bytes_resumed)
-        );
-    }
-    text += &medium::how_text([
-        summary.read_direct,
-        summary.read_evicted,
-        summary.read_cached,
-    ]);
-    text.push('\n');
-    text += &match summary.exit_code {
-        Exit::Done if summary.files_read_back > 0 => {
-            "Everything is durable on the device, and what was copied reads back as it was written: \
-             unmount it, and it is safe to unplug."
-                .to_owned()
-        }
-        Exit::Done => {
-            "Everything is durable on the device: unmount it, and it is safe to unplug.".to_owned()
-        }
-        Exit::Partial => {
-            "Some entries failed; each was named. All else is durable on the device.".to_owned()
-        }
-        Exit::Vanished => "Some source files vanished or kept changing while they were read. \
-             All else is durable on the device."
-            .to_owned(),
-        _ => format!(
-            "Not finished. Durable on the device: {}.",
-            units::size(summary.bytes_durable)
-        ),
-    };
-    text
-}
-
-/// What to say before the command that goes on, if it can.
-fn next_step(exit: Exit) -> Option<&'static str> {
-    match exit {
-        Exit::Stopped => Some("Stopped; progress is saved. To go on:"),
-        Exit::Io => Some("Once the cause is mended, go on with:"),
-        Exit::DeviceGone => Some("Once the device is back, go on with:"),
-        Exit::Partial | Exit::Vanished => Some("To try what is missing again:"),
-        _ => None,
-    }
-}
-
-/// Every figure, under the name it has in JSON.
-fn figures(summary: &CopySummary) -> [(&'static str, u64); 19] {
-    [
-        ("exit_code", summary.exit_code.code().into()),
-        ("files_copied", summary.files_copied),
-        ("files_unchanged", summary.files_unchanged),
-        ("files_adopted", summary.files_adopted),
-        ("files_skipped", summary.files_skipped),
-        ("files_failed", summary.files_failed),
-        ("dirs", summary.dirs),
-        ("symlinks", summary.symlinks),
-        ("bytes_total", summary.bytes_total),
-        ("bytes_copied", summary.bytes_copied),
-        ("bytes_resumed", summary.bytes_resumed),
-        ("bytes_rehashed", summary.bytes_rehashed),
-        ("bytes_durable", summary.bytes_durable),
-        ("files_read_back", summary.files_read_back),
-        ("bytes_read_back", summary.bytes_read_back),
-        ("read_direct", summary.read_direct),
-        ("read_evicted", summary.read_evicted),
-        ("read_cached", summary.read_cached),
-        ("elapsed_ms", summary.elapsed_ms),
-    ]
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_clean_copy_says_that_all_is_durable() {
-        let text = summary_text(&CopySummary {
-            files_copied: 12,
-            files_unchanged: 5,
-            dirs: 1,
-            symlinks: 2,
-            bytes_copied: 3 << 20,
-            elapsed_ms: 61_000,
-            ..CopySummary::default()
-        });
-        assert_eq!(
-            text,
-            "copied 12 files (3 MiB), 5 unchanged, 0 adopted, 0 failed; 1 directory, 2 symlinks; 1 min 1 s.\n\
-             Everything is durable on the device: unmount it, and it is safe to unplug."
-        );
-    }
-
-    #[test]
-    fn only_a_finished_copy_claims_that_all_is_durable() {
-        for exit_code in Exit::ALL {
-            let text = summary_text(&CopySummary {
-                exit_code,
-                ..CopySummary::default()
-            });
-            assert_eq!(text.contains("Everything"), exit_code == Exit::Done);
-            let ended_early = !matches!(exit_code, Exit::Done | Exit::Partial | Exit::Vanished);
-            assert_eq!(text.contains("Not finished"), ended_early, "{exit_code:?}");
-        }
-    }
-
-    #[test]
-    fn the_figures_are_those_of_the_json_summary() {
-        let summary = CopySummary::default();
-        let json = serde_json::to_string(&summary).unwrap();
-        let named: Vec<String> = figures(&summary)
-            .iter()
-            .map(|(name, figure)| format!("\"{name}\":{figure}"))
-            .collect();
-        assert_eq!(json, format!("{{{}}}", named.join(",")));
     }
 }

@@ -29,6 +29,7 @@ mod selection;
 mod signals;
 mod speed;
 mod status;
+mod summary;
 mod units;
 mod verify;
 

@@ -152,7 +152,13 @@ fn progress_is_true_to_a_device_that_is_slower_than_the_page_cache() {
     write(source.join("film"), Rng::new(3).bytes(SIZE));
     let mut command = sprag();
     command
-        .args(["copy", "--block-size=64K", "--checkpoint-size=4M", "source/", "mount"])
+        .args([
+            "copy",
+            "--block-size=64K",
+            "--checkpoint-size=4M",
+            "source/",
+            "mount",
+        ])
         .current_dir(disk.temp.path());
     let began = Instant::now();
     let mut session = Session::start(100, 24, "", &command);

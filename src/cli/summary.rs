@@ -1,0 +1,188 @@
+//! The end of a copy: what was copied, kept and failed, whether it is durable, what to type next.
+
+use std::ffi::OsStr;
+use std::path::Path;
+use std::time::Duration;
+
+use sprag::event::CopySummary;
+use sprag::exit::Exit;
+
+use super::{medium, quote, units};
+
+/// What was done, and whether it is safe to unplug.
+pub(crate) fn summary_text(summary: &CopySummary) -> String {
+    let mut text = format!(
+        "copied {} ({}), {} unchanged, {} adopted, ",
+        units::count(summary.files_copied, "file", "files"),
+        units::size(summary.bytes_copied),
+        summary.files_unchanged,
+        summary.files_adopted,
+    );
+    if summary.files_skipped > 0 {
+        text += &format!("{} skipped, ", summary.files_skipped);
+    }
+    text += &format!(
+        "{} failed; {}, {}; {}.",
+        summary.files_failed,
+        units::count(summary.dirs, "directory", "directories"),
+        units::count(summary.symlinks, "symlink", "symlinks"),
+        units::duration(Duration::from_millis(summary.elapsed_ms)),
+    );
+    if summary.bytes_resumed > 0 {
+        text += &format!(
+            " {} of half-copied files did not have to be copied again.",
+            units::size(summary.bytes_resumed)
+        );
+    }
+    text += &medium::how_text([
+        summary.read_direct,
+        summary.read_evicted,
+        summary.read_cached,
+    ]);
+    text.push('\n');
+    text + &ending(summary)
+}
+
+/// Whether it is durable, and what is missing for that.
+fn ending(summary: &CopySummary) -> String {
+    const SAFE: &str = "unmount it, and it is safe to unplug";
+    match summary.exit_code {
+        Exit::Done if summary.files_read_back > 0 => format!(
+            "Everything is durable on the device, and what was copied reads back as it was \
+             written: {SAFE}."
+        ),
+        Exit::Done => format!("Everything is durable on the device: {SAFE}."),
+        Exit::Partial => format!(
+            "Some entries failed; each was named. All else is durable on the device: {SAFE}."
+        ),
+        Exit::Vanished => format!(
+            "Some source files vanished or kept changing while they were read. \
+             All else is durable on the device: {SAFE}."
+        ),
+        Exit::Stopped => format!(
+            "Not finished. Durable on the device: {}, all that was written: {SAFE}.",
+            units::size(summary.bytes_durable)
+        ),
+        _ => format!(
+            "Not finished. Durable on the device: {}. What was written after that may be lost; \
+             a rerun checks it and copies what is missing.",
+            units::size(summary.bytes_durable)
+        ),
+    }
+}
+
+/// What to type next, if there is something. `rerun` is the same command again.
+pub(crate) fn next_step(summary: &CopySummary, rerun: &str, dest: &Path) -> Option<String> {
+    let what = match summary.exit_code {
+        Exit::Done if summary.bytes_copied > 0 && summary.files_read_back == 0 => {
+            let words = ["sprag", "verify"].map(OsStr::new).into_iter();
+            let verify = quote::command(words.chain([state_dir(dest).as_os_str()]));
+            return Some(format!("To check it, now or in years:\n  {verify}"));
+        }
+        Exit::Stopped => "Stopped; progress is saved. To go on:",
+        Exit::Io => "Once the cause is mended, go on with:",
+        Exit::DeviceGone => "Once the device is back, go on with:",
+        Exit::Partial | Exit::Vanished => "To try what is missing again:",
+        _ => return None,
+    };
+    Some(format!("{what}\n  {rerun}"))
+}
+
+/// The directory that holds `.sprag`: DEST, unless DEST names a file in it.
+fn state_dir(dest: &Path) -> &Path {
+    match (dest.is_dir(), dest.parent()) {
+        (false, Some(parent)) if parent.as_os_str().is_empty() => Path::new("."),
+        (false, Some(parent)) => parent,
+        _ => dest,
+    }
+}
+
+/// Every figure, under the name it has in JSON.
+pub(crate) fn figures(summary: &CopySummary) -> [(&'static str, u64); 19] {
+    [
+        ("exit_code", summary.exit_code.code().into()),
+        ("files_copied", summary.files_copied),
+        ("files_unchanged", summary.files_unchanged),
+        ("files_adopted", summary.files_adopted),
+        ("files_skipped", summary.files_skipped),
+        ("files_failed", summary.files_failed),
+        ("dirs", summary.dirs),
+        ("symlinks", summary.symlinks),
+        ("bytes_total", summary.bytes_total),
+        ("bytes_copied", summary.bytes_copied),
+        ("bytes_resumed", summary.bytes_resumed),
+        ("bytes_rehashed", summary.bytes_rehashed),
+        ("bytes_durable", summary.bytes_durable),
+        ("files_read_back", summary.files_read_back),
+        ("bytes_read_back", summary.bytes_read_back),
+        ("read_direct", summary.read_direct),
+        ("read_evicted", summary.read_evicted),
+        ("read_cached", summary.read_cached),
+        ("elapsed_ms", summary.elapsed_ms),
+    ]
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_clean_copy_says_that_all_is_durable() {
+        let text = summary_text(&CopySummary {
+            files_copied: 12,
+            files_unchanged: 5,
+            dirs: 1,
+            symlinks: 2,
+            bytes_copied: 3 << 20,
+            elapsed_ms: 61_000,
+            ..CopySummary::default()
+        });
+        assert_eq!(
+            text,
+            "copied 12 files (3 MiB), 5 unchanged, 0 adopted, 0 failed; 1 directory, 2 symlinks; 1 min 1 s.\n\
+             Everything is durable on the device: unmount it, and it is safe to unplug."
+        );
+    }
+
+    #[test]
+    fn only_a_finished_copy_claims_that_all_is_durable() {
+        for exit_code in Exit::ALL {
+            let text = summary_text(&CopySummary {
+                exit_code,
+                ..CopySummary::default()
+            });
+            assert_eq!(text.contains("Everything"), exit_code == Exit::Done);
+            let ended_early = !matches!(exit_code, Exit::Done | Exit::Partial | Exit::Vanished);
+            assert_eq!(text.contains("Not finished"), ended_early, "{exit_code:?}");
+        }
+    }
+
+    #[test]
+    fn each_end_says_what_is_safe_and_what_to_type_next() {
+        let mut told = String::new();
+        for exit_code in Exit::ALL {
+            let summary = CopySummary {
+                exit_code,
+                bytes_copied: 3 << 20,
+                bytes_durable: 2 << 20,
+                ..CopySummary::default()
+            };
+            let next = next_step(&summary, "sprag copy a b", Path::new("/"));
+            let next = next.unwrap_or_else(|| "(nothing)".to_owned());
+            let code = exit_code.code();
+            told += &format!("{code}: {}\n{next}\n\n", ending(&summary));
+        }
+        insta::assert_snapshot!(told);
+    }
+
+    #[test]
+    fn the_figures_are_those_of_the_json_summary() {
+        let summary = CopySummary::default();
+        let json = serde_json::to_string(&summary).unwrap();
+        let named: Vec<String> = figures(&summary)
+            .iter()
+            .map(|(name, figure)| format!("\"{name}\":{figure}"))
+            .collect();
+        assert_eq!(json, format!("{{{}}}", named.join(",")));
+    }
+}
