@@ -29,6 +29,7 @@ mod plan;
 mod scan;
 mod selection;
 mod stop;
+mod throttle;
 mod time;
 mod tree;
 mod verify;

@@ -1,6 +1,6 @@
 //! What a run is asked to do: validated values, no strings to parse. Plain types, no I/O.
 
-use std::num::NonZeroUsize;
+use std::num::{NonZeroU64, NonZeroUsize};
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -32,6 +32,8 @@ pub struct CopyOptions {
     pub retries: u32,
     /// Read every copied file back from the medium, and copy again what is not as it was written.
     pub verify: bool,
+    /// No more bytes a second than this are read and written; a byte that is copied counts once.
+    pub bytes_per_s: Option<NonZeroU64>,
     /// Run the counting walk beside the copy, for totals.
     pub count: bool,
     /// Give copies the owner and group of their source. Needs root.
@@ -68,6 +70,7 @@ impl CopyOptions {
             require_manifest: false,
             retries: Self::RETRIES,
             verify: false,
+            bytes_per_s: None,
             count: false,
             owner: crate::fs::is_root(),
             selection: Selection::default(),
@@ -87,6 +90,8 @@ pub struct VerifyOptions {
     pub list: Option<PathBuf>,
     /// How many files are read at a time; `None` lets the run choose.
     pub jobs: Option<NonZeroUsize>,
+    /// No more bytes a second than this are read.
+    pub bytes_per_s: Option<NonZeroU64>,
     /// Whether content that may have come from the page cache counts as a failure.
     pub require_medium: bool,
 }
@@ -99,6 +104,7 @@ impl VerifyOptions {
             paths: Vec::new(),
             list: None,
             jobs: None,
+            bytes_per_s: None,
             require_medium: false,
         }
     }

@@ -6,6 +6,7 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 
 use super::checks::Checks;
 use super::manual::{CompletionsArgs, ManArgs};
+use super::neighbour::Neighbour;
 use super::units;
 
 const RESUME: &str = "Resume and durability";
@@ -199,6 +200,9 @@ pub(crate) struct Common {
     /// Work on N files at a time [default: chosen by the run]
     #[arg(short, long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=256), help_heading = SPEED)]
     pub(crate) jobs: Option<u16>,
+
+    #[command(flatten)]
+    pub(crate) neighbour: Neighbour,
 
     /// List each entry and what became of it
     #[arg(short, long, help_heading = OUTPUT)]

@@ -58,6 +58,8 @@ fn drive(
     report: &mut Report,
 ) -> anyhow::Result<(CopySummary, Option<Failure>)> {
     let options = options::copy(args, view)?;
+    let neighbour = &args.common.neighbour;
+    neighbour.lower_priority(&report.screen, view.verbose);
     let mut desk = Desk::new(report.screen.clone(), view.show, STOPPING)?;
     let mut run = sprag::copy(options)?;
     desk.serve(&run);

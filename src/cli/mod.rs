@@ -20,6 +20,7 @@ mod json;
 mod keys;
 mod manual;
 mod medium;
+mod neighbour;
 mod options;
 mod out;
 mod progress;

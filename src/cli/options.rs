@@ -61,6 +61,7 @@ pub(crate) fn copy(args: &CopyArgs, view: View) -> Result<CopyOptions, Error> {
     if let Some(retries) = args.retries {
         options.retries = retries;
     }
+    options.bytes_per_s = args.common.neighbour.limit();
     options.restart = args.restart;
     options.require_manifest = args.require_manifest;
     options.verify = args.verify;
@@ -77,6 +78,7 @@ pub(crate) fn verify(args: &VerifyArgs) -> anyhow::Result<VerifyOptions> {
     let mut options = VerifyOptions::new(&args.dest);
     options.list = args.check.clone();
     options.jobs = jobs(&args.common);
+    options.bytes_per_s = args.common.neighbour.limit();
     options.require_medium = args.checks.require_medium;
     options.paths = args
         .paths

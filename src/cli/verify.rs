@@ -57,6 +57,8 @@ fn drive(
     report: &mut Report,
 ) -> anyhow::Result<(VerifySummary, Option<Failure>)> {
     let options = options::verify(args)?;
+    let neighbour = &args.common.neighbour;
+    neighbour.lower_priority(&report.screen, report.view.verbose);
     let mut desk = Desk::new(report.screen.clone(), report.view.show, STOPPING)?;
     let mut run = sprag::verify(options)?;
     desk.serve(&run);

@@ -150,6 +150,7 @@ fn compare<F: Fs>(
         match read {
             Ok(whole) if whole && same => {}
             Ok(_) => return Ok(None),
+            Err(PieceError::Stopped) => return Err(Failure::Stopped),
             Err(PieceError::Read(at, error)) => {
                 return Err(worker.survey(work, source, stat.size, (at, error)));
             }

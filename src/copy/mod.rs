@@ -31,6 +31,7 @@ use crate::manifest::Store;
 use crate::options::CopyOptions;
 use crate::path::RelPath;
 use crate::stop::Stopper;
+use crate::throttle::Throttle;
 
 mod adopt;
 mod again;
@@ -59,6 +60,7 @@ struct Shared<F: Fs> {
     fs: Arc<F>,
     store: Mutex<Store<F>>,
     names: names::Names,
+    throttle: Arc<Throttle>,
     /// The sources, to tell a drive that is gone from files that are.
     sources: Vec<SourceRoot>,
     /// The destination's path, for messages.
@@ -209,6 +211,7 @@ impl CopyRun {
             was_cut: store.was_cut(),
             fs,
             store: Mutex::new(store),
+            throttle: Arc::new(Throttle::new(options.bytes_per_s, stopper.clone())),
             sources: setup.source_roots(),
             dest: setup.root.clone(),
             options,

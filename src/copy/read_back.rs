@@ -82,7 +82,7 @@ pub(super) fn read_back<F: Fs>(
     };
     let (parent, name) = done.path.split().unwrap_or_default();
     let opened = fs.open_dir(&parent).and_then(|dir| {
-        let reader = MediumReader::open(fs, &dir, name, shared.block_size)?;
+        let reader = MediumReader::open(fs, &dir, name, shared.block_size, &shared.throttle)?;
         Ok((reader.stat()?.size == done.size, reader))
     });
     let mut reader = match opened {

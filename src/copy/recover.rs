@@ -271,7 +271,7 @@ impl<F: Fs> Recovery<'_, F> {
         buf: &mut AlignedBuf,
     ) -> Result<Option<u64>, Error> {
         let size = self.shared.block_size;
-        let opened = MediumReader::open(&*self.shared.fs, dir, name, size);
+        let opened = MediumReader::open(&*self.shared.fs, dir, name, size, &self.shared.throttle);
         let Some(mut reader) = self.unless_gone(path, opened)? else {
             return Ok(None);
         };

@@ -55,7 +55,7 @@ impl<'a, F: Fs> Worker<'a, F> {
             shared,
             number,
             messages,
-            buf: vec![0; pieces::PIECE_BYTES],
+            buf: vec![0; shared.throttle.piece(pieces::PIECE_BYTES)],
         }
     }
 
@@ -276,6 +276,7 @@ impl<'a, F: Fs> Worker<'a, F> {
             match whole {
                 Ok(true) => {}
                 Ok(false) => return Ok(None),
+                Err(PieceError::Stopped) => return Err(Failure::Stopped),
                 Err(PieceError::Read(at, error)) => {
                     return Err(self.survey(work, source, stat.size, (at, error)));
                 }

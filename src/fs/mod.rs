@@ -26,7 +26,9 @@ mod sys;
 pub use aligned::{ALIGN, AlignedBuf};
 pub use file::OsFile;
 pub use os::{OsDir, OsFs};
-pub use sys::{host_name, is_root, process_alive, raise_open_file_limit, random_bytes};
+pub use sys::{
+    host_name, is_root, lower_priority, process_alive, raise_open_file_limit, random_bytes,
+};
 
 /// What a directory entry is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -37,7 +37,13 @@ impl<F: Fs> Checker<'_, F> {
             return Ok((Verdict::Missing, None));
         };
         let shared = self.shared;
-        let opened = MediumReader::open(&*shared.fs, &dir, path.name(), shared.store.block_size());
+        let opened = MediumReader::open(
+            &*shared.fs,
+            &dir,
+            path.name(),
+            shared.store.block_size(),
+            &shared.throttle,
+        );
         let Some(mut reader) = self.at("open", path, found(opened))? else {
             return Ok((Verdict::Missing, None));
         };

@@ -26,6 +26,7 @@ use crate::event::{ReadHow, Verdict};
 use crate::fs::{AlignedBuf, Fs, FsFile, Kind, Stat, found, is_gone, source};
 use crate::options::VerifyOptions;
 use crate::path::RelPath;
+use crate::throttle::Throttle;
 use crate::tree::{self, Step};
 
 pub(crate) mod line;
@@ -44,6 +45,7 @@ struct Shared<F: Fs> {
     list: PathBuf,
     wanted: select::Wanted,
     require_medium: bool,
+    throttle: Throttle,
     signals: Arc<Signals>,
     /// What the list's hashes are, once that is known.
     by: OnceLock<Algorithm>,
@@ -63,6 +65,7 @@ pub(super) fn start<F: Fs>(
         list: list.to_path_buf(),
         wanted,
         require_medium: options.require_medium,
+        throttle: Throttle::new(options.bytes_per_s, run.signals.stopper.clone()),
         signals: Arc::clone(&run.signals),
         by: OnceLock::new(),
     });
@@ -270,7 +273,7 @@ impl<F: Fs> Shared<F> {
 
     /// One worker.
     fn work(&self, works: &Receiver<Listed>, reports: &Sender<Report>) {
-        let mut buf = medium::buffer();
+        let mut buf = medium::even_buffer(&self.throttle);
         let result = works.iter().try_for_each(|listed| {
             self.signals.check_stop()?;
             let (verdict, how) = match self.judge(&listed, &mut buf, reports)? {
@@ -308,6 +311,7 @@ impl<F: Fs> Shared<F> {
         let mut digests = Digests::new(listed.by.or(self.by.get().copied()));
         let (mut unreported, mut halt) = (0, None);
         let read = read_whole(&file, buf, |piece| {
+            self.throttle.take(piece.len() as u64);
             digests.update(piece);
             unreported += piece.len() as u64;
             let told = match unreported >= REPORT_BYTES {

@@ -4,11 +4,13 @@
 //! file has and takes what comes. The caller brings the buffer, so that it serves many files.
 
 use std::io;
+use std::sync::Arc;
 
 use crate::block::BlockSize;
 use crate::event::ReadHow;
 use crate::fs::{ALIGN, AlignedBuf, Fs, FsFile, Stat};
 use crate::hash::{BlockHasher, Hash32};
+use crate::throttle::Throttle;
 
 /// The most that is read at once: enough for a drive to stream, little enough to stop soon.
 const PIECE_BYTES: usize = 1 << 20;
@@ -18,11 +20,17 @@ pub(crate) struct MediumReader<F: Fs> {
     file: F::File,
     block_size: BlockSize,
     bytes_read: u64,
+    throttle: Arc<Throttle>,
 }
 
 /// A buffer for [`MediumReader::hash_block`].
 pub(crate) fn buffer() -> AlignedBuf {
     AlignedBuf::new(PIECE_BYTES)
+}
+
+/// The same, no larger than what keeps a limited flow even.
+pub(crate) fn even_buffer(throttle: &Throttle) -> AlignedBuf {
+    AlignedBuf::new(throttle.piece(PIECE_BYTES))
 }
 
 impl<F: Fs> MediumReader<F> {
@@ -32,11 +40,13 @@ impl<F: Fs> MediumReader<F> {
         dir: &F::Dir,
         name: &[u8],
         block_size: BlockSize,
+        throttle: &Arc<Throttle>,
     ) -> io::Result<MediumReader<F>> {
         Ok(MediumReader {
             file: fs.open_medium(dir, name)?,
             block_size,
             bytes_read: 0,
+            throttle: Arc::clone(throttle),
         })
     }
 
@@ -82,10 +92,12 @@ impl<F: Fs> MediumReader<F> {
         }
         let range = self.block_size.range(index, file_size);
         let mut hasher = BlockHasher::new(range.start, self.block_size.is_single(file_size));
+        let most = self.throttle.piece(buf.len());
         let mut at = range.start;
         while at < range.end {
             // No more than the buffer holds, so it fits.
-            let wanted = (range.end - at).min(buf.len() as u64) as usize;
+            let wanted = (range.end - at).min(most as u64) as usize;
+            self.throttle.take(wanted as u64);
             let asked = wanted.next_multiple_of(ALIGN);
             let have = self.file.read_at(&mut buf[..asked], at)?.min(wanted);
             self.bytes_read += have as u64;
@@ -104,6 +116,11 @@ mod tests {
     use super::*;
     use crate::fs::{FsMeta, OsFs};
     use crate::hash::TreeMerger;
+    use crate::stop::Stopper;
+
+    fn unlimited() -> Arc<Throttle> {
+        Arc::new(Throttle::new(None, Stopper::new()))
+    }
 
     fn content(len: usize) -> Vec<u8> {
         (0..len).map(|n| (n / 3 + n / 1000) as u8).collect()
@@ -118,7 +135,7 @@ mod tests {
         for len in [0, 1, 4095, 4096, 65_536, 65_537, 200_000] {
             let content = content(len);
             std::fs::write(temp.path().join("f"), &content).unwrap();
-            let mut reader = MediumReader::open(&fs, &fs.root(), b"f", size).unwrap();
+            let mut reader = MediumReader::open(&fs, &fs.root(), b"f", size, &unlimited()).unwrap();
             let mut merger = TreeMerger::new(size);
             for index in 0..size.count(len as u64) {
                 let hash = reader.hash_block(&mut buf, index, len as u64).unwrap();
@@ -138,7 +155,7 @@ mod tests {
         let content = content(150_000);
         std::fs::write(temp.path().join("f"), &content).unwrap();
         let size = BlockSize::new(1 << 18).unwrap();
-        let mut reader = MediumReader::open(&fs, &fs.root(), b"f", size).unwrap();
+        let mut reader = MediumReader::open(&fs, &fs.root(), b"f", size, &unlimited()).unwrap();
         let mut small = AlignedBuf::new(ALIGN);
         let hash = reader.hash_block(&mut small, 0, 150_000).unwrap();
         assert_eq!(hash, Some(*blake3::hash(&content).as_bytes()));
@@ -150,7 +167,8 @@ mod tests {
         let fs = OsFs::open_root(temp.path()).unwrap();
         let content = content(100_000);
         std::fs::write(temp.path().join("f"), &content).unwrap();
-        let mut reader = MediumReader::open(&fs, &fs.root(), b"f", BlockSize::MIN).unwrap();
+        let mut reader =
+            MediumReader::open(&fs, &fs.root(), b"f", BlockSize::MIN, &unlimited()).unwrap();
         let mut buf = buffer();
         assert!(reader.hash_block(&mut buf, 0, 100_001).unwrap().is_some());
         assert_eq!(reader.hash_block(&mut buf, 1, 100_001).unwrap(), None);
@@ -162,7 +180,8 @@ mod tests {
         let temp = tempfile::tempdir().unwrap();
         let fs = OsFs::open_root(temp.path()).unwrap();
         std::fs::write(temp.path().join("f"), content(100_001)).unwrap();
-        let mut reader = MediumReader::open(&fs, &fs.root(), b"f", BlockSize::MIN).unwrap();
+        let mut reader =
+            MediumReader::open(&fs, &fs.root(), b"f", BlockSize::MIN, &unlimited()).unwrap();
         let mut buf = buffer();
         for (index, size) in [(2, 100_001), (1, 5), (1, 0), (u64::MAX, 100_001)] {
             assert_eq!(reader.hash_block(&mut buf, index, size).unwrap(), None);

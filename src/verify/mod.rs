@@ -27,6 +27,7 @@ use crate::manifest::{OpenMode, Store};
 use crate::options::VerifyOptions;
 use crate::path::RelPath;
 use crate::stop::Stopper;
+use crate::throttle::Throttle;
 
 mod check;
 mod content;
@@ -120,6 +121,7 @@ struct Shared<F: Fs> {
     dest: PathBuf,
     wanted: select::Wanted,
     require_medium: bool,
+    throttle: Arc<Throttle>,
     signals: Arc<Signals>,
 }
 
@@ -226,6 +228,7 @@ impl VerifyRun {
             dest: options.dest,
             wanted,
             require_medium: options.require_medium,
+            throttle: Arc::new(Throttle::new(options.bytes_per_s, signals.stopper.clone())),
             signals,
         });
         let (work, works) = crossbeam_channel::bounded(WORK_MAX);

@@ -19,6 +19,7 @@ mod interchange;
 mod kill;
 mod media;
 mod medium;
+mod neighbour;
 mod resume;
 mod retries;
 mod slow;

@@ -12,6 +12,8 @@ pub(in crate::copy) enum PieceError {
     /// The source, in the piece that begins at this offset.
     Read(u64, io::Error),
     Visit(io::Error),
+    /// The run is to stop.
+    Stopped,
 }
 
 impl<F: Fs> Worker<'_, F> {
@@ -29,6 +31,10 @@ impl<F: Fs> Worker<'_, F> {
         while offset < range.end {
             let want = usize::try_from(range.end - offset).unwrap_or(usize::MAX);
             let want = want.min(self.buf.len());
+            self.shared.throttle.take(want as u64);
+            if self.shared.should_stop() {
+                return Err(PieceError::Stopped);
+            }
             let piece = &mut self.buf[..want];
             let read = trier.read(&work.source, || source.read(piece, offset));
             let have = read.map_err(|error| PieceError::Read(offset, error))?;

@@ -51,6 +51,7 @@ impl<F: Fs> Worker<'_, F> {
         match whole {
             Ok(true) => {}
             Ok(false) => return Ok(None),
+            Err(PieceError::Stopped) => return Err(Failure::Stopped),
             Err(PieceError::Read(at, error)) => {
                 return Err(self.survey(work, source, stat.size, (at, error)));
             }

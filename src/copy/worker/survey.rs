@@ -67,6 +67,7 @@ impl<F: Fs> Worker<'_, F> {
                 false => self.buf.len() as u64,
             };
             let end = (at + step).min(within.end);
+            self.shared.throttle.take(end - at);
             let piece = &mut self.buf[..(end - at) as usize];
             match source.read(piece, at) {
                 // A file that got shorter has no more bytes to be bad.

@@ -65,6 +65,14 @@ pub fn is_root() -> bool {
     rustix::process::geteuid().is_root()
 }
 
+/// Gives this thread, and those that it starts from now on, the lowest priority of the processor.
+/// Linux derives the priority of disk access from it. There is no call for the idle class of disk
+/// access without unsafe code.
+pub fn lower_priority() -> io::Result<()> {
+    const LOWEST: i32 = 19;
+    Ok(rustix::process::setpriority_process(None, LOWEST)?)
+}
+
 /// Raises the number of files that may be open at once as far as this process is allowed to.
 /// If that fails, the limit stays what it was.
 pub fn raise_open_file_limit() {
