@@ -127,6 +127,11 @@ pub enum UsageError {
         /// How many sources were given.
         given: usize,
     },
+    /// What a list leaves out would be deleted.
+    #[error(
+        "--delete does not go with --files-from: what the list does not name would be deleted. Choose with --include and --exclude instead"
+    )]
+    DeleteWithList,
     /// The block size differs from the one the destination was begun with.
     #[error(
         "{} was begun with a block size of {} bytes, not {}: leave --block-size out, or begin again with --restart",
@@ -405,6 +410,9 @@ pub enum EntryError {
         /// The source path that was copied.
         earlier: PathBuf,
     },
+    /// Whether the source still has an entry cannot be told.
+    #[error("{0}; so nothing is known of what has to be deleted there, and it was kept")]
+    Undecided(#[source] PathError),
     /// What was written does not read back.
     #[error(
         "{} does not read back as it was written: the interruption damaged the file system. Unmount it, check it with its own tool (fsck.exfat, fsck.vfat, chkdsk), mount it and rerun",
@@ -456,6 +464,7 @@ impl EntryError {
             EntryError::Special { .. } => "special",
             EntryError::Clash { .. } => "clash",
             EntryError::Path { .. } => "path",
+            EntryError::Undecided(_) => "undecided",
             EntryError::ReadBack(_) => "read_back",
             EntryError::BadMedium { .. } => "bad_medium",
             EntryError::LinkTarget { .. } => "link",

@@ -183,6 +183,8 @@ pub enum Outcome {
     Adopted,
     /// A rule of the user's left it out.
     Skipped,
+    /// No source has it, and it was deleted at the destination.
+    Deleted,
 }
 
 /// The totals of a copy. Every source entry is in exactly one of the `files_*`, `dirs` and
@@ -202,6 +204,8 @@ pub struct CopySummary {
     pub files_skipped: u64,
     /// Entries of any kind that failed.
     pub files_failed: u64,
+    /// Entries of any kind that were deleted at the destination, because no source has them.
+    pub files_deleted: u64,
     /// Directories that are at the destination.
     pub dirs: u64,
     /// Symbolic links that are at the destination.
@@ -239,6 +243,7 @@ impl Default for CopySummary {
             files_adopted: 0,
             files_skipped: 0,
             files_failed: 0,
+            files_deleted: 0,
             dirs: 0,
             symlinks: 0,
             bytes_total: 0,

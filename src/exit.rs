@@ -22,6 +22,8 @@ pub enum Exit {
     Partial = 23,
     /// Finished, but some source files vanished or kept changing.
     Vanished = 24,
+    /// Finished, but `--delete` stopped at `--max-delete`.
+    DeleteLimit = 25,
     /// Verify found damage.
     Damaged = 40,
     /// Another sprag holds the destination.
@@ -34,7 +36,7 @@ pub enum Exit {
 
 impl Exit {
     /// Every code, in order.
-    pub const ALL: [Exit; 11] = [
+    pub const ALL: [Exit; 12] = [
         Exit::Done,
         Exit::Usage,
         Exit::Unusable,
@@ -42,6 +44,7 @@ impl Exit {
         Exit::Stopped,
         Exit::Partial,
         Exit::Vanished,
+        Exit::DeleteLimit,
         Exit::Damaged,
         Exit::Locked,
         Exit::DeviceGone,
@@ -68,6 +71,7 @@ impl Exit {
             Exit::Stopped => "stopped; progress saved",
             Exit::Partial => "finished, some entries failed",
             Exit::Vanished => "finished, some source files vanished or kept changing",
+            Exit::DeleteLimit => "finished, deletions stopped at --max-delete",
             Exit::Damaged => "damage found",
             Exit::Locked => "another sprag holds the destination",
             Exit::DeviceGone => "device gone; progress saved",
@@ -89,7 +93,7 @@ mod tests {
     #[test]
     fn the_codes_are_the_documented_ones() {
         let codes: Vec<u8> = Exit::ALL.iter().map(|exit| exit.code()).collect();
-        assert_eq!(codes, [0, 1, 3, 11, 20, 23, 24, 40, 41, 42, 44]);
+        assert_eq!(codes, [0, 1, 3, 11, 20, 23, 24, 25, 40, 41, 42, 44]);
         for exit in Exit::ALL {
             assert_eq!(Exit::from_code(exit.code()), Some(exit));
         }

@@ -12,6 +12,7 @@ mod copy;
 pub mod error;
 pub mod event;
 pub mod exit;
+mod extraneous;
 pub mod file_list;
 pub mod filter;
 pub mod fs;
@@ -41,7 +42,7 @@ pub use inspect::{
     export, export_bag, status,
 };
 pub use options::{CopyOptions, VerifyOptions};
-pub use selection::{Existing, Selection};
+pub use selection::{Delete, Existing, Selection};
 pub use stop::Stopper;
 pub use time::utc_text;
 pub use verify::{VerifyRun, verify};

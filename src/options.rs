@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use crate::block::BlockSize;
-use crate::selection::{Existing, Selection};
+use crate::selection::{Delete, Existing, Selection};
 
 /// What to copy, where to, and how.
 #[derive(Debug, Clone)]
@@ -42,6 +42,8 @@ pub struct CopyOptions {
     pub selection: Selection,
     /// What becomes of files that exist at the destination.
     pub existing: Existing,
+    /// Delete what the sources do not have, once all that they have is durable.
+    pub delete: Option<Delete>,
 }
 
 impl CopyOptions {
@@ -75,6 +77,7 @@ impl CopyOptions {
             owner: crate::fs::is_root(),
             selection: Selection::default(),
             existing: Existing::default(),
+            delete: None,
         }
     }
 }

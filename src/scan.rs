@@ -27,6 +27,8 @@ pub(crate) struct Source {
     pub(crate) path: PathBuf,
     /// Where that goes at the destination; the root for a source that means its contents.
     pub(crate) dest: RelPath,
+    /// Device and inode, if it is a directory.
+    pub(crate) dir: Option<(u64, u64)>,
 }
 
 impl Source {

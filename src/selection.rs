@@ -31,6 +31,15 @@ impl Selection {
     }
 }
 
+/// What to delete at the destination. Nothing outside of what is copied is, nor what rules leave out.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Delete {
+    /// Also what the rules leave out.
+    pub excluded: bool,
+    /// At most so many entries.
+    pub max: Option<u64>,
+}
+
 /// What becomes of entries that exist at the destination. By default, one of the same size and
 /// modification time as when it was copied is unchanged, and any other is compared or replaced.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]

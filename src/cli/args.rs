@@ -37,6 +37,7 @@ Exit codes:
   20  stopped; progress saved, rerun to resume
   23  finished, but some entries failed; each is listed
   24  finished, but some source files vanished or kept changing
+  25  finished, but --delete stopped at --max-delete
   40  verify found damage
   41  another sprag holds the destination
   42  the device is gone; progress saved
@@ -75,6 +76,7 @@ Examples:
   Lose less to a power cut:          sprag copy --checkpoint-interval 1s ~/Photos /mnt/drive
   As root, but own all copies:       sprag copy --no-owner /home/ann/ /mnt/drive
   Spare a slow disk:                 sprag copy -j 1 ~/Photos /mnt/drive
+  Make DEST a mirror of ~/Photos:    sprag copy --delete ~/Photos/ /mnt/drive/Photos
   Leave out caches and logs:         sprag copy --exclude=.cache/ --exclude='*.log' ~ /mnt/drive
   Copy what a list names:            find . -newer mark | sprag copy --files-from=- . /mnt/drive
   Lines for a program to read:       sprag copy --json ~/Photos /mnt/drive")]
@@ -143,6 +145,9 @@ pub(crate) struct CopyArgs {
 
     #[command(flatten)]
     pub(crate) existing: super::selection::ExistingArgs,
+
+    #[command(flatten)]
+    pub(crate) delete: super::selection::DeleteArgs,
 
     #[command(flatten)]
     pub(crate) common: Common,

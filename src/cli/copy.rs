@@ -292,5 +292,6 @@ fn word(outcome: Outcome) -> &'static str {
         Outcome::Unchanged => "unchanged",
         Outcome::Adopted => "adopted",
         Outcome::Skipped => "skipped",
+        Outcome::Deleted => "deleted",
     }
 }

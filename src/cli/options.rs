@@ -70,6 +70,7 @@ pub(crate) fn copy(args: &CopyArgs, view: View) -> Result<CopyOptions, Error> {
     options.owner = options.owner && !args.no_owner;
     options.selection = args.selection.read()?;
     options.existing = args.existing.rules();
+    options.delete = args.delete.rules();
     Ok(options)
 }
 

@@ -11,11 +11,12 @@ use sprag::error::{Error, PathError, UsageError};
 use sprag::file_list::FileList;
 use sprag::filter::{FilterError, Rules};
 use sprag::fs::source;
-use sprag::{Existing, Selection};
+use sprag::{Delete, Existing, Selection};
 
 use super::units;
 
 const HEADING: &str = "Selection";
+const DELETING: &str = "Deleting";
 /// Standard input, where a file is asked for.
 const STDIN: &str = "-";
 
@@ -79,6 +80,34 @@ impl ExistingArgs {
             size_only: self.size_only,
             checksum: self.checksum,
         }
+    }
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct DeleteArgs {
+    /// Delete at DEST what SOURCE does not have, in the directories that were copied
+    ///
+    /// It is done last, when everything else is durable, and only if all of SOURCE could be walked.
+    /// What a rule leaves out of SOURCE is not deleted. An entry that SOURCE does not have is
+    /// deleted whoever put it there; try --dry-run first.
+    #[arg(long, help_heading = DELETING)]
+    delete: bool,
+
+    /// Delete, too, what the rules leave out (implies --delete)
+    #[arg(long, help_heading = DELETING)]
+    delete_excluded: bool,
+
+    /// Delete at most N entries; exit with 25 if there are more
+    #[arg(long, value_name = "N", help_heading = DELETING)]
+    max_delete: Option<u64>,
+}
+
+impl DeleteArgs {
+    pub(crate) fn rules(&self) -> Option<Delete> {
+        (self.delete || self.delete_excluded).then_some(Delete {
+            excluded: self.delete_excluded,
+            max: self.max_delete,
+        })
     }
 }
 

@@ -21,6 +21,9 @@ pub(crate) fn summary_text(summary: &CopySummary) -> String {
     if summary.files_skipped > 0 {
         text += &format!("{} skipped, ", summary.files_skipped);
     }
+    if summary.files_deleted > 0 {
+        text += &format!("{} deleted, ", summary.files_deleted);
+    }
     text += &format!(
         "{} failed; {}, {}; {}.",
         summary.files_failed,
@@ -54,6 +57,9 @@ fn ending(summary: &CopySummary) -> String {
         Exit::Done => format!("Everything is durable on the device: {SAFE}."),
         Exit::Partial => format!(
             "Some entries failed; each was named. All else is durable on the device: {SAFE}."
+        ),
+        Exit::DeleteLimit => format!(
+            "--max-delete left some entries undeleted. All else is durable on the device: {SAFE}."
         ),
         Exit::Vanished => format!(
             "Some source files vanished or kept changing while they were read. \
@@ -98,7 +104,7 @@ fn state_dir(dest: &Path) -> &Path {
 }
 
 /// Every figure, under the name it has in JSON.
-pub(crate) fn figures(summary: &CopySummary) -> [(&'static str, u64); 19] {
+pub(crate) fn figures(summary: &CopySummary) -> [(&'static str, u64); 20] {
     [
         ("exit_code", summary.exit_code.code().into()),
         ("files_copied", summary.files_copied),
@@ -106,6 +112,7 @@ pub(crate) fn figures(summary: &CopySummary) -> [(&'static str, u64); 19] {
         ("files_adopted", summary.files_adopted),
         ("files_skipped", summary.files_skipped),
         ("files_failed", summary.files_failed),
+        ("files_deleted", summary.files_deleted),
         ("dirs", summary.dirs),
         ("symlinks", summary.symlinks),
         ("bytes_total", summary.bytes_total),
@@ -152,7 +159,10 @@ mod tests {
                 ..CopySummary::default()
             });
             assert_eq!(text.contains("Everything"), exit_code == Exit::Done);
-            let ended_early = !matches!(exit_code, Exit::Done | Exit::Partial | Exit::Vanished);
+            let ended_early = !matches!(
+                exit_code,
+                Exit::Done | Exit::Partial | Exit::Vanished | Exit::DeleteLimit
+            );
             assert_eq!(text.contains("Not finished"), ended_early, "{exit_code:?}");
         }
     }

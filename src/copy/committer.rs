@@ -397,6 +397,13 @@ impl<'a, F: Fs> Committer<'a, F> {
         self.emit(Event::Problem { path, error });
     }
 
+    /// Lets the run end with this code if nothing worse happens.
+    pub(super) fn note_exit(&mut self, exit: Exit) {
+        if self.worst == Exit::Done {
+            self.worst = exit;
+        }
+    }
+
     fn complete(&mut self, worker: Option<usize>, completed: Completed<F>) {
         let mut chain = 0;
         if let Some(worker) = worker {

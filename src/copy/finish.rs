@@ -1,5 +1,5 @@
-//! The end of a run that has everything else: hard links, then the metadata of directories, which
-//! each entry put into them had changed.
+//! The end of a run that has everything else: hard links, deletions, then the metadata of
+//! directories, which each entry put into them or taken out of them had changed.
 
 use std::io;
 use std::sync::Arc;
@@ -12,16 +12,21 @@ use crate::event::{Event, Outcome};
 use crate::fs::{FlushBy, Fs, Meta};
 use crate::manifest::{DirRecord, Entry, Link, Record};
 use crate::path::RelPath;
+use crate::scan::Source;
 
 impl<F: Fs> Committer<'_, F> {
     /// Does what was marked as due.
-    pub(super) fn finish(&mut self) {
+    pub(super) fn finish(&mut self, sources: &[Source]) {
         let due = self.store().due();
         self.each_due(&due, |this, entry| {
             if let Entry::Link(link) | Entry::LinkWanted(link) = entry {
                 this.finish_link(link);
             }
         });
+        self.delete(sources);
+        if self.has_failed() {
+            return;
+        }
         if self.shared.fs.flush_by() == FlushBy::Each && self.has_unsealed() {
             // A directory's final mode may keep us from opening it once more to flush it.
             self.barrier_now();
@@ -73,7 +78,7 @@ impl<F: Fs> Committer<'_, F> {
         }
     }
 
-    fn finish_failed(&mut self, path: RelPath, failure: Failure) {
+    pub(super) fn finish_failed(&mut self, path: RelPath, failure: Failure) {
         match failure {
             Failure::Entry(error) => self.entry_failed(path, error),
             Failure::Fatal(error) => self.fail(error),

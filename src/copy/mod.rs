@@ -38,6 +38,7 @@ mod again;
 mod board;
 mod classify;
 mod committer;
+mod delete;
 mod failure;
 mod finish;
 mod flusher;
@@ -77,6 +78,8 @@ struct Shared<F: Fs> {
     was_cut: bool,
     /// Set when the run cannot go on; stages end as when stopped.
     failed: AtomicBool,
+    /// Set when an entry of a source could not be looked at: nothing is deleted then.
+    walk_failed: AtomicBool,
 }
 
 impl<F: Fs> Shared<F> {
@@ -219,6 +222,7 @@ impl CopyRun {
             board: Arc::clone(&board),
             after_cut,
             failed: AtomicBool::new(false),
+            walk_failed: AtomicBool::new(false),
         });
         let thread = thread::Builder::new()
             .name("sprag-committer".into())

@@ -48,6 +48,11 @@ impl Names {
         name
     }
 
+    /// Whether something uses a name.
+    pub(super) fn is_in_use(&self, name: &[u8]) -> bool {
+        lock_mutex(&self.in_use).contains(name)
+    }
+
     /// Gives a name back.
     pub(super) fn release(&self, path: &RelPath, attempt: u8) {
         let name = partial::name(&self.id, path, attempt);

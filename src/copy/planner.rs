@@ -4,6 +4,7 @@
 use std::collections::HashMap;
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 
 use crossbeam_channel::Sender;
 use rustix::io::Errno;
@@ -80,7 +81,10 @@ impl<'a, F: Fs> Planner<'a, F> {
                 }
                 let (path, planned) = match scanned {
                     Ok(scanned) => (scanned.dest.clone(), self.plan(number, scanned)),
-                    Err(failed) => (failed.dest, Err(self.scan_failed(failed.error))),
+                    Err(failed) => {
+                        self.shared.walk_failed.store(true, Ordering::Relaxed);
+                        (failed.dest, Err(self.scan_failed(failed.error)))
+                    }
                 };
                 let sent = match planned {
                     Ok(Descend::Yes) => Ok(()),

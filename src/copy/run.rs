@@ -248,7 +248,7 @@ fn make_durable<F: Fs>(committer: &mut Committer<'_, F>, sources: &[Source]) {
     }
     if !committer.shared.stopper.is_stopped() {
         committer.enter(Phase::Finishing);
-        committer.finish();
+        committer.finish(sources);
         committer.enter(Phase::Flushing);
     }
     if committer.has_unsealed() {

@@ -98,6 +98,9 @@ fn look_at(options: &CopyOptions) -> Result<Vec<Given>, Error> {
         return Err(UsageError::NoSource.into());
     }
     let listed = options.selection.files_from.is_some();
+    if listed && options.delete.is_some() {
+        return Err(UsageError::DeleteWithList.into());
+    }
     if listed && sources.len() > 1 {
         let given = sources.len();
         return Err(UsageError::FilesFromSources { given }.into());
@@ -138,6 +141,8 @@ fn means_contents(path: &Path) -> bool {
 }
 
 fn source_of(given: &Given, file_name: Option<&OsStr>) -> Result<Source, Error> {
+    let is_dir = given.stat.kind == Kind::Dir;
+    let dir = is_dir.then_some((given.stat.dev, given.stat.ino));
     let unusable = |source| SetupError::Source {
         path: given.path.clone(),
         source,
@@ -145,7 +150,7 @@ fn source_of(given: &Given, file_name: Option<&OsStr>) -> Result<Source, Error> 
     if given.contents {
         let path = source::canonicalize(&given.path).map_err(unusable)?;
         let dest = RelPath::root();
-        return Ok(Source { path, dest });
+        return Ok(Source { path, dest, dir });
     }
     let name = file_name
         .or(given.path.file_name())
@@ -159,6 +164,7 @@ fn source_of(given: &Given, file_name: Option<&OsStr>) -> Result<Source, Error> 
     Ok(Source {
         path: given.path.clone(),
         dest,
+        dir,
     })
 }
 

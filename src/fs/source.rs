@@ -134,6 +134,12 @@ pub fn read_link(path: &Path) -> io::Result<Vec<u8>> {
     Ok(sys::into_bytes(fs::read_link(path)?))
 }
 
+/// The names in a directory, in no order, without `.` and `..`.
+pub fn names(path: &Path) -> io::Result<impl Iterator<Item = io::Result<Vec<u8>>> + use<>> {
+    let entries = fs::read_dir(path)?;
+    Ok(entries.map(|entry| Ok(sys::into_bytes(entry?.file_name()))))
+}
+
 /// All of a file that the user names, a list or the like.
 pub fn read_whole(path: &Path) -> io::Result<Vec<u8>> {
     fs::read(path)

@@ -118,13 +118,8 @@ fn ignore_existing_and_update_hold_for_every_name_of_a_file() {
 #[test]
 fn ignore_existing_forgets_what_was_begun_in_place_of_what_stands_there_now() {
     let fixture = Fixture::new();
-    write(fixture.source.join("large"), Rng::new(1).bytes(40 << 20));
-    let mut options = sprag::CopyOptions::new([fixture.contents()], &fixture.dest);
-    options.checkpoint_bytes = 1 << 20;
-    let mut begun = sprag::copy(options).unwrap();
-    let half = |event: &sprag::Event| matches!(event, sprag::Event::Progress(at) if at.bytes_durable > 1 << 20);
-    assert!(begun.any(|event| half(&event)));
-    drop(begun);
+    write(fixture.source.join("large"), Rng::new(1).bytes(16 << 20));
+    begin_copy(&fixture);
     assert!(!fixture.dest.join("large").exists());
     write(fixture.dest.join("large"), "not ours");
     let ran = with(&fixture, 0, &["--ignore-existing"]);

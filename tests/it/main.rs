@@ -9,6 +9,7 @@ mod bad_input;
 mod cli;
 mod concurrent;
 mod copy;
+mod delete;
 mod desk;
 mod existing;
 mod export;

@@ -314,3 +314,13 @@ impl Fixture {
         assert_same_tree(&self.source, &self.dest);
     }
 }
+
+/// Begins to copy the source's contents, in small blocks, and stops once something new is written:
+/// what is larger than a few MiB is then half done.
+pub(crate) fn begin_copy(fixture: &Fixture) {
+    let mut options = sprag::CopyOptions::new([fixture.contents()], &fixture.dest);
+    options.block_size = Some(sprag::block::BlockSize::MIN);
+    let mut run = sprag::copy(options).unwrap();
+    let new = |event: &sprag::Event| matches!(event, sprag::Event::Progress(at) if at.bytes_written > at.bytes_before);
+    assert!(run.any(|event| new(&event)));
+}

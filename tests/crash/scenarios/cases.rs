@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use sprag::fs::{FlushBy, Fs, FsFile, FsMeta, Meta};
+use sprag::path::RelPath;
 
 use super::check::{Expected, FLUSH_TAKES};
 use super::engine::{self, End, Stop};
@@ -21,7 +22,12 @@ pub(crate) struct Case {
     build: fn(&Source),
     record: fn(&Lab) -> Log,
     change: Option<fn(&Source)>,
+    /// The run deletes what the source does not have, but for [`PROTECTED`].
+    deletes: bool,
 }
+
+/// What the runs that delete leave out.
+pub(crate) const PROTECTED: &str = "protected";
 
 /// Where a case is recorded.
 pub(crate) struct Lab {
@@ -72,6 +78,19 @@ pub(crate) const CASES: &[Case] = &[
         })
     },
     Case {
+        deletes: true,
+        ..Case::new("deleting", FlushBy::Whole, small_files, deleting)
+    },
+    Case {
+        deletes: true,
+        ..Case::new("deleting each", FlushBy::Each, small_files, deleting)
+    },
+    Case {
+        is_fat: true,
+        deletes: true,
+        ..Case::new("fat deleting", FlushBy::Whole, small_files, deleting)
+    },
+    Case {
         change: Some(change_large),
         ..Case::new("source changed", FlushBy::Whole, large_file, |lab| {
             lab.fresh()
@@ -108,6 +127,7 @@ impl Case {
             build,
             record,
             change: None,
+            deletes: false,
         }
     }
 
@@ -143,7 +163,11 @@ impl Case {
 
 impl Lab {
     pub(crate) fn expected(&self, log: &Log) -> Expected {
-        Expected::of(log, &self.source, self.case.flush_by, self.case.is_fat)
+        let expected = Expected::of(log, &self.source, self.case.flush_by, self.case.is_fat);
+        match self.case.deletes {
+            true => expected.deleting(),
+            false => expected,
+        }
     }
 
     /// The source as it was before it was changed.
@@ -176,7 +200,11 @@ impl Lab {
     }
 
     pub(crate) fn run(&self, fs: &SimFs, stop: Stop) -> End {
-        engine::run(fs, engine::options(&self.source.dir), stop)
+        let mut options = engine::options(&self.source.dir);
+        if self.case.deletes {
+            engine::delete(&mut options);
+        }
+        engine::run(fs, options, stop)
     }
 
     /// Runs to the end, which has to be a good one.
@@ -327,6 +355,33 @@ fn overwriting(lab: &Lab) -> Log {
     lab.done(&fs);
     let disk = lab.settle(&fs);
     change_small(&lab.source);
+    lab.onto(disk)
+}
+
+/// Over what an earlier version of the source, and strangers, left, of which much is to be deleted.
+fn deleting(lab: &Lab) -> Log {
+    let fs = lab.disk();
+    lab.done(&fs);
+    let root = fs.root();
+    for dir in ["strange", PROTECTED] {
+        fs.make_dir(&root, dir.as_bytes())
+            .expect("a disk without faults");
+        let path = RelPath::new(dir).expect("a path");
+        let dir = fs.open_dir(&path).expect("a disk without faults");
+        fs.create_new(&dir, b"inside")
+            .expect("a disk without faults");
+    }
+    put(&fs, "bystander", b"a stranger's", 0o640);
+    let disk = lab.settle(&fs);
+    lab.source.mode("a/b/c", 0o755);
+    for gone in ["one", "two", "ln", "z/again", "a/three"] {
+        lab.source.remove(gone);
+    }
+    lab.source.remove_dir("a/b");
+    lab.source.file("exact", 2, BLOCK);
+    for dir in ["a", "z", "."] {
+        lab.source.dir_time(dir);
+    }
     lab.onto(disk)
 }
 

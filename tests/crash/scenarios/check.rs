@@ -5,7 +5,9 @@ use std::time::Duration;
 use sprag::event::CopySummary;
 use sprag::exit::Exit;
 use sprag::fs::FlushBy;
+use sprag::path::RelPath;
 
+use super::cases::PROTECTED;
 use super::engine::{self, CHECKPOINT_BYTES, DONE, End, JOBS, READ_BACK, Stop};
 use super::source::{BLOCK, Source};
 use super::tree::{self, Tree};
@@ -42,21 +44,38 @@ pub(crate) struct Expected {
     pub(crate) new: Tree,
     /// What the source holds at the rerun.
     pub(crate) after: Tree,
+    /// The runs delete what the source does not have.
+    deletes: bool,
+    /// What has to be there at any moment.
+    kept: Tree,
 }
 
 impl Expected {
     /// For a recording whose source has not changed since.
     pub(crate) fn of(log: &Log, source: &Source, flush_by: FlushBy, is_fat: bool) -> Expected {
         let after = tree::of_source(&source.dir);
+        let old = tree::of_disk(&log.base).tree;
         Expected {
+            deletes: false,
+            kept: old.clone(),
             source: source.clone(),
             flush_by,
             is_fat,
-            old: tree::of_disk(&log.base).tree,
+            old,
             first: after.clone(),
             new: after.clone(),
             after,
         }
+    }
+
+    /// The same for runs that delete.
+    pub(crate) fn deleting(mut self) -> Expected {
+        let after = &self.after;
+        let is_protected = |path: &RelPath| path.components().any(|c| c == PROTECTED.as_bytes());
+        self.kept
+            .retain(|path, _| after.contains_key(path) || is_protected(path));
+        self.deletes = true;
+        self
     }
 
     /// Explores a recording.
@@ -101,7 +120,7 @@ impl Expected {
         self.check_rerun(&end, &state, rehashed)?;
         self.check_result(&fs, halved)?;
         self.check_nothing_left(&fs, halved)?;
-        if dice.chance(1, VERIFIED) {
+        if self.deletes || dice.chance(1, VERIFIED) {
             engine::verify(&fs)?;
         }
         Ok(())
@@ -115,7 +134,7 @@ impl Expected {
         partials_may_stay: bool,
     ) -> Result<(), String> {
         let found = tree::of_disk(disk);
-        tree::is_whole(&found.tree, &self.allowed(), &self.old)
+        tree::is_whole(&found.tree, &self.allowed(), &self.kept)
             .map_err(|problem| format!("before the rerun: {problem}"))?;
         if marks.contains(&DONE) {
             tree::holds(&found.tree, &self.new)
@@ -184,11 +203,22 @@ impl Expected {
         let found = tree::of_disk(&fs.disk());
         let problem = |problem: String| format!("after the rerun: {problem}");
         tree::holds(&found.tree, &self.after).map_err(problem)?;
-        tree::is_whole(&found.tree, &self.allowed(), &self.old).map_err(problem)?;
+        tree::is_whole(&found.tree, &self.allowed(), &self.kept).map_err(problem)?;
+        self.check_deleted(&found.tree).map_err(problem)?;
         match found.partials.first() {
             Some(partial) if !partials_may_stay => {
                 Err(format!("after the rerun, {partial} is left"))
             }
+            _ => Ok(()),
+        }
+    }
+
+    /// Everything that was to be deleted is, and the manifest does not speak of it.
+    fn check_deleted(&self, there: &Tree) -> Result<(), String> {
+        let stays =
+            |path: &&RelPath| self.after.contains_key(*path) || self.kept.contains_key(*path);
+        match there.keys().find(|path| !stays(path)) {
+            Some(path) if self.deletes => Err(format!("{path} was not deleted")),
             _ => Ok(()),
         }
     }
@@ -278,7 +308,11 @@ impl Expected {
     }
 
     pub(crate) fn run(&self, fs: &SimFs, stop: Stop) -> End {
-        engine::run(fs, engine::options(&self.source.dir), stop)
+        let mut options = engine::options(&self.source.dir);
+        if self.deletes {
+            engine::delete(&mut options);
+        }
+        engine::run(fs, options, stop)
     }
 
     /// Three windows of at most a checkpoint and a block lie behind what is trusted (see

@@ -9,8 +9,10 @@ use sprag::block::BlockSize;
 use sprag::error::Error;
 use sprag::event::{CopySummary, Progress, VerifyEvent};
 use sprag::exit::Exit;
-use sprag::{CopyOptions, CopyRun, Event, VerifyOptions, VerifyRun};
+use sprag::filter::Rules;
+use sprag::{CopyOptions, CopyRun, Delete, Event, VerifyOptions, VerifyRun};
 
+use super::cases::PROTECTED;
 use crate::sim::SimFs;
 
 /// How many files are worked on at a time.
@@ -58,6 +60,14 @@ pub(crate) fn options(source: &Path) -> CopyOptions {
     options.checkpoint_interval = CHECKPOINT_INTERVAL;
     options.owner = false;
     options
+}
+
+/// Makes a run delete what its source does not have, but for what is protected.
+pub(crate) fn delete(options: &mut CopyOptions) {
+    let mut rules = Rules::new();
+    rules.exclude(PROTECTED);
+    options.selection.filter = rules.compile().expect("a pattern");
+    options.delete = Some(Delete::default());
 }
 
 /// Runs the copy to its end, and notes on the disk what the outside world is told.

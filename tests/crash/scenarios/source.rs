@@ -73,6 +73,12 @@ impl Source {
         std::fs::remove_file(self.dir.join(name)).expect("a source file can be removed");
     }
 
+    /// Removes a directory with all that is in it.
+    pub(crate) fn remove_dir(&self, name: &str) {
+        let removed = std::fs::remove_dir_all(self.dir.join(name));
+        removed.expect("a source directory can be removed");
+    }
+
     /// Sets the time of a directory, once it has all its entries.
     pub(crate) fn dir_time(&self, name: &str) {
         set_time(&self.dir.join(name), 77);

@@ -1,0 +1,267 @@
+//! Deleting what the sources do not have, after everything that they have is durable.
+//!
+//! In batches: the manifest forgets a batch of entries, durably; then they are removed; the removals
+//! become durable with the next barrier. So after a crash there may be entries that nothing
+//! speaks for, which a rerun deletes, and never a record of something that was deleted.
+
+use std::path::PathBuf;
+use std::sync::atomic::Ordering;
+
+use super::committer::Committer;
+use super::failure;
+use crate::error::{EntryError, PathError};
+use crate::event::{Event, Outcome};
+use crate::exit::Exit;
+use crate::extraneous::{Extraneous, Found, Untouchable};
+use crate::fs::{Fs, Kind, Meta, found, source};
+use crate::manifest::{Entry, Record, SlotKind};
+use crate::path::RelPath;
+use crate::scan::Source;
+
+/// So many entries are deleted between two barriers.
+const BATCH_MAX: usize = 1024;
+/// The permission bits that a directory needs while its entries are removed.
+const DIR_WORKING_BITS: u32 = 0o700;
+
+const WALK_FAILED: &str = "nothing was deleted, because not all of the source could be walked: what was not seen \
+    there would look as if it were gone";
+
+/// What the walk came to, besides what it named.
+#[derive(Default)]
+struct Tally {
+    named: u64,
+    kept: u64,
+    over: u64,
+}
+
+impl<F: Fs> Committer<'_, F> {
+    /// Deletes what is extraneous, if that is wanted.
+    pub(super) fn delete(&mut self, sources: &[Source]) {
+        let Some(rules) = self.shared.options.delete else {
+            return;
+        };
+        if self.shared.walk_failed.load(Ordering::Relaxed) {
+            return self.emit(Event::Warning(WALK_FAILED.into()));
+        }
+        let shared = self.shared;
+        let names = &shared.names;
+        let in_use = |name: &[u8]| shared.was_cut || names.is_in_use(name);
+        let untouchable = Untouchable {
+            id: *names.id(),
+            in_use: &in_use,
+        };
+        let mut walk = Extraneous::new(&*shared.fs, sources, &shared.options, untouchable);
+        self.drop_partials(&walk);
+        let mut tally = Tally::default();
+        let max = rules.max.unwrap_or(u64::MAX);
+        loop {
+            let mut batch = Vec::new();
+            for found in walk.by_ref() {
+                if let Some(entry) = self.note_found(found, max, &mut tally) {
+                    batch.push(entry);
+                }
+                if batch.len() >= BATCH_MAX || self.shared.should_stop() {
+                    break;
+                }
+            }
+            if batch.is_empty() || self.shared.should_stop() {
+                break;
+            }
+            if !self.delete_batch(&batch, sources) {
+                break;
+            }
+            self.pump_all();
+        }
+        self.forget_links();
+        self.conclude(&tally);
+    }
+
+    /// Takes up what the walk found; gives what is to be deleted.
+    fn note_found(&mut self, found: Found, max: u64, tally: &mut Tally) -> Option<(RelPath, Kind)> {
+        match found {
+            Found::Extraneous { path, kind } => {
+                if tally.named >= max {
+                    tally.over += 1;
+                    return None;
+                }
+                tally.named += 1;
+                return Some((path, kind));
+            }
+            Found::Kept => tally.kept += 1,
+            Found::OtherSpelling(path) => {
+                let text = format!(
+                    "nothing was deleted in {}: the file system takes names there for names of the source that are spelled differently",
+                    crate::path::Printable(&self.shared.full(&path))
+                );
+                self.emit(Event::Warning(text));
+            }
+            Found::Unlisted { path, error } => {
+                let full = self.shared.full(&path);
+                let failure = failure::naming(&self.shared.fs, "list", full)(error);
+                self.finish_failed(path, failure);
+            }
+            Found::Unseen {
+                path,
+                source,
+                error,
+            } => {
+                let error = PathError::new("look at", source, error);
+                self.entry_failed(path, EntryError::Undecided(error));
+            }
+        }
+        None
+    }
+
+    /// Removes partial files that will never be gone on with, because their source is gone.
+    fn drop_partials(&mut self, walk: &Extraneous<'_, F>) {
+        if self.shared.was_cut {
+            return;
+        }
+        let mut dropped = Vec::new();
+        let positions = self.store().positions_of(SlotKind::Partial);
+        for pos in positions {
+            let entry = self.store().entry_at(pos);
+            let Some((path, Entry::Partial(partial))) = self.manifest(entry) else {
+                return;
+            };
+            // What cannot be told now will be told by the walk.
+            if matches!(walk.is_extraneous(&path, Kind::File), Ok(true)) {
+                self.record(&Record::Removed(path.clone()));
+                dropped.push((path, partial.begin));
+            }
+        }
+        if dropped.is_empty() || !self.make_forgotten() {
+            return;
+        }
+        for (path, begin) in dropped {
+            if !begin.adopts {
+                let name = crate::partial::name(self.shared.names.id(), &path, begin.attempt);
+                self.remove(&path, &name, Kind::File);
+                self.shared.names.release(&path, begin.attempt);
+            }
+        }
+    }
+
+    /// Whether the next batch may follow.
+    fn delete_batch(&mut self, batch: &[(RelPath, Kind)], sources: &[Source]) -> bool {
+        for (path, _) in batch {
+            let known = self.store().lookup(path);
+            if let Some(Some(_)) = self.manifest(known) {
+                self.record(&Record::Removed(path.clone()));
+            }
+        }
+        if !self.make_forgotten() {
+            return false;
+        }
+        // A source that was unmounted meanwhile looks empty.
+        if let Some((path, error)) = lost_source(sources) {
+            let error = EntryError::Undecided(PathError::new("find again", path, error));
+            self.entry_failed(RelPath::root(), error);
+            return false;
+        }
+        for (path, kind) in batch {
+            if self.shared.should_stop() {
+                return false;
+            }
+            if self.remove(path, path.name(), *kind) {
+                self.summary.files_deleted += 1;
+                let (path, outcome) = (path.clone(), Outcome::Deleted);
+                self.emit(Event::Entry { path, outcome });
+            }
+        }
+        true
+    }
+
+    /// Forgets hard links whose first name was deleted: nothing says any more what they hold.
+    fn forget_links(&mut self) {
+        let positions = self.store().positions_of(SlotKind::Link);
+        for pos in positions {
+            let entry = self.store().entry_at(pos);
+            let Some((path, Entry::Link(link))) = self.manifest(entry) else {
+                return;
+            };
+            let target = self.store().lookup(&link.to);
+            if let Some(None) = self.manifest(target) {
+                self.record(&Record::Removed(path));
+            }
+        }
+    }
+
+    /// Makes what was recorded durable; whether that went well.
+    fn make_forgotten(&mut self) -> bool {
+        if self.has_unsealed() {
+            self.barrier_now();
+        }
+        !self.has_failed()
+    }
+
+    /// Removes one name beside `path`.
+    fn remove(&mut self, path: &RelPath, name: &[u8], kind: Kind) -> bool {
+        let fs = &*self.shared.fs;
+        let Some((parent, _)) = path.split() else {
+            return false;
+        };
+        let removed = self.open_for_removal(&parent).and_then(|dir| match kind {
+            Kind::Dir => fs.remove_dir(&dir, name),
+            _ => fs.remove(&dir, name),
+        });
+        match found(removed) {
+            Ok(_) => {
+                self.dirty.parent(path);
+                self.mark_parent(path);
+                true
+            }
+            Err(error) => {
+                let full = self.shared.full(path);
+                let failure = failure::naming(&self.shared.fs, "delete", full)(error);
+                self.finish_failed(path.clone(), failure);
+                false
+            }
+        }
+    }
+
+    /// Opens a directory so that names can be removed from it.
+    fn open_for_removal(&self, path: &RelPath) -> std::io::Result<F::Dir> {
+        let fs = &*self.shared.fs;
+        let dir = fs.open_dir(path)?;
+        let mode = fs.stat_dir(&dir)?.mode;
+        if mode & DIR_WORKING_BITS != DIR_WORKING_BITS {
+            let meta = Meta {
+                mode: Some(mode | DIR_WORKING_BITS),
+                ..Meta::default()
+            };
+            fs.set_dir_meta(&dir, &meta)?;
+        }
+        Ok(dir)
+    }
+
+    fn conclude(&mut self, tally: &Tally) {
+        if tally.kept > 0 {
+            let text = format!(
+                "{} directories that the source does not have were not deleted, because they hold entries that are excluded or in use",
+                tally.kept
+            );
+            self.emit(Event::Warning(text));
+        }
+        if tally.over > 0 {
+            let text = format!(
+                "--max-delete stopped the deletions: {} more entries would have been deleted",
+                tally.over
+            );
+            self.emit(Event::Warning(text));
+            self.note_exit(Exit::DeleteLimit);
+        }
+    }
+}
+
+/// A source directory that is not where it was when the run began.
+fn lost_source(sources: &[Source]) -> Option<(PathBuf, std::io::Error)> {
+    sources.iter().find_map(|source| {
+        let (dev, ino) = source.dir?;
+        match source::stat_follow(&source.path) {
+            Ok(stat) if (stat.dev, stat.ino) == (dev, ino) => None,
+            Ok(_) => Some((source.path.clone(), std::io::ErrorKind::NotFound.into())),
+            Err(error) => Some((source.path.clone(), error)),
+        }
+    })
+}
