@@ -185,6 +185,8 @@ pub enum Outcome {
     Skipped,
     /// No source has it, and it was deleted at the destination.
     Deleted,
+    /// Its content was already there, as the manifest says; its metadata was set right.
+    Mended,
 }
 
 /// The totals of a copy. Every source entry is in exactly one of the `files_*`, `dirs` and
@@ -210,6 +212,8 @@ pub struct CopySummary {
     pub dirs: u64,
     /// Symbolic links that are at the destination.
     pub symlinks: u64,
+    /// Of the unchanged files, directories and symlinks, those whose metadata alone was set right.
+    pub metadata_mended: u64,
     /// Bytes of the regular files that are at the destination now, by this run or before.
     pub bytes_total: u64,
     /// Bytes written to the destination's files in this run.
@@ -246,6 +250,7 @@ impl Default for CopySummary {
             files_deleted: 0,
             dirs: 0,
             symlinks: 0,
+            metadata_mended: 0,
             bytes_total: 0,
             bytes_copied: 0,
             bytes_resumed: 0,

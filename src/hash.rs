@@ -174,6 +174,22 @@ pub(crate) fn partial_nonce(id: &[u8; 16], path: &[u8], attempt: u8) -> u32 {
     u32::from_le_bytes(first_bytes(&hasher))
 }
 
+/// A digest of named values, in the order given; 0 if there are none.
+pub(crate) fn xattr_digest<'a>(attrs: impl Iterator<Item = (&'a [u8], &'a [u8])>) -> u64 {
+    let mut hasher = Hasher::new();
+    hasher.update(b"sprag xattrs");
+    let mut none = true;
+    for part in attrs.flat_map(|(name, value)| [name, value]) {
+        none = false;
+        hasher.update(&(part.len() as u64).to_le_bytes());
+        hasher.update(part);
+    }
+    match none {
+        true => 0,
+        false => u64::from_le_bytes(first_bytes(&hasher)),
+    }
+}
+
 fn first_bytes<const N: usize>(hasher: &Hasher) -> [u8; N] {
     let mut bytes = [0; N];
     hasher.finalize_xof().fill(&mut bytes);
@@ -343,6 +359,19 @@ mod tests {
         let sum = header_checksum(b"bytes").to_le_bytes();
         assert_eq!(sum, blake3::hash(b"sprag headerbytes").as_bytes()[..8]);
         assert_ne!(sum, blake3::hash(b"bytes").as_bytes()[..8]);
+    }
+
+    #[test]
+    fn an_xattr_digest_is_that_of_lengths_names_and_values() {
+        let mut input = b"sprag xattrs".to_vec();
+        for part in [&b"user.a"[..], b"1", b"user.b", b""] {
+            input.extend_from_slice(&(part.len() as u64).to_le_bytes());
+            input.extend_from_slice(part);
+        }
+        let attrs = [(&b"user.a"[..], &b"1"[..]), (b"user.b", b"")];
+        let digest = xattr_digest(attrs.into_iter());
+        assert_eq!(digest.to_le_bytes(), blake3::hash(&input).as_bytes()[..8]);
+        assert_eq!(xattr_digest(std::iter::empty()), 0);
     }
 
     #[test]

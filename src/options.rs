@@ -44,6 +44,15 @@ pub struct CopyOptions {
     pub existing: Existing,
     /// Delete what the sources do not have, once all that they have is durable.
     pub delete: Option<Delete>,
+    /// Give copies the permissions and ACLs of their source. Otherwise a new one gets what the
+    /// umask leaves of its source's permissions, and one that replaces another keeps that one's.
+    pub perms: bool,
+    /// Give copies the times of their source.
+    pub times: bool,
+    /// Give copies the extended attributes of their source.
+    pub xattrs: bool,
+    /// Make names of one file at the source names of one file at the destination.
+    pub hard_links: bool,
 }
 
 impl CopyOptions {
@@ -78,6 +87,10 @@ impl CopyOptions {
             selection: Selection::default(),
             existing: Existing::default(),
             delete: None,
+            perms: true,
+            times: true,
+            xattrs: true,
+            hard_links: true,
         }
     }
 }

@@ -4,7 +4,10 @@
 //! path, what stands there, and the options.
 
 use crate::fs::{Kind, Meta, Stat};
-use crate::manifest::{DirRecord, Done, Entry, SourceId};
+use crate::manifest::{DestMeta, Done, Entry, Seen, SourceId};
+
+/// The permission bits that a directory needs while entries are put into it.
+pub(crate) const DIR_WORKING_BITS: u32 = 0o700;
 
 mod existing;
 
@@ -92,13 +95,9 @@ pub(crate) fn plan_file(source: &Stat, known: Option<&Entry>, dest: Option<&Stat
         Some(Entry::Done(done)) => {
             if let Some(dest) = dest
                 && is_as_published(done, dest)
+                && (done.size, done.mtime_ns) == (source.size, source.mtime_ns)
             {
-                let same = (done.size, done.mtime_ns) == (source.size, source.mtime_ns);
-                return if same {
-                    FilePlan::Unchanged
-                } else {
-                    FilePlan::Copy
-                };
+                return FilePlan::Unchanged;
             }
         }
         _ => {}
@@ -125,49 +124,37 @@ pub(crate) fn plan_symlink(
     }
 }
 
-/// Decides about a directory; `wanted` is the metadata it shall have in the end.
-pub(crate) fn plan_dir(wanted: &Meta, known: Option<&Entry>, dest: Option<&Stat>) -> DirPlan {
-    let Some(dest) = dest else {
+/// Decides about a directory; `wanted` is the metadata it shall have in the end, `seen` what stands
+/// there.
+pub(crate) fn plan_dir(
+    source: &Stat,
+    wanted: &Meta,
+    known: Option<&Entry>,
+    seen: Option<&Seen>,
+) -> DirPlan {
+    let Some(seen) = seen else {
         return DirPlan::Make;
     };
-    if dest.kind != Kind::Dir {
-        return DirPlan::Conflict(dest.kind);
+    if seen.stat.kind != Kind::Dir {
+        return DirPlan::Conflict(seen.stat.kind);
     }
     // The record is what the end of the run sets, should a new entry change the directory.
-    let recorded = match known {
-        Some(Entry::Dir(record)) => records_meta(record, wanted),
-        _ => false,
+    let mend = match known {
+        Some(Entry::Dir(record)) => {
+            let mtime_ns = source.mtime_ns;
+            let now = DestMeta::of(wanted, mtime_ns, seen, Some(&record.dest));
+            now != record.dest || (wanted.times_ns.is_some() && record.mtime_ns != mtime_ns)
+        }
+        _ => true,
     };
-    let mend = !recorded || !has_meta(dest, wanted);
     DirPlan::Keep { mend }
-}
-
-/// Whether a directory's record speaks of the wanted metadata.
-fn records_meta(record: &DirRecord, wanted: &Meta) -> bool {
-    wanted.mode.is_none_or(|mode| mode == record.mode)
-        && wanted
-            .owner
-            .is_none_or(|owner| owner == (record.uid, record.gid))
-        && wanted
-            .times_ns
-            .is_none_or(|(_, mtime_ns)| mtime_ns == record.mtime_ns)
-}
-
-/// Whether `stat` shows the wanted metadata; the access time does not count.
-pub(crate) fn has_meta(stat: &Stat, wanted: &Meta) -> bool {
-    wanted.mode.is_none_or(|mode| mode == stat.mode)
-        && wanted
-            .owner
-            .is_none_or(|owner| owner == (stat.uid, stat.gid))
-        && wanted
-            .times_ns
-            .is_none_or(|(_, mtime_ns)| mtime_ns == stat.mtime_ns)
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::manifest::{Begin, DestMeta, Partial};
+    use crate::fs::Xattrs;
+    use crate::manifest::{Begin, DestMeta, DirRecord, Partial};
     use crate::path::RelPath;
 
     fn stat(kind: Kind, size: u64, mtime_ns: i128) -> Stat {
@@ -194,8 +181,7 @@ mod tests {
             dest: DestMeta {
                 mtime_ns: Some(dest_mtime_ns),
                 mode: 0o644,
-                uid: 0,
-                gid: 0,
+                ..DestMeta::default()
             },
             hash: [0; 32],
             attempt: Some(0),
@@ -242,7 +228,8 @@ mod tests {
         let there = stat(Kind::File, 10, 4);
         let plan = |source: &Stat, dest: &Stat| plan_file(source, Some(&known), Some(dest));
         assert_eq!(plan(&source, &there), FilePlan::Unchanged);
-        assert_eq!(plan(&stat(Kind::File, 10, 6), &there), FilePlan::Copy);
+        assert_eq!(plan(&stat(Kind::File, 10, 6), &there), FilePlan::Adopt);
+        assert_eq!(plan(&stat(Kind::File, 11, 6), &there), FilePlan::Copy);
         assert_eq!(plan(&source, &stat(Kind::File, 10, 5)), FilePlan::Adopt);
         assert_eq!(plan(&source, &stat(Kind::File, 9, 4)), FilePlan::Copy);
         assert_eq!(plan_file(&source, Some(&known), None), FilePlan::Copy);
@@ -291,22 +278,33 @@ mod tests {
     }
 
     #[test]
-    fn a_directory_never_replaces_what_is_not_one() {
+    fn a_directory_never_replaces_what_is_not_one_and_is_mended_until_it_shows_what_is_recorded() {
         let wanted = Meta {
             mode: Some(0o755),
-            owner: None,
             times_ns: Some((0, 5)),
+            ..Meta::default()
         };
-        assert_eq!(plan_dir(&wanted, None, None), DirPlan::Make);
+        let source = stat(Kind::Dir, 0, 5);
+        let plan = |known: Option<&Entry>, stat: Option<Stat>| {
+            let seen = stat.map(|stat| Seen::new(stat, Xattrs::default()));
+            plan_dir(&source, &wanted, known, seen.as_ref())
+        };
+        assert_eq!(plan(None, None), DirPlan::Make);
         let file = stat(Kind::File, 0, 0);
-        assert_eq!(
-            plan_dir(&wanted, None, Some(&file)),
-            DirPlan::Conflict(Kind::File)
-        );
+        assert_eq!(plan(None, Some(file)), DirPlan::Conflict(Kind::File));
+        // This one cannot be given the mode that is wanted.
         let dir = stat(Kind::Dir, 0, 5);
-        assert_eq!(
-            plan_dir(&wanted, None, Some(&dir)),
-            DirPlan::Keep { mend: true }
-        );
+        assert_eq!(plan(None, Some(dir)), DirPlan::Keep { mend: true });
+        let seen = Seen::new(dir, Xattrs::default());
+        let known = Entry::Dir(DirRecord {
+            path: RelPath::new("d").unwrap(),
+            atime_ns: 0,
+            mtime_ns: 5,
+            dest: DestMeta::of(&wanted, 5, &seen, None),
+        });
+        assert_eq!(plan(Some(&known), Some(dir)), DirPlan::Keep { mend: false });
+        let touched = Stat { mtime_ns: 6, ..dir };
+        let mends = DirPlan::Keep { mend: true };
+        assert_eq!(plan(Some(&known), Some(touched)), mends);
     }
 }

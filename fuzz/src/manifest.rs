@@ -128,7 +128,8 @@ impl Script<'_> {
             1 => self.run_end(&mut out),
             2 => {
                 self.path(&mut out);
-                self.numbers(&mut out, 5);
+                self.numbers(&mut out, 2);
+                self.dest_meta(&mut out);
             }
             3 => self.symlink(&mut out),
             4 => {
@@ -215,6 +216,34 @@ impl Script<'_> {
             }
         }
         self.numbers(out, 3);
+        self.option(out);
+        self.option(out);
+        if self.byte() < 128 {
+            out.push(0);
+            return;
+        }
+        out.push(1);
+        self.option(out);
+        match self.byte() & 1 {
+            0 => out.push(0),
+            _ => {
+                out.push(1);
+                self.numbers(out, 2);
+            }
+        }
+        out.push(self.byte() & 1);
+        self.option(out);
+        self.option(out);
+    }
+
+    fn option(&mut self, out: &mut Vec<u8>) {
+        match self.byte() & 1 {
+            0 => out.push(0),
+            _ => {
+                out.push(1);
+                self.numbers(out, 1);
+            }
+        }
     }
 
     fn path(&mut self, out: &mut Vec<u8>) {

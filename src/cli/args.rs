@@ -140,6 +140,24 @@ pub(crate) struct CopyArgs {
     #[arg(long, help_heading = CONTENT)]
     pub(crate) no_owner: bool,
 
+    /// Do not give copies the permissions and ACLs of their source
+    ///
+    /// New ones get what the umask leaves of their source's permissions.
+    #[arg(long, help_heading = CONTENT)]
+    pub(crate) no_perms: bool,
+
+    /// Do not give copies the times of their source
+    #[arg(long, help_heading = CONTENT)]
+    pub(crate) no_times: bool,
+
+    /// Do not give copies the extended attributes of their source
+    #[arg(long, help_heading = CONTENT)]
+    pub(crate) no_xattrs: bool,
+
+    /// Copy each name of a hard-linked file as a file of its own
+    #[arg(long, help_heading = CONTENT)]
+    pub(crate) no_hard_links: bool,
+
     #[command(flatten)]
     pub(crate) selection: super::selection::SelectionArgs,
 

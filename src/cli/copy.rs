@@ -293,5 +293,6 @@ fn word(outcome: Outcome) -> &'static str {
         Outcome::Adopted => "adopted",
         Outcome::Skipped => "skipped",
         Outcome::Deleted => "deleted",
+        Outcome::Mended => "mended",
     }
 }

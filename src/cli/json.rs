@@ -333,7 +333,7 @@ mod tests {
         });
         assert_eq!(
             line,
-            r#"{"type":"summary","command":"copy","exit_code":23,"files_copied":1,"files_unchanged":0,"files_adopted":0,"files_skipped":0,"files_failed":0,"files_deleted":0,"dirs":0,"symlinks":0,"bytes_total":0,"bytes_copied":0,"bytes_resumed":0,"bytes_rehashed":0,"bytes_durable":0,"files_read_back":0,"bytes_read_back":0,"read_direct":0,"read_evicted":0,"read_cached":0,"elapsed_ms":0}"#
+            r#"{"type":"summary","command":"copy","exit_code":23,"files_copied":1,"files_unchanged":0,"files_adopted":0,"files_skipped":0,"files_failed":0,"files_deleted":0,"dirs":0,"symlinks":0,"metadata_mended":0,"bytes_total":0,"bytes_copied":0,"bytes_resumed":0,"bytes_rehashed":0,"bytes_durable":0,"files_read_back":0,"bytes_read_back":0,"read_direct":0,"read_evicted":0,"read_cached":0,"elapsed_ms":0}"#
         );
     }
 
@@ -346,7 +346,7 @@ mod tests {
         });
         assert_eq!(
             line,
-            r#"{"type":"summary","command":"verify","exit_code":0,"files_ok":0,"files_unproven":0,"files_corrupt":0,"files_modified":0,"files_missing":0,"files_incomplete":0,"files_extra":0,"files_unreadable":0,"bytes_read":0,"read_direct":0,"read_evicted":0,"read_cached":0,"elapsed_ms":0}"#
+            r#"{"type":"summary","command":"verify","exit_code":0,"files_ok":0,"files_unproven":0,"files_corrupt":0,"files_modified":0,"files_metadata":0,"files_missing":0,"files_incomplete":0,"files_extra":0,"files_unreadable":0,"bytes_read":0,"read_direct":0,"read_evicted":0,"read_cached":0,"elapsed_ms":0}"#
         );
     }
 

@@ -71,6 +71,10 @@ pub(crate) fn copy(args: &CopyArgs, view: View) -> Result<CopyOptions, Error> {
     options.selection = args.selection.read()?;
     options.existing = args.existing.rules();
     options.delete = args.delete.rules();
+    options.perms = !args.no_perms;
+    options.times = !args.no_times;
+    options.xattrs = !args.no_xattrs;
+    options.hard_links = !args.no_hard_links;
     Ok(options)
 }
 

@@ -31,6 +31,13 @@ pub(crate) fn summary_text(summary: &CopySummary) -> String {
         units::count(summary.symlinks, "symlink", "symlinks"),
         units::duration(Duration::from_millis(summary.elapsed_ms)),
     );
+    if summary.metadata_mended > 0 {
+        let mended = summary.metadata_mended;
+        text += &format!(
+            " The metadata of {} was set right.",
+            units::count(mended, "unchanged entry", "unchanged entries")
+        );
+    }
     if summary.bytes_resumed > 0 {
         text += &format!(
             " {} of half-copied files did not have to be copied again.",
@@ -104,7 +111,7 @@ fn state_dir(dest: &Path) -> &Path {
 }
 
 /// Every figure, under the name it has in JSON.
-pub(crate) fn figures(summary: &CopySummary) -> [(&'static str, u64); 20] {
+pub(crate) fn figures(summary: &CopySummary) -> [(&'static str, u64); 21] {
     [
         ("exit_code", summary.exit_code.code().into()),
         ("files_copied", summary.files_copied),
@@ -115,6 +122,7 @@ pub(crate) fn figures(summary: &CopySummary) -> [(&'static str, u64); 20] {
         ("files_deleted", summary.files_deleted),
         ("dirs", summary.dirs),
         ("symlinks", summary.symlinks),
+        ("metadata_mended", summary.metadata_mended),
         ("bytes_total", summary.bytes_total),
         ("bytes_copied", summary.bytes_copied),
         ("bytes_resumed", summary.bytes_resumed),

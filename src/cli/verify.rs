@@ -238,7 +238,7 @@ fn detail(verdict: &Verdict, listed: bool) -> String {
             what,
             damage: Some(damage),
         } => format!("{what}: {}", damage_text(damage)),
-        Verdict::Modified { what, damage: None } => what.clone(),
+        Verdict::Modified { what, damage: None } | Verdict::Metadata { what } => what.clone(),
         Verdict::Missing if listed => "the list names it and it is not there".to_owned(),
         Verdict::Missing => "it was copied and is not there".to_owned(),
         Verdict::Incomplete { bytes, of } => format!(
@@ -297,7 +297,9 @@ fn summary_text(summary: &VerifySummary, extra_listed: bool, listed: bool) -> St
         summary.files_corrupt,
         summary.files_modified,
         summary.files_missing,
-        bad(summary.files_unproven, "not proved") + &bad(summary.files_unreadable, "unreadable"),
+        bad(summary.files_metadata, "with other metadata")
+            + &bad(summary.files_unproven, "not proved")
+            + &bad(summary.files_unreadable, "unreadable"),
         bad(summary.files_incomplete, "incomplete"),
         units::size(summary.bytes_read),
         units::duration(Duration::from_millis(summary.elapsed_ms)),
@@ -332,6 +334,8 @@ fn summary_text(summary: &VerifySummary, extra_listed: bool, listed: bool) -> St
                  what is modified or missing, a rerun of the copy brings back by itself.";
     } else if summary.files_modified + summary.files_missing > 0 {
         text += "\nA rerun of the copy brings back what is modified or missing.";
+    } else if summary.files_metadata > 0 {
+        text += "\nA rerun of the copy sets the metadata right, without copying.";
     }
     text += match summary.exit_code {
         Exit::Done => "\nEverything that was read back is as it was copied.",

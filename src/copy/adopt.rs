@@ -5,12 +5,11 @@
 use std::sync::Arc;
 
 use super::failure::Failure;
-use super::message::{Completed, Content, Message, Settled, Work, dest_meta};
-use super::worker::{PieceError, Reading, Worker, unreadable, wanted_meta};
-use crate::event::Outcome;
+use super::message::{Completed, Content, Message, Work};
+use super::worker::{PieceError, Reading, Worker, unreadable};
 use crate::fs::{ALIGN, AlignedBuf, FlushBy, Fs, FsFile, Stat, source::SourceFile};
 use crate::hash::{BlockHasher, Hash32, TreeMerger};
-use crate::manifest::Begin;
+use crate::manifest::{Begin, DestMeta, Done};
 use crate::plan::source_id;
 
 /// Compares, and completes the file if it is the same. `None`: it is not, copy it.
@@ -56,7 +55,7 @@ pub(super) fn adopt<F: Fs>(
         let Some(merger) = merger else {
             return Ok(None);
         };
-        let dest = mend_meta(worker, work, &file, stat)?;
+        let dest = mend_meta(worker, work, source, &file, stat)?;
         Ok(Some((merger.finish(), dest)))
     });
     match compared {
@@ -66,10 +65,10 @@ pub(super) fn adopt<F: Fs>(
                 file.sync()
                     .map_err(|error| worker.flush_failed(work, error))?;
             }
-            Ok(Some(Reading::Done(Completed {
+            Ok(Some(Reading::Done(Box::new(Completed {
                 path: work.path.clone(),
                 mtime_ns: stat.mtime_ns,
-                dest: dest_meta(&dest, stat.mtime_ns),
+                dest,
                 attempt: None,
                 content: Content::File {
                     size: stat.size,
@@ -77,7 +76,7 @@ pub(super) fn adopt<F: Fs>(
                     blocks: !single,
                 },
                 file: Some(file),
-            })))
+            }))))
         }
         other => {
             if !single {
@@ -98,7 +97,7 @@ pub(super) fn check<F: Fs>(
     work: &Work<F>,
     source: &SourceFile,
     stat: &Stat,
-    hash: &Hash32,
+    done: &Done,
 ) -> Result<Option<Message<F>>, Failure> {
     let at_dest = worker.at_dest("read", &work.path);
     let opened = crate::fs::found(worker.shared.fs.open_medium(&work.dir, work.path.name()));
@@ -109,12 +108,10 @@ pub(super) fn check<F: Fs>(
         return Ok(None);
     }
     let merger = compare(worker, work, source, stat, &file, |_, _, _| Ok(()))?;
-    let same = merger.is_some_and(|merger| merger.finish() == *hash);
-    Ok(same.then(|| Message::Settled {
-        path: work.path.clone(),
-        outcome: Outcome::Unchanged,
-        what: Settled::File { bytes: stat.size },
-    }))
+    match merger.is_some_and(|merger| merger.finish() == done.hash) {
+        true => worker.keep(work, done).map(Some),
+        false => Ok(None),
+    }
 }
 
 /// Hashes the source block by block while both sides are the same. `None`: they are not, or the
@@ -170,13 +167,20 @@ fn compare<F: Fs>(
 fn mend_meta<F: Fs>(
     worker: &Worker<'_, F>,
     work: &Work<F>,
+    source: &SourceFile,
     file: &F::File,
     stat: &Stat,
-) -> Result<Stat, Failure> {
+) -> Result<DestMeta, Failure> {
+    let shared = worker.shared;
     let at_dest = worker.at_dest("set the metadata of", &work.path);
-    let meta = wanted_meta(worker.shared, stat);
-    if !crate::plan::has_meta(&file.stat().map_err(&at_dest)?, &meta) {
-        file.set_meta(&meta).map_err(&at_dest)?;
+    let xattrs = shared.xattrs(|| source.xattrs());
+    let xattrs = xattrs.map_err(|error| unreadable(shared, work, error))?;
+    let mut seen = shared.seen_file(file).map_err(&at_dest)?;
+    let wanted = shared.wanted(stat, xattrs, Some(&seen.stat));
+    let as_it_is = DestMeta::of(&wanted, stat.mtime_ns, &seen, None);
+    if as_it_is.lesser.is_some() {
+        file.set_meta(&wanted).map_err(&at_dest)?;
+        seen = shared.seen_file(file).map_err(&at_dest)?;
     }
-    file.stat().map_err(&at_dest)
+    Ok(DestMeta::of(&wanted, stat.mtime_ns, &seen, None))
 }

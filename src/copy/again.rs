@@ -101,12 +101,17 @@ fn feed<F: Fs>(
         return messages.send(Message::Failed { path, error }).map_err(drop);
     };
     let naming = failure::naming(&shared.fs, "open the directory of", shared.full(&path));
-    match shared.fs.open_dir(&parent).map_err(naming) {
-        Ok(dir) => works
+    let opened = shared.fs.open_dir(&parent).and_then(|dir| {
+        let there = shared.fs.stat(&dir, path.name())?;
+        Ok((dir, there))
+    });
+    match opened.map_err(naming) {
+        Ok((dir, there)) => works
             .send(Work {
                 path,
                 source,
                 stat,
+                there,
                 dir: std::sync::Arc::new(dir),
                 task: Task::Copy,
             })

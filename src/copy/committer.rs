@@ -24,11 +24,12 @@ use crate::event::{CopySummary, Counted, Event, Outcome, Phase, Progress};
 use crate::exit::Exit;
 use crate::fs::{FlushBy, Fs};
 use crate::lock_mutex;
-use crate::manifest::{Blocks, DirRecord, Done, Entry, Link, Record, RunEnd, Store, SymlinkRecord};
+use crate::manifest::{Blocks, Done, Entry, Link, Record, RunEnd, Store, SymlinkRecord};
 use crate::path::RelPath;
 
 mod active;
 mod barrier;
+mod metadata;
 mod publish;
 mod reading;
 
@@ -258,7 +259,14 @@ impl<'a, F: Fs> Committer<'a, F> {
                 outcome,
                 what,
             } => self.settled(path, outcome, what),
-            Message::Dir { path, stat, mend } => self.dir(path, &stat, mend),
+            Message::Dir {
+                path,
+                stat,
+                dest,
+                mend,
+                outcome,
+            } => self.dir(path, &stat, mend.then_some(dest), outcome),
+            Message::Mended { path, record } => self.mended(path, &record),
             Message::Link { path, to } => self.link(path, to),
             Message::Failed { path, error } => self.entry_failed(path, error),
             Message::Begin {
@@ -331,35 +339,6 @@ impl<'a, F: Fs> Committer<'a, F> {
         self.shared.board.progress(self.progress);
     }
 
-    fn dir(&mut self, path: RelPath, stat: &crate::fs::Stat, mend: bool) {
-        self.summary.dirs += 1;
-        let mut outcome = Outcome::Unchanged;
-        if self.shared.after_cut && self.shared.fs.flush_by() == FlushBy::Each {
-            // Nothing else would flush what was renamed into it, if all of that is there.
-            self.dirty.dir(&path);
-            self.dirty.parent(&path);
-            self.oldest.get_or_insert_with(Instant::now);
-        }
-        if mend {
-            outcome = Outcome::Copied;
-            self.dirty.parent(&path);
-            // It may have been made now, which the parent's time shows.
-            self.mark_parent(&path);
-            let record = Record::Dir(DirRecord {
-                path: path.clone(),
-                atime_ns: stat.atime_ns,
-                mtime_ns: stat.mtime_ns,
-                mode: stat.mode,
-                uid: stat.uid,
-                gid: stat.gid,
-            });
-            if let Some(pos) = self.record(&record) {
-                self.store().set_due(&path, pos);
-            }
-        }
-        self.emit(Event::Entry { path, outcome });
-    }
-
     /// Notes a hard link, to be made when the name it goes to is there.
     fn link(&mut self, path: RelPath, to: RelPath) {
         let found = self.store().lookup(&path);
@@ -412,6 +391,7 @@ impl<'a, F: Fs> Committer<'a, F> {
                 None => return,
             }
         }
+        self.tell_lesser(&completed.dest);
         let bytes = completed.bytes_now();
         if completed.attempt.is_some() {
             self.summary.bytes_copied += bytes;

@@ -9,8 +9,8 @@ use super::committer::Committer;
 use super::failure::{self, Failure};
 use crate::error::EntryError;
 use crate::event::{Event, Outcome};
-use crate::fs::{FlushBy, Fs, Meta};
-use crate::manifest::{DirRecord, Entry, Link, Record};
+use crate::fs::{FlushBy, Fs, Meta, Xattrs};
+use crate::manifest::{DestMeta, DirRecord, Entry, Link, Record, Seen};
 use crate::path::RelPath;
 use crate::scan::Source;
 
@@ -137,11 +137,12 @@ impl<F: Fs> Committer<'_, F> {
     }
 
     fn finish_dir(&mut self, dir: &DirRecord) {
-        let fs = &*self.shared.fs;
+        let (fs, options) = (&*self.shared.fs, &self.shared.options);
         let meta = Meta {
-            mode: Some(dir.mode),
-            owner: self.shared.options.owner.then_some((dir.uid, dir.gid)),
-            times_ns: Some((dir.atime_ns, dir.mtime_ns)),
+            mode: Some(dir.dest.asked_mode()),
+            owner: options.owner.then_some(dir.dest.asked_owner()),
+            times_ns: options.times.then_some((dir.atime_ns, dir.mtime_ns)),
+            ..Meta::default()
         };
         let opened = match dir.path.is_root() {
             true => Ok(fs.root()),
@@ -149,20 +150,34 @@ impl<F: Fs> Committer<'_, F> {
         };
         let set = opened.and_then(|open| {
             fs.set_dir_meta(&open, &meta)?;
-            Ok(open)
+            let seen = Seen::new(fs.stat_dir(&open)?, Xattrs::default());
+            Ok((open, seen))
         });
         self.dirty.unlisted();
-        if let Ok(open) = &set
+        if let Ok((open, _)) = &set
             && fs.flush_by() == FlushBy::Each
             && let Err(error) = fs.sync_dir(open)
         {
             let full = self.shared.full(&dir.path);
             return self.fail(failure::flush_failed(fs, "flush", full, error));
         }
-        if let Err(error) = set {
-            let full = self.shared.full(&dir.path);
-            let failure = failure::at_dest(fs, Doing::Name, "set the metadata of", full, error);
-            self.finish_failed(dir.path.clone(), failure);
+        match set {
+            Ok((_, seen)) => self.dir_shows(dir, &meta, &seen),
+            Err(error) => {
+                let full = self.shared.full(&dir.path);
+                let failure = failure::at_dest(fs, Doing::Name, "set the metadata of", full, error);
+                self.finish_failed(dir.path.clone(), failure);
+            }
+        }
+    }
+
+    /// Notes what the destination made of a directory's metadata, if that is not what was asked.
+    fn dir_shows(&mut self, dir: &DirRecord, meta: &Meta, seen: &Seen) {
+        let dest = DestMeta::of(meta, dir.mtime_ns, seen, Some(&dir.dest));
+        self.tell_lesser(&dest);
+        if dest != dir.dest {
+            let path = dir.path.clone();
+            self.record(&Record::Dir(DirRecord { path, dest, ..*dir }));
         }
     }
 }

@@ -7,7 +7,7 @@ use crate::error::{EntryError, Error};
 use crate::event::{Counted, Outcome, Retry};
 use crate::fs::{Fs, Stat};
 use crate::hash::Hash32;
-use crate::manifest::{Begin, DestMeta, Partial};
+use crate::manifest::{Begin, DestMeta, Done, Partial, Record};
 use crate::path::RelPath;
 
 /// One entry for a worker.
@@ -16,6 +16,8 @@ pub(super) struct Work<F: Fs> {
     pub(super) source: PathBuf,
     /// The source as the walk saw it.
     pub(super) stat: Stat,
+    /// What stands there.
+    pub(super) there: Option<Stat>,
     /// The open parent directory at the destination.
     pub(super) dir: Arc<F::Dir>,
     pub(super) task: Task,
@@ -29,10 +31,12 @@ pub(super) enum Task {
     Resume(Partial),
     /// Compare with what is there; copy if it differs.
     Adopt,
-    /// The same with a file that the manifest knows, by this hash.
-    Check(Hash32),
+    /// The same with a file that the manifest knows.
+    Check(Done),
     /// Make the symlink under its partial name.
     Symlink(Vec<u8>),
+    /// Set its metadata, its content being as this record says.
+    Mend(Record),
 }
 
 /// What the committer is told.
@@ -47,7 +51,10 @@ pub(super) enum Message<F: Fs> {
     Dir {
         path: RelPath,
         stat: Stat,
+        /// What it shall show in the end.
+        dest: DestMeta,
         mend: bool,
+        outcome: Outcome,
     },
     /// A further name of a file that was met before is to be linked at the end of the run.
     Link { path: RelPath, to: RelPath },
@@ -88,6 +95,8 @@ pub(super) enum Message<F: Fs> {
     },
     /// A call failed and will be made again.
     Retry(Retry),
+    /// Metadata was set right; this is what is to be recorded now.
+    Mended { path: RelPath, record: Record },
     /// Something that the user should know, once.
     Warning(String),
     /// The counting walk's totals.
@@ -147,15 +156,5 @@ impl<F: Fs> Completed<F> {
             } => size,
             _ => 0,
         }
-    }
-}
-
-/// What a destination stored, told relative to the source's modification time.
-pub(super) fn dest_meta(stat: &Stat, source_mtime_ns: i128) -> DestMeta {
-    DestMeta {
-        mtime_ns: (stat.mtime_ns != source_mtime_ns).then_some(stat.mtime_ns),
-        mode: stat.mode,
-        uid: stat.uid,
-        gid: stat.gid,
     }
 }

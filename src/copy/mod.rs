@@ -43,6 +43,7 @@ mod failure;
 mod finish;
 mod flusher;
 mod message;
+mod metadata;
 mod names;
 mod planner;
 mod read_back;
@@ -76,6 +77,10 @@ struct Shared<F: Fs> {
     /// The last run was cut off on a file system without a journal: what it left under partial
     /// names is not touched, and what this run writes is read back.
     was_cut: bool,
+    /// What this process's new files are like.
+    own: metadata::Own,
+    /// What was told of metadata that the destination cannot hold.
+    told: metadata::Told,
     /// Set when the run cannot go on; stages end as when stopped.
     failed: AtomicBool,
     /// Set when an entry of a source could not be looked at: nothing is deleted then.
@@ -221,6 +226,8 @@ impl CopyRun {
             stopper: stopper.clone(),
             board: Arc::clone(&board),
             after_cut,
+            own: metadata::Own::of_this_process(),
+            told: metadata::Told::default(),
             failed: AtomicBool::new(false),
             walk_failed: AtomicBool::new(false),
         });

@@ -11,25 +11,23 @@ use rustix::io::Errno;
 
 use super::Shared;
 use super::failure::{self, Failure};
-use super::message::{Completed, Content, Message, Settled, Task, Work, dest_meta};
+use super::message::{Completed, Content, Message, Settled, Task, Work};
 use super::retry::Trier;
-use super::worker::wanted_meta;
 use crate::error::EntryError;
 use crate::event::{Counted, Outcome};
 use crate::fs::{self, Fs, Kind, Meta, Stat, source};
 use crate::lock_mutex;
-use crate::manifest::Entry;
+use crate::manifest::{DestMeta, Entry};
 use crate::path::RelPath;
-use crate::plan::{self, DirPlan, FilePlan, SymlinkPlan};
+use crate::plan::{self, DIR_WORKING_BITS, DirPlan, FilePlan, SymlinkPlan};
 use crate::scan::{self, Scan, Scanned, Source};
 
-/// The permission bits that a directory needs while entries are put into it.
-const DIR_WORKING_BITS: u32 = 0o700;
 /// The counting walk reports after this many entries.
 const COUNTED_EVERY: u64 = 1000;
 
 mod leave;
 mod links;
+mod mends;
 
 use links::FirstName;
 
@@ -222,7 +220,7 @@ impl<'a, F: Fs> Planner<'a, F> {
 
     /// Makes or keeps a directory; `parent` is `None` for the root.
     fn dir(&mut self, scanned: Scanned, parent: Option<Arc<F::Dir>>) -> Result<Descend, Failure> {
-        let (fs, path) = (&*self.shared.fs, scanned.dest);
+        let (fs, path) = (&*self.shared.fs, scanned.dest.clone());
         let at_dest = self.at_dest("create directory", &path);
         let there = match &parent {
             Some(parent) => fs.stat(parent, path.name()),
@@ -230,8 +228,22 @@ impl<'a, F: Fs> Planner<'a, F> {
         };
         let there = there.map_err(self.at_dest("look at", &path))?;
         let known = self.known(&path)?;
-        let wanted = wanted_meta(self.shared, &scanned.stat);
-        let mend = match plan::plan_dir(&wanted, known.as_ref(), there.as_ref()) {
+        let before = match (&known, there) {
+            // It has still the bits that it needed while a run that was stopped worked in it.
+            (Some(Entry::Dir(known)), Some(there)) if there.mode == DIR_WORKING_BITS => {
+                let mode = known.dest.asked_mode();
+                Some(Stat { mode, ..there })
+            }
+            _ => there,
+        };
+        let wanted = self.wanted(&scanned, before.as_ref())?;
+        let seen = match (there, &parent) {
+            (Some(stat), Some(dir)) => Some(self.seen(&path, dir, stat)?),
+            (Some(stat), None) => Some(self.seen(&path, &fs.root(), stat)?),
+            (None, _) => None,
+        };
+        let plan = plan::plan_dir(&scanned.stat, &wanted, known.as_ref(), seen.as_ref());
+        let (mend, outcome) = match plan {
             DirPlan::Conflict(found) => {
                 let error = self.conflict(&path, found, Kind::Dir);
                 self.send(Message::Failed { path, error })?;
@@ -247,9 +259,13 @@ impl<'a, F: Fs> Planner<'a, F> {
                 if let Err(failure) = made.map_err(at_dest) {
                     return self.leave_out(path, failure);
                 }
-                true
+                (true, Outcome::Copied)
             }
-            DirPlan::Keep { mend } => mend,
+            DirPlan::Keep { mend: false } => (false, Outcome::Unchanged),
+            DirPlan::Keep { mend: true } => match known {
+                Some(Entry::Dir(_)) => (true, Outcome::Mended),
+                _ => (true, Outcome::Adopted),
+            },
         };
         let locked_out = there.is_some_and(|stat| stat.mode & DIR_WORKING_BITS != DIR_WORKING_BITS);
         if locked_out && let (Some(parent), Some(stat)) = (&parent, &there) {
@@ -262,10 +278,21 @@ impl<'a, F: Fs> Planner<'a, F> {
                 return self.leave_out(path, failure);
             }
         }
+        let set = match mend || locked_out {
+            true => self.set_dir_xattrs(&path, &wanted).map(Some),
+            false => Ok(None),
+        };
+        let dest = match set {
+            Ok(Some(seen)) => Self::dir_in_the_end(&scanned, &wanted, &seen),
+            Ok(None) => DestMeta::default(),
+            Err(failure) => return self.leave_out(path, failure),
+        };
         self.send(Message::Dir {
             path,
             stat: scanned.stat,
+            dest,
             mend: mend || locked_out,
+            outcome,
         })?;
         Ok(Descend::Yes)
     }
@@ -292,6 +319,7 @@ impl<'a, F: Fs> Planner<'a, F> {
     fn file(&mut self, scanned: Scanned, dir: Arc<F::Dir>) -> Result<(), Failure> {
         let path = &scanned.dest;
         if scanned.stat.nlink > 1
+            && self.shared.options.hard_links
             && let Some(to) = self.first_name(path, &scanned.stat)
             && self.holds_links()?
         {
@@ -311,6 +339,13 @@ impl<'a, F: Fs> Planner<'a, F> {
                 return Err(self.conflict(path, found, Kind::File).into());
             }
             FilePlan::Unchanged => {
+                let mend = match &there {
+                    Some(there) => self.mend(&scanned, &dir, there, known)?,
+                    None => None,
+                };
+                if let Some(task) = mend {
+                    return self.hand_on(scanned, dir, there, task);
+                }
                 let bytes = scanned.stat.size;
                 return self.settled(scanned.dest, Outcome::Unchanged, Settled::File { bytes });
             }
@@ -320,7 +355,7 @@ impl<'a, F: Fs> Planner<'a, F> {
             }
             FilePlan::Adopt => Task::Adopt,
             FilePlan::Check => match known {
-                Some(Entry::Done(done)) => Task::Check(done.hash),
+                Some(Entry::Done(done)) => Task::Check(done),
                 _ => Task::Adopt,
             },
             FilePlan::Resume => match known {
@@ -328,7 +363,7 @@ impl<'a, F: Fs> Planner<'a, F> {
                 _ => Task::Copy,
             },
         };
-        self.hand_on(scanned, dir, task)
+        self.hand_on(scanned, dir, there, task)
     }
 
     /// Removes the partial of a path that will not be gone on with.
@@ -351,11 +386,18 @@ impl<'a, F: Fs> Planner<'a, F> {
         Ok(())
     }
 
-    fn hand_on(&self, scanned: Scanned, dir: Arc<F::Dir>, task: Task) -> Result<(), Failure> {
+    fn hand_on(
+        &self,
+        scanned: Scanned,
+        dir: Arc<F::Dir>,
+        there: Option<Stat>,
+        task: Task,
+    ) -> Result<(), Failure> {
         let work = Work {
             path: scanned.dest,
             source: scanned.source,
             stat: scanned.stat,
+            there,
             dir,
             task,
         };
@@ -383,11 +425,18 @@ impl<'a, F: Fs> Planner<'a, F> {
             SymlinkPlan::Leave => self.leave(scanned, &dir, known.as_ref()),
             SymlinkPlan::Conflict(found) => Err(self.conflict(path, found, Kind::Symlink).into()),
             SymlinkPlan::Unchanged => {
-                self.settled(scanned.dest, Outcome::Unchanged, Settled::Symlink)
+                let mend = match &there {
+                    Some(there) => self.mend(&scanned, &dir, there, known)?,
+                    None => None,
+                };
+                match mend {
+                    Some(task) => self.hand_on(scanned, dir, there, task),
+                    None => self.settled(scanned.dest, Outcome::Unchanged, Settled::Symlink),
+                }
             }
             SymlinkPlan::Make => {
                 self.drop_partial(path, &dir, known.as_ref())?;
-                self.hand_on(scanned, dir, Task::Symlink(target))
+                self.hand_on(scanned, dir, there, Task::Symlink(target))
             }
             SymlinkPlan::Adopt => self.adopt_symlink(scanned, &dir, target),
         }
@@ -399,17 +448,17 @@ impl<'a, F: Fs> Planner<'a, F> {
         dir: &F::Dir,
         target: Vec<u8>,
     ) -> Result<(), Failure> {
-        let (fs, path) = (&*self.shared.fs, &scanned.dest);
-        let at_dest = self.at_dest("set the metadata of", path);
-        let meta = wanted_meta(self.shared, &scanned.stat);
-        fs.set_meta(dir, path.name(), &meta).map_err(&at_dest)?;
-        let there = fs.stat(dir, path.name()).map_err(&at_dest)?;
-        let there = there.ok_or_else(|| at_dest(std::io::ErrorKind::NotFound.into()))?;
+        let (path, mtime_ns) = (&scanned.dest, scanned.stat.mtime_ns);
+        let wanted = self.wanted(&scanned, None)?;
+        let set = self
+            .shared
+            .set_named(dir, path.name(), &wanted, mtime_ns, None);
+        let dest = set.map_err(self.at_dest("set the metadata of", path))?;
         self.send(Message::Complete {
             worker: None,
             completed: Completed {
-                mtime_ns: scanned.stat.mtime_ns,
-                dest: dest_meta(&there, scanned.stat.mtime_ns),
+                mtime_ns,
+                dest,
                 path: scanned.dest,
                 attempt: None,
                 content: Content::Symlink { target },

@@ -15,7 +15,7 @@ use crate::verify::medium;
 /// What reading one file back came to.
 pub(super) enum Answer {
     /// It was read.
-    Read { done: Done, found: ReadBack },
+    Read { done: Box<Done>, found: ReadBack },
     /// It was not: another record has taken the place of its own, or the run is stopping.
     Passed,
 }
@@ -54,7 +54,10 @@ fn read_one<F: Fs>(
     };
     let found = read_back(shared, &done, buf, || shared.should_stop())?;
     Ok(match found {
-        Some(found) => Answer::Read { done, found },
+        Some(found) => Answer::Read {
+            done: Box::new(done),
+            found,
+        },
         None => Answer::Passed,
     })
 }

@@ -330,6 +330,7 @@ impl<F: Fs> Recovery<'_, F> {
             mode: Some(done.dest.mode),
             owner: (self.shared.options.owner).then_some((done.dest.uid, done.dest.gid)),
             times_ns: Some((done.mtime_ns, done.mtime_ns)),
+            ..Meta::default()
         };
         let set = fs.stat(dir, name).and_then(|stat| match stat {
             Some(stat) if stat.mtime_ns == done.dest_mtime_ns() && stat.mode == done.dest.mode => {

@@ -9,14 +9,15 @@ use std::sync::Arc;
 use crossbeam_channel::{Receiver, Sender};
 
 use super::failure::{self, Failure};
-use super::message::{Completed, Content, Message, Task, Work, dest_meta};
+use super::message::{Completed, Content, Message, Task, Work};
 use super::retry::Trier;
 use super::{Shared, adopt};
 use crate::error::EntryError;
-use crate::fs::{FlushBy, Fs, FsFile, Meta, Stat, source::SourceFile};
+use crate::fs::source::{self, SourceFile};
+use crate::fs::{FlushBy, Fs, FsFile, Stat};
 use crate::hash::{BlockHasher, Hash32, TreeMerger};
 use crate::lock_mutex;
-use crate::manifest::{Begin, Partial, SourceId};
+use crate::manifest::{Begin, DestMeta, Partial, SourceId};
 use crate::path::RelPath;
 use crate::plan::source_id;
 
@@ -25,6 +26,7 @@ const TRIES: u32 = 3;
 /// Files of this size and more are announced to the system as read in sequence.
 const SEQUENTIAL_BYTES: u64 = 4 << 20;
 
+mod named;
 mod pieces;
 mod single;
 mod survey;
@@ -40,7 +42,7 @@ pub(super) struct Worker<'a, F: Fs> {
 
 /// How one reading of a source ended.
 pub(super) enum Reading<F: Fs> {
-    Done(Completed<F>),
+    Done(Box<Completed<F>>),
     /// The source changed meanwhile; what was written of it is worthless.
     Changed,
 }
@@ -113,8 +115,10 @@ impl<'a, F: Fs> Worker<'a, F> {
     }
 
     fn work(&mut self, work: &Work<F>) -> Result<Message<F>, Failure> {
-        if let Task::Symlink(target) = &work.task {
-            return self.symlink(work, target);
+        match &work.task {
+            Task::Symlink(target) => return self.symlink(work, target),
+            Task::Mend(record) => return self.mend(work, record),
+            Task::Copy | Task::Resume(_) | Task::Adopt | Task::Check(_) => {}
         }
         let opened = self
             .trier()
@@ -137,8 +141,8 @@ impl<'a, F: Fs> Worker<'a, F> {
                     }
                 }
                 Task::Adopt if first => self.adopt_or_copy(work, &source, &stat)?,
-                Task::Check(hash) if first => {
-                    match adopt::check(self, work, &source, &stat, hash)? {
+                Task::Check(done) if first => {
+                    match adopt::check(self, work, &source, &stat, done)? {
                         Some(settled) => return Ok(settled),
                         None => self.adopt_or_copy(work, &source, &stat)?,
                     }
@@ -149,7 +153,7 @@ impl<'a, F: Fs> Worker<'a, F> {
                 let multi = matches!(completed.content, Content::File { blocks: true, .. });
                 return Ok(Message::Complete {
                     worker: multi.then_some(self.number),
-                    completed,
+                    completed: *completed,
                 });
             }
         }
@@ -259,7 +263,7 @@ impl<'a, F: Fs> Worker<'a, F> {
         stat: &Stat,
         file: &Arc<F::File>,
         mut merger: TreeMerger,
-    ) -> Result<Option<(Hash32, Stat)>, Failure> {
+    ) -> Result<Option<(Hash32, DestMeta)>, Failure> {
         let size = self.shared.block_size;
         let at_dest = self.at_dest("write to the partial copy of", &work.path);
         for index in merger.count()..size.count(stat.size) {
@@ -293,7 +297,7 @@ impl<'a, F: Fs> Worker<'a, F> {
         if !self.is_unchanged(work, source, &source_id(stat))? {
             return Ok(None);
         }
-        let dest = self.set_meta(work, file, stat)?;
+        let dest = self.set_meta(work, source, file, stat)?;
         Ok(Some((merger.finish(), dest)))
     }
 
@@ -303,13 +307,13 @@ impl<'a, F: Fs> Worker<'a, F> {
         work: &Work<F>,
         source: &Stat,
         (attempt, name): (u8, &[u8]),
-        written: Result<Option<(Hash32, Stat)>, Failure>,
+        written: Result<Option<(Hash32, DestMeta)>, Failure>,
     ) -> Result<Reading<F>, Failure> {
         match written {
-            Ok(Some((hash, dest))) => Ok(Reading::Done(Completed {
+            Ok(Some((hash, dest))) => Ok(Reading::Done(Box::new(Completed {
                 path: work.path.clone(),
                 mtime_ns: source.mtime_ns,
-                dest: dest_meta(&dest, source.mtime_ns),
+                dest,
                 attempt: Some(attempt),
                 content: Content::File {
                     size: source.size,
@@ -318,7 +322,7 @@ impl<'a, F: Fs> Worker<'a, F> {
                 },
                 // The committer has it from the beginning of the file.
                 file: None,
-            })),
+            }))),
             Ok(None) => {
                 self.send(Message::Left {
                     worker: self.number,
@@ -362,11 +366,21 @@ impl<'a, F: Fs> Worker<'a, F> {
     }
 
     /// Gives the partial the source's metadata; gives back what the destination made of it.
-    fn set_meta(&self, work: &Work<F>, file: &F::File, stat: &Stat) -> Result<Stat, Failure> {
-        let meta = wanted_meta(self.shared, stat);
+    fn set_meta(
+        &self,
+        work: &Work<F>,
+        source: &SourceFile,
+        file: &F::File,
+        stat: &Stat,
+    ) -> Result<DestMeta, Failure> {
+        let shared = self.shared;
+        let xattrs = shared.xattrs(|| source.xattrs());
+        let xattrs = xattrs.map_err(|error| unreadable(shared, work, error))?;
+        let wanted = shared.wanted(stat, xattrs, work.there.as_ref());
         let at_dest = self.at_dest("set the metadata of", &work.path);
-        file.set_meta(&meta).map_err(&at_dest)?;
-        file.stat().map_err(&at_dest)
+        file.set_meta(&wanted).map_err(&at_dest)?;
+        let seen = shared.seen_file(file).map_err(&at_dest)?;
+        Ok(DestMeta::of(&wanted, stat.mtime_ns, &seen, None))
     }
 
     /// Makes an empty partial.
@@ -393,40 +407,6 @@ impl<'a, F: Fs> Worker<'a, F> {
         removed.map_err(self.at_dest("remove the partial copy of", &work.path))?;
         self.shared.names.release(&work.path, attempt);
         Ok(())
-    }
-
-    fn symlink(&self, work: &Work<F>, target: &[u8]) -> Result<Message<F>, Failure> {
-        let fs = &*self.shared.fs;
-        let at_dest = self.naming("create the symbolic link", &work.path);
-        let make = |name: &[u8]| fs.make_symlink(&work.dir, name, target);
-        let made = self.shared.make_partial(&work.path, &work.dir, make);
-        let (attempt, name, ()) = made.map_err(&at_dest)?;
-        let meta = wanted_meta(self.shared, &work.stat);
-        fs.set_meta(&work.dir, &name, &meta).map_err(&at_dest)?;
-        let stat = fs.stat(&work.dir, &name).map_err(&at_dest)?;
-        let stat = stat.ok_or_else(|| at_dest(io::ErrorKind::NotFound.into()))?;
-        Ok(Message::Complete {
-            worker: None,
-            completed: Completed {
-                path: work.path.clone(),
-                mtime_ns: work.stat.mtime_ns,
-                dest: dest_meta(&stat, work.stat.mtime_ns),
-                attempt: Some(attempt),
-                content: Content::Symlink {
-                    target: target.to_vec(),
-                },
-                file: None,
-            },
-        })
-    }
-}
-
-/// The metadata that a copy of `stat` shall have.
-pub(super) fn wanted_meta<F: Fs>(shared: &Shared<F>, stat: &Stat) -> Meta {
-    Meta {
-        mode: Some(stat.mode),
-        owner: shared.options.owner.then_some((stat.uid, stat.gid)),
-        times_ns: Some((stat.atime_ns, stat.mtime_ns)),
     }
 }
 

@@ -89,7 +89,7 @@ impl Damage {
 /// What verification found out about one path.
 #[derive(Debug)]
 pub enum Verdict {
-    /// Content (of a file) or target (of a symlink) is as recorded.
+    /// Content (of a file) or target (of a symlink) is as recorded, and so is the metadata.
     Ok,
     /// The content is as recorded, but it may have come from the page cache, and the medium was
     /// required.
@@ -105,6 +105,11 @@ pub enum Verdict {
         what: String,
         /// Where the content differs, if it was read.
         damage: Option<Damage>,
+    },
+    /// The content is as recorded, the metadata is not.
+    Metadata {
+        /// What differs, in words.
+        what: String,
     },
     /// It is not there.
     Missing,
@@ -132,6 +137,7 @@ impl Verdict {
             Verdict::Unproven => "unproven",
             Verdict::Corrupt { .. } => "corrupt",
             Verdict::Modified { .. } => "modified",
+            Verdict::Metadata { .. } => "metadata",
             Verdict::Missing => "missing",
             Verdict::Incomplete { .. } => "incomplete",
             Verdict::Extra => "extra",
@@ -154,6 +160,8 @@ pub struct VerifySummary {
     pub files_corrupt: u64,
     /// Entries that were changed since.
     pub files_modified: u64,
+    /// Entries of which only the metadata was changed since.
+    pub files_metadata: u64,
     /// Entries that are not there.
     pub files_missing: u64,
     /// Files whose copy is not finished.
@@ -182,6 +190,7 @@ impl Default for VerifySummary {
             files_unproven: 0,
             files_corrupt: 0,
             files_modified: 0,
+            files_metadata: 0,
             files_missing: 0,
             files_incomplete: 0,
             files_extra: 0,

@@ -17,7 +17,7 @@ use std::sync::atomic::{AtomicU8, Ordering};
 use rustix::io::Errno;
 
 use super::meta::{self, Target};
-use super::{ALIGN, FsFile, Kind, Meta, Stat, sys};
+use super::{ALIGN, FsFile, Kind, Meta, Stat, Xattrs, sys};
 use crate::event::ReadHow;
 
 /// How often a page is looked for before it counts as one that stays.
@@ -204,6 +204,10 @@ impl FsFile for OsFile {
 
     fn stat(&self) -> io::Result<Stat> {
         stat(&self.file)
+    }
+
+    fn xattrs(&self) -> io::Result<Xattrs> {
+        sys::xattrs(sys::XattrsOf::Open(self.file.as_fd()))
     }
 
     fn set_meta(&self, meta: &Meta) -> io::Result<()> {

@@ -1,8 +1,9 @@
-//! Setting owner, mode and times, in the one order in which none undoes another.
+//! Setting owner, attributes, mode and times, in the one order in which none undoes another.
 //!
-//! Owner first, because giving a file away clears its setuid bits; then mode; times last, because
-//! they are what the next run compares. File systems without owners or modes refuse to set them,
-//! which is no failure there.
+//! Owner first, because giving a file away clears its setuid bits and capabilities; then
+//! attributes, because an ACL brings a mode along; then mode; times last, because they are what the
+//! next run compares. What a file system has no place for it refuses to set, which is no failure:
+//! the caller looks at what is there afterwards.
 
 use std::io;
 use std::os::fd::{AsFd, BorrowedFd};
@@ -10,7 +11,12 @@ use std::os::fd::{AsFd, BorrowedFd};
 use rustix::fs::{AtFlags, Gid, Mode, Uid};
 use rustix::io::Errno;
 
-use super::{Meta, sys};
+use super::sys::{self, XattrsOf};
+use super::{Meta, Xattrs};
+
+fn is_denied(error: &io::Error) -> bool {
+    Errno::from_io_error(error) == Some(Errno::ACCESS)
+}
 
 /// What metadata is set on.
 #[derive(Clone, Copy)]
@@ -31,6 +37,9 @@ pub(super) fn set(target: Target<'_>, meta: &Meta) -> io::Result<()> {
             mode = mode.map(|mode| mode & 0o1777);
         }
     }
+    if meta.acls.is_some() || meta.xattrs.is_some() {
+        target.set_xattrs(meta)?;
+    }
     if let Some(mode) = mode {
         target.unless_lacking(target.set_mode(mode))?;
     }
@@ -40,7 +49,85 @@ pub(super) fn set(target: Target<'_>, meta: &Meta) -> io::Result<()> {
     Ok(())
 }
 
-impl Target<'_> {
+impl<'a> Target<'a> {
+    pub(super) fn xattrs_of(self) -> io::Result<XattrsOf<'a>> {
+        match self {
+            Target::Open(fd) => Ok(XattrsOf::Open(fd)),
+            Target::Name(dir, name) => XattrsOf::name(dir, name),
+        }
+    }
+
+    /// Makes the attributes those that are wanted and no others, of each of the two kinds that is
+    /// spoken of.
+    fn set_xattrs(self, meta: &Meta) -> io::Result<()> {
+        let of = self.xattrs_of()?;
+        let (acls, others) = sys::xattrs(of.clone())?.split();
+        for (wanted, there) in [(&meta.acls, acls), (&meta.xattrs, others)] {
+            let Some(wanted) = wanted else {
+                continue;
+            };
+            self.change(&of, meta.mode, &there, wanted)?;
+        }
+        Ok(())
+    }
+
+    fn change(
+        self,
+        of: &XattrsOf<'_>,
+        mode: Option<u32>,
+        there: &Xattrs,
+        wanted: &Xattrs,
+    ) -> io::Result<()> {
+        let extra = there.iter().filter(|(name, _)| wanted.get(name).is_none());
+        let extra = extra.map(|(name, _)| (name, None));
+        let lacking = wanted.iter();
+        let lacking = lacking.filter(|(name, value)| there.get(name) != Some(value));
+        let lacking = lacking.map(|(name, value)| (name, Some(value)));
+        for (name, value) in extra.chain(lacking) {
+            let set = || match value {
+                Some(value) => sys::set_xattr(of, name, value),
+                None => sys::remove_xattr(of, name),
+            };
+            let mut result = set();
+            if result.as_ref().is_err_and(is_denied)
+                && let Some(mode) = mode
+            {
+                // Even its owner may not change the attributes of a file that is write-protected.
+                // The mode proper is set next.
+                self.set_mode(mode | 0o200)?;
+                result = set();
+            }
+            if let Err(error) = result
+                && !self.has_no_place(&error)
+            {
+                return Err(error);
+            }
+        }
+        Ok(())
+    }
+
+    /// Whether an attribute could not be set because there is no place for it, or because this
+    /// user may not.
+    fn has_no_place(self, error: &io::Error) -> bool {
+        let (Target::Open(fd) | Target::Name(fd, _)) = self;
+        match Errno::from_io_error(error) {
+            Some(Errno::NOSPC | Errno::DQUOT) => sys::has_room(fd),
+            errno => matches!(
+                errno,
+                Some(
+                    Errno::OPNOTSUPP
+                        | Errno::NOSYS
+                        | Errno::PERM
+                        | Errno::ACCESS
+                        | Errno::INVAL
+                        | Errno::TOOBIG
+                        | Errno::RANGE
+                        | Errno::NODATA
+                )
+            ),
+        }
+    }
+
     /// Whether the call took effect; `false` if it was refused by a file system that has no place
     /// for what was to be set.
     fn unless_lacking(self, result: io::Result<()>) -> io::Result<bool> {

@@ -22,13 +22,16 @@ mod notice;
 mod os;
 pub mod source;
 mod sys;
+mod xattr;
 
 pub use aligned::{ALIGN, AlignedBuf};
 pub use file::OsFile;
 pub use os::{OsDir, OsFs};
 pub use sys::{
-    host_name, is_root, lower_priority, process_alive, raise_open_file_limit, random_bytes,
+    host_name, is_root, lower_priority, own_ids, process_alive, raise_open_file_limit,
+    random_bytes, umask,
 };
+pub use xattr::Xattrs;
 
 /// What a directory entry is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -83,7 +86,7 @@ pub struct Stat {
 }
 
 /// Metadata to set. `None` leaves that part alone.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Meta {
     /// Permission bits.
     pub mode: Option<u32>,
@@ -91,6 +94,10 @@ pub struct Meta {
     pub owner: Option<(u32, u32)>,
     /// Access and modification time in ns since the Unix epoch.
     pub times_ns: Option<(i128, i128)>,
+    /// The ACLs: these and no others.
+    pub acls: Option<Xattrs>,
+    /// All other extended attributes: these and no others.
+    pub xattrs: Option<Xattrs>,
 }
 
 /// What a file is opened for.
@@ -154,6 +161,11 @@ pub trait Fs: FsMeta {
     fn lacks_journal(&self) -> bool {
         false
     }
+    /// Whether owners and modes may not be stored but made up by whoever mounts it, and times be
+    /// those of a local clock.
+    fn may_lack_modes(&self) -> bool {
+        false
+    }
     /// Whether the device below has vanished, asked of the system and not guessed from an errno.
     fn device_gone(&self) -> bool;
     /// The same after an error that a vanishing device causes. The error may come before the
@@ -186,7 +198,12 @@ pub trait FsMeta: Send + Sync + 'static {
     fn make_symlink(&self, dir: &Self::Dir, name: &[u8], target: &[u8]) -> io::Result<()>;
     /// The target of a symlink.
     fn read_symlink(&self, dir: &Self::Dir, name: &[u8]) -> io::Result<Vec<u8>>;
-    /// Sets metadata of a name without following it.
+    /// The extended attributes of a name, which is not followed; none where there can be none.
+    fn xattrs(&self, dir: &Self::Dir, name: &[u8]) -> io::Result<Xattrs>;
+    /// The extended attributes of an open directory.
+    fn dir_xattrs(&self, dir: &Self::Dir) -> io::Result<Xattrs>;
+    /// Sets metadata of a name without following it. What the file system has no place for is no
+    /// error: whoever wants to know looks at what is there afterwards.
     fn set_meta(&self, dir: &Self::Dir, name: &[u8], meta: &Meta) -> io::Result<()>;
     /// Sets metadata of an open directory.
     fn set_dir_meta(&self, dir: &Self::Dir, meta: &Meta) -> io::Result<()>;
@@ -207,7 +224,9 @@ pub trait FsFile: Send + Sync + 'static {
     fn sync(&self) -> io::Result<()>;
     /// What `fstat` says.
     fn stat(&self) -> io::Result<Stat>;
-    /// Sets metadata.
+    /// Its extended attributes.
+    fn xattrs(&self) -> io::Result<Xattrs>;
+    /// Sets metadata, as [`FsMeta::set_meta`] does.
     fn set_meta(&self, meta: &Meta) -> io::Result<()>;
     /// How reads of this file were answered so far.
     fn how(&self) -> ReadHow;

@@ -20,7 +20,7 @@ use super::file::OsFile;
 use super::meta::{self, Target};
 use super::notice::Notice;
 use super::sys::{self, component, retry};
-use super::{Access, FlushBy, Fs, FsMeta, Kind, Meta, Stat, found};
+use super::{Access, FlushBy, Fs, FsMeta, Kind, Meta, Stat, Xattrs, found};
 use crate::path::RelPath;
 
 const DIRECTORY: OFlags = OFlags::RDONLY
@@ -53,6 +53,7 @@ struct Shared {
     flush_each: AtomicBool,
     renames_want_flush: bool,
     lacks_journal: bool,
+    may_lack_modes: bool,
     /// The file systems mounted inside the tree, each by its device number and one handle.
     inside: Mutex<Vec<(u64, Arc<OwnedFd>)>>,
 }
@@ -69,6 +70,7 @@ impl OsFs {
             flush_each: AtomicBool::new(traits.flush_by == FlushBy::Each),
             renames_want_flush: traits.renames_want_flush,
             lacks_journal: traits.lacks_journal,
+            may_lack_modes: traits.may_lack_modes,
             inside: Mutex::new(Vec::new()),
             notice: Notice::default(),
             root: Arc::new(OsDir { fd }),
@@ -187,6 +189,14 @@ impl FsMeta for OsFs {
         Ok(target.into_bytes())
     }
 
+    fn xattrs(&self, dir: &OsDir, name: &[u8]) -> io::Result<Xattrs> {
+        sys::xattrs(Target::Name(dir.fd.as_fd(), name).xattrs_of()?)
+    }
+
+    fn dir_xattrs(&self, dir: &OsDir) -> io::Result<Xattrs> {
+        sys::xattrs(sys::XattrsOf::Open(dir.fd.as_fd()))
+    }
+
     fn set_meta(&self, dir: &OsDir, name: &[u8], meta: &Meta) -> io::Result<()> {
         meta::set(Target::Name(dir.fd.as_fd(), name), meta)
     }
@@ -280,6 +290,10 @@ impl Fs for OsFs {
 
     fn renames_want_flush(&self) -> bool {
         self.shared.renames_want_flush
+    }
+
+    fn may_lack_modes(&self) -> bool {
+        self.shared.may_lack_modes
     }
 
     fn device_gone(&self) -> bool {

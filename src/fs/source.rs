@@ -5,13 +5,15 @@
 
 use std::fs::{self, File, Metadata};
 use std::io;
+use std::os::fd::AsFd;
+use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 
 use rustix::fs::OFlags;
 
 use super::notice::Notice;
-use super::{Kind, Stat, sys};
+use super::{Kind, Stat, Xattrs, sys};
 
 /// A source as a whole, held open to know later whether its device is still there.
 #[derive(Debug)]
@@ -90,6 +92,11 @@ impl SourceFile {
         Ok(sys::stat_of_metadata(&self.file.metadata()?))
     }
 
+    /// Its extended attributes.
+    pub fn xattrs(&self) -> io::Result<Xattrs> {
+        sys::xattrs(sys::XattrsOf::Open(self.file.as_fd()))
+    }
+
     /// Reads at an offset until the buffer is full or the file ends.
     pub fn read(&self, buf: &mut [u8], offset: u64) -> io::Result<usize> {
         sys::read_full(&self.file, buf, offset)
@@ -127,6 +134,11 @@ pub fn lstat(path: &Path) -> io::Result<Stat> {
 /// Looks at a path, following symlinks.
 pub fn stat_follow(path: &Path) -> io::Result<Stat> {
     Ok(from_metadata(&fs::metadata(path)?))
+}
+
+/// The extended attributes of a path, a symlink at its end not followed.
+pub fn xattrs(path: &Path) -> io::Result<Xattrs> {
+    sys::xattrs(sys::XattrsOf::path(path.as_os_str().as_bytes())?)
 }
 
 /// The target of a symlink, byte for byte.

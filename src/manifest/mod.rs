@@ -10,6 +10,7 @@
 //! - A frame is valid at one position of one manifest only: both are part of its checksum.
 //! - Links between records (`prev`, `begin`, `chain`) point backwards, so every walk ends.
 
+mod dest_meta;
 mod header;
 mod index;
 mod journal;
@@ -18,11 +19,11 @@ mod store;
 #[cfg(test)]
 mod tests;
 
+pub(crate) use dest_meta::{DestMeta, Lesser, Seen};
 pub(crate) use header::Holder;
 pub(crate) use index::SlotKind;
 pub(crate) use record::{
-    Begin, Blocks, Cut, DestMeta, DirRecord, Done, Link, Record, RunBegin, RunEnd, SourceId,
-    SymlinkRecord,
+    Begin, Blocks, Cut, DirRecord, Done, Link, Record, RunBegin, RunEnd, SourceId, SymlinkRecord,
 };
 pub(crate) use store::{Entry, OpenMode, Partial, Store, Tail};
 

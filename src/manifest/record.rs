@@ -3,6 +3,7 @@
 
 use serde::{Deserialize, Serialize};
 
+use super::dest_meta::DestMeta;
 use crate::hash::Hash32;
 use crate::path::RelPath;
 
@@ -43,16 +44,6 @@ pub(crate) enum Record {
     },
 }
 
-/// A file, symlink or directory's metadata as `stat` gave it after it was set.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-pub(crate) struct DestMeta {
-    /// The modification time in ns that the destination stored; `None`: the source's own.
-    pub(crate) mtime_ns: Option<i128>,
-    pub(crate) mode: u32,
-    pub(crate) uid: u32,
-    pub(crate) gid: u32,
-}
-
 /// What identifies one version of a source file.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct SourceId {
@@ -69,9 +60,7 @@ pub(crate) struct DirRecord {
     pub(crate) atime_ns: i128,
     /// The source's modification time in ns.
     pub(crate) mtime_ns: i128,
-    pub(crate) mode: u32,
-    pub(crate) uid: u32,
-    pub(crate) gid: u32,
+    pub(crate) dest: DestMeta,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -140,7 +129,7 @@ pub(crate) struct Done {
 impl Done {
     /// The modification time in ns that the destination is known to show.
     pub(crate) fn dest_mtime_ns(&self) -> i128 {
-        self.dest.mtime_ns.unwrap_or(self.mtime_ns)
+        self.dest.mtime_ns(self.mtime_ns)
     }
 }
 

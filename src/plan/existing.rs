@@ -91,6 +91,7 @@ mod tests {
             mode: 0o644,
             uid: 0,
             gid: 0,
+            ..DestMeta::default()
         }
     }
 
@@ -225,9 +226,10 @@ mod tests {
         assert_eq!(same, [u, u, u, u, FilePlan::Check]);
         let touched = all.map(|rules| plan(rules, &stat(Kind::File, 10, 6)));
         let (copy, leave) = (FilePlan::Copy, FilePlan::Leave);
-        assert_eq!(touched, [copy, copy, leave, u, FilePlan::Adopt]);
+        let adopt = FilePlan::Adopt;
+        assert_eq!(touched, [adopt, adopt, leave, u, adopt]);
         let older = all.map(|rules| plan(rules, &stat(Kind::File, 10, 4)));
-        assert_eq!(older, [copy, leave, leave, u, FilePlan::Adopt]);
+        assert_eq!(older, [adopt, leave, leave, u, adopt]);
         let grown = all.map(|rules| plan(rules, &stat(Kind::File, 11, 6)));
         assert_eq!(grown, [copy, copy, leave, copy, copy]);
     }

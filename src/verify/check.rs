@@ -1,7 +1,6 @@
 //! Judging one record by what stands at its path.
 //!
-//! Content decides: a file whose content is as recorded is fine, whatever its times and modes say
-//! now. An I/O error is a verdict on that path and never ends the run, unless the device is gone.
+//! Content comes first; only where it is as recorded, the metadata is looked at. An I/O error is a verdict on that path and never ends the run, unless the device is gone.
 
 use std::io;
 use std::sync::Arc;
@@ -13,7 +12,7 @@ use super::{Halt, Report, Shared, medium};
 use crate::error::{ManifestError, PathError};
 use crate::event::{ReadHow, Verdict};
 use crate::fs::{AlignedBuf, Fs, Kind, Stat};
-use crate::manifest::{Done, Entry, Link, Partial, SymlinkRecord};
+use crate::manifest::{DirRecord, Done, Entry, Link, Partial, SymlinkRecord};
 use crate::partial;
 use crate::path::{Printable, RelPath};
 
@@ -83,7 +82,7 @@ impl<F: Fs> Checker<'_, F> {
 
     fn judge(&mut self, path: &RelPath, entry: &Entry) -> Result<Judged, Trouble> {
         match entry {
-            Entry::Dir(_) => Ok((self.dir(path)?, None)),
+            Entry::Dir(dir) => Ok((self.dir(path, dir)?, None)),
             Entry::Symlink(link) => {
                 let verdict = self.symlink(path, link)?;
                 let verdict = self.unless_unpublished(path, Some(link.attempt), 0, verdict)?;
@@ -135,10 +134,12 @@ impl<F: Fs> Checker<'_, F> {
         })
     }
 
-    fn dir(&mut self, path: &RelPath) -> Result<Verdict, Trouble> {
+    fn dir(&mut self, path: &RelPath, dir: &DirRecord) -> Result<Verdict, Trouble> {
         Ok(match self.stat(path)? {
             None => Verdict::Missing,
-            Some(stat) if stat.kind == Kind::Dir => Verdict::Ok,
+            Some(stat) if stat.kind == Kind::Dir => {
+                self.metadata(path, &stat, &dir.dest, dir.mtime_ns)?
+            }
             Some(stat) => other_kind(stat.kind, Kind::Dir),
         })
     }
@@ -156,7 +157,7 @@ impl<F: Fs> Checker<'_, F> {
         let target = self.shared.fs.read_symlink(&dir, path.name());
         let target = self.at("read", path, target)?;
         if target == link.target {
-            return Ok(Verdict::Ok);
+            return self.metadata(path, &stat, &link.dest, link.mtime_ns);
         }
         let what = format!(
             "it points to {}, recorded as {}",
@@ -170,7 +171,14 @@ impl<F: Fs> Checker<'_, F> {
         let Some(stat) = self.stat(path)? else {
             return Ok((Verdict::Missing, None));
         };
-        self.content(path, done, &stat)
+        let (verdict, how) = self.content(path, done, &stat)?;
+        if !matches!(verdict, Verdict::Ok | Verdict::Unproven) {
+            return Ok((verdict, how));
+        }
+        match self.metadata(path, &stat, &done.dest, done.mtime_ns)? {
+            Verdict::Ok => Ok((verdict, how)),
+            worse => Ok((worse, how)),
+        }
     }
 
     /// A further name of a file. While it is the same inode, its content is checked once, under

@@ -67,9 +67,7 @@ impl Fixture {
             path: rel(path),
             atime_ns: 0,
             mtime_ns: 0,
-            mode: 0o755,
-            uid: 0,
-            gid: 0,
+            dest: dest_meta(&self.stat(&rel(path))),
         }));
     }
 
@@ -199,5 +197,6 @@ fn dest_meta(stat: &Stat) -> DestMeta {
         mode: stat.mode,
         uid: stat.uid,
         gid: stat.gid,
+        ..DestMeta::default()
     }
 }

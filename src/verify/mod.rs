@@ -5,7 +5,8 @@
 //! ```
 //!
 //! - `feed` walks the records that the caller wants (`select`), then the tree for `extra` entries.
-//! - `check` judges one record; `content` compares a file's blocks, read by `medium`.
+//! - `check` judges one record; `content` compares a file's blocks, read by `medium`;
+//!   `metadata` the rest.
 //! - `tally` counts, on the caller's side.
 //!
 //! Nothing is written, so a destination that is mounted read-only can be verified. The manifest is
@@ -38,6 +39,7 @@ mod feed;
 pub(crate) mod fixture;
 pub(crate) mod list;
 pub(crate) mod medium;
+mod metadata;
 pub(crate) mod rehash;
 mod select;
 mod tally;

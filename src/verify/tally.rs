@@ -39,6 +39,7 @@ impl Tally {
             Verdict::Unproven => &mut counts.files_unproven,
             Verdict::Corrupt { .. } => &mut counts.files_corrupt,
             Verdict::Modified { .. } => &mut counts.files_modified,
+            Verdict::Metadata { .. } => &mut counts.files_metadata,
             Verdict::Missing => &mut counts.files_missing,
             Verdict::Incomplete { .. } => &mut counts.files_incomplete,
             Verdict::Extra => &mut counts.files_extra,
@@ -58,6 +59,7 @@ impl Tally {
         let counts = &self.counts;
         let damaged = counts.files_corrupt
             + counts.files_modified
+            + counts.files_metadata
             + counts.files_missing
             + counts.files_incomplete
             + counts.files_unreadable;
@@ -106,6 +108,7 @@ mod tests {
                 what: "".into(),
                 damage: None,
             },
+            Verdict::Metadata { what: "".into() },
             Verdict::Missing,
             Verdict::Incomplete { bytes: 0, of: 1 },
             Verdict::Unreadable { error },

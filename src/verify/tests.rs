@@ -176,9 +176,23 @@ fn other_content_with_another_time_or_size_is_modified_and_names_what_differs() 
 }
 
 #[test]
-fn another_time_alone_does_not_make_good_content_bad() {
+fn another_time_or_mode_alone_is_a_matter_of_metadata_and_the_content_stays_good() {
     let fixture = sound();
     age(&fixture.at("d/e/large"));
+    let mode = std::os::unix::fs::PermissionsExt::from_mode(0o711);
+    fs::set_permissions(fixture.at("d"), mode).unwrap();
+    let found = verify_all(fixture.close().path());
+    for path in ["d/e/large", "d"] {
+        assert_eq!(found.kind(path), "metadata");
+    }
+    assert_eq!(found.summary.files_metadata, 2);
+    assert_eq!(found.summary.exit_code, Exit::Damaged);
+}
+
+#[test]
+fn a_strangers_file_changes_the_time_of_a_directory_and_that_is_no_damage() {
+    let fixture = sound();
+    fs::write(fixture.at("d/e/stranger"), "").unwrap();
     let found = verify_all(fixture.close().path());
     assert_eq!(found.summary.exit_code, Exit::Done);
 }

@@ -17,7 +17,8 @@ use crate::support::*;
 const NOT_FILES: &str = "close execve exit exit_group brk mmap munmap mprotect madvise mremap futex \
     arch_prctl set_tid_address set_robust_list rseq prlimit64 rt_sigaction rt_sigprocmask \
     rt_sigreturn sigaltstack clone clone3 sched_yield sched_getaffinity gettid getpid getrandom \
-    prctl poll ioctl uname geteuid getcwd access nanosleep clock_nanosleep restart_syscall tgkill";
+    prctl poll ioctl uname geteuid getegid umask getcwd access \
+    nanosleep clock_nanosleep restart_syscall tgkill";
 
 const ERRORS: [(&str, i32); 7] = [
     ("EIO", 5),

@@ -20,6 +20,7 @@ mod interchange;
 mod kill;
 mod media;
 mod medium;
+mod metadata;
 mod neighbour;
 mod resume;
 mod retries;

@@ -87,6 +87,7 @@ impl<F: Fs> Committer<'_, F> {
                     self.retract(&done);
                     if let Some(reading) = &mut self.reading {
                         let ranges = found.bad;
+                        let done = *done;
                         reading.bad.push(Bad { done, ranges });
                     }
                 }

@@ -12,10 +12,10 @@ impl<F: Fs> Worker<'_, F> {
     ) -> Result<Reading<F>, Failure> {
         let (attempt, name, file) = self.create(work)?;
         match self.write_single(work, source, stat, &file) {
-            Ok(Some((hash, dest))) => Ok(Reading::Done(Completed {
+            Ok(Some((hash, dest))) => Ok(Reading::Done(Box::new(Completed {
                 path: work.path.clone(),
                 mtime_ns: stat.mtime_ns,
-                dest: dest_meta(&dest, stat.mtime_ns),
+                dest,
                 attempt: Some(attempt),
                 content: Content::File {
                     size: stat.size,
@@ -23,7 +23,7 @@ impl<F: Fs> Worker<'_, F> {
                     blocks: false,
                 },
                 file: None,
-            })),
+            }))),
             Ok(None) => {
                 self.discard(work, attempt, &name)?;
                 Ok(Reading::Changed)
@@ -42,7 +42,7 @@ impl<F: Fs> Worker<'_, F> {
         source: &SourceFile,
         stat: &Stat,
         file: &F::File,
-    ) -> Result<Option<(Hash32, Stat)>, Failure> {
+    ) -> Result<Option<(Hash32, DestMeta)>, Failure> {
         let mut hasher = BlockHasher::new(0, true);
         let whole = self.for_each_piece(work, source, 0..stat.size, |piece, offset| {
             hasher.update(piece);
@@ -64,7 +64,7 @@ impl<F: Fs> Worker<'_, F> {
         if !self.is_unchanged(work, source, &source_id(stat))? {
             return Ok(None);
         }
-        let dest = self.set_meta(work, file, stat)?;
+        let dest = self.set_meta(work, source, file, stat)?;
         if self.shared.fs.flush_by() == FlushBy::Each {
             file.sync()
                 .map_err(|error| self.flush_failed(work, error))?;

@@ -84,6 +84,7 @@ fn a_name_that_is_no_single_component_is_refused() {
             mode: Some(0o600),
             owner: None,
             times_ns: Some((0, 0)),
+            ..Meta::default()
         };
         assert!(fs.set_meta(&root, bad, &meta).is_err());
     }
@@ -196,6 +197,7 @@ fn setting_the_owner_does_not_cost_the_setuid_bit() {
         mode: Some(0o4755),
         owner: Some((stat.uid, stat.gid)),
         times_ns: None,
+        ..Meta::default()
     };
     file.set_meta(&meta).unwrap();
     assert_eq!(file.stat().unwrap().mode, 0o4755);

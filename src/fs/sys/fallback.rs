@@ -8,6 +8,7 @@ use std::os::fd::{AsFd, OwnedFd};
 use rustix::fs::{AtFlags, Mode, OFlags};
 use rustix::io::Errno;
 
+use super::super::Xattrs;
 use super::{FlushBy, Traits, component, retry};
 use crate::path::RelPath;
 
@@ -103,6 +104,51 @@ pub(crate) fn chmod_name(dir: impl AsFd, name: &[u8], mode: Mode) -> io::Result<
             }
         }
     }
+}
+
+/// Whose attributes are meant. There are none here.
+#[derive(Clone)]
+pub(crate) struct XattrsOf<'a>(std::marker::PhantomData<&'a ()>);
+
+impl<'a> XattrsOf<'a> {
+    /// An open file or directory.
+    #[allow(non_snake_case)]
+    pub(crate) fn Open(_fd: std::os::fd::BorrowedFd<'a>) -> XattrsOf<'a> {
+        XattrsOf(std::marker::PhantomData)
+    }
+
+    /// A name in an open directory.
+    pub(crate) fn name(
+        _dir: std::os::fd::BorrowedFd<'a>,
+        _name: &[u8],
+    ) -> io::Result<XattrsOf<'a>> {
+        Ok(XattrsOf(std::marker::PhantomData))
+    }
+
+    /// A path of a source.
+    pub(crate) fn path(_path: impl Into<Vec<u8>>) -> io::Result<XattrsOf<'static>> {
+        Ok(XattrsOf(std::marker::PhantomData))
+    }
+}
+
+/// The calls differ too much from system to system: none are read.
+pub(crate) fn xattrs(_of: XattrsOf<'_>) -> io::Result<Xattrs> {
+    Ok(Xattrs::default())
+}
+
+/// None are set.
+pub(crate) fn set_xattr(_of: &XattrsOf<'_>, _name: &[u8], _value: &[u8]) -> io::Result<()> {
+    Err(Errno::OPNOTSUPP.into())
+}
+
+/// None are removed.
+pub(crate) fn remove_xattr(_of: &XattrsOf<'_>, _name: &[u8]) -> io::Result<()> {
+    Err(Errno::OPNOTSUPP.into())
+}
+
+/// Nothing is ever set here that could lack room.
+pub(crate) fn has_room(_fd: impl AsFd) -> bool {
+    true
 }
 
 /// Random bytes, good enough for ids that must not collide.

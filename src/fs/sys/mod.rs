@@ -9,7 +9,7 @@ use std::io;
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::os::unix::fs::{FileExt, FileTypeExt, MetadataExt};
 
-use rustix::fs::{FileType, Timespec, Timestamps};
+use rustix::fs::{FileType, Mode, Timespec, Timestamps};
 use rustix::io::{Errno, retry_on_intr};
 use rustix::process::{Pid, Resource, getrlimit, setrlimit};
 
@@ -25,6 +25,8 @@ mod fallback;
 mod linux;
 #[cfg(target_os = "linux")]
 mod mountinfo;
+#[cfg(target_os = "linux")]
+mod xattrs;
 
 #[cfg(target_os = "linux")]
 pub(super) use cache::*;
@@ -38,6 +40,8 @@ pub(super) use fallback::*;
 pub use linux::random_bytes;
 #[cfg(target_os = "linux")]
 pub(super) use linux::*;
+#[cfg(target_os = "linux")]
+pub(super) use xattrs::{XattrsOf, has_room, remove_xattr, set_xattr, xattrs};
 
 const NS_PER_S: i128 = 1_000_000_000;
 
@@ -71,6 +75,21 @@ pub fn is_root() -> bool {
 pub fn lower_priority() -> io::Result<()> {
     const LOWEST: i32 = 19;
     Ok(rustix::process::setpriority_process(None, LOWEST)?)
+}
+
+/// User and group of this process, which new files belong to.
+pub fn own_ids() -> (u32, u32) {
+    let (uid, gid) = (rustix::process::geteuid(), rustix::process::getegid());
+    (uid.as_raw(), gid.as_raw())
+}
+
+/// The permissions that new files of this process do not get.
+pub fn umask() -> u32 {
+    // There is no call that only asks. What another thread makes in between gets too little
+    // rather than too much.
+    let mask = rustix::process::umask(Mode::RWXG | Mode::RWXO);
+    rustix::process::umask(mask);
+    mask.bits() as u32
 }
 
 /// Raises the number of files that may be open at once as far as this process is allowed to.

@@ -39,6 +39,10 @@ impl<F: Fs> Store<F> {
         let fits = match old {
             _ if done.chain == 0 => true,
             Some((old, Entry::Partial(_))) => done.chain == *old,
+            // The same file with other metadata.
+            Some((_, Entry::Done(before))) => {
+                (done.chain, done.hash, done.size) == (before.chain, before.hash, before.size)
+            }
             _ => false,
         };
         if !fits {

@@ -106,7 +106,12 @@ impl<F: Fs> Store<F> {
         {
             return Ok(());
         }
+        let kept = match by {
+            Some(Record::Done(done)) => done.chain,
+            _ => 0,
+        };
         let chain = match &entry {
+            Entry::Done(done) if done.chain == kept => None,
             Entry::Partial(partial) => Some(partial.last_pos),
             Entry::Done(done) if done.chain != 0 => Some(done.chain),
             _ => None,

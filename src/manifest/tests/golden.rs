@@ -61,6 +61,24 @@ fn meta(mtime_ns: Option<i128>) -> DestMeta {
         mode: 0o4755,
         uid: 250,
         gid: 251,
+        acls: Some(0),
+        xattrs: Some(0x0123_4567_89ab_cdef),
+        lesser: None,
+    }
+}
+
+/// What a file system without modes, owners and attributes makes of it.
+fn lesser() -> DestMeta {
+    DestMeta {
+        acls: None,
+        lesser: Some(Lesser {
+            mode: Some(0o4750),
+            owner: Some((65_535, 65_536)),
+            mtime: true,
+            acls: None,
+            xattrs: Some(250),
+        }),
+        ..meta(Some(1_700_000_000_000_000_000))
     }
 }
 
@@ -75,15 +93,18 @@ fn put_all(mut put: impl FnMut(Record) -> u64) {
         path: path("d"),
         atime_ns: -1,
         mtime_ns: 0,
-        mode: 0o1777,
-        uid: 65_535,
-        gid: 65_536,
+        dest: DestMeta {
+            mode: 0o1777,
+            uid: 65_535,
+            gid: 65_536,
+            ..DestMeta::default()
+        },
     }));
     put(Record::Symlink(SymlinkRecord {
         path: RelPath::new(*b"d/\xe9t\xe9").unwrap(),
         target: b"../\xff".to_vec(),
         mtime_ns: -2,
-        dest: meta(Some(1_700_000_000_000_000_000)),
+        dest: lesser(),
         attempt: 255,
     }));
     put(Record::Done(Done {

@@ -5,7 +5,7 @@ use std::io;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 
-use crate::fs::{Access, FlushBy, Fs, FsMeta, Kind, Meta, OsDir, OsFile, OsFs, Stat};
+use crate::fs::{Access, FlushBy, Fs, FsMeta, Kind, Meta, OsDir, OsFile, OsFs, Stat, Xattrs};
 use crate::manifest::MANIFEST;
 use crate::path::RelPath;
 
@@ -94,6 +94,12 @@ impl FsMeta for Hooked {
     }
     fn read_symlink(&self, dir: &OsDir, name: &[u8]) -> io::Result<Vec<u8>> {
         self.os.read_symlink(dir, name)
+    }
+    fn xattrs(&self, dir: &OsDir, name: &[u8]) -> io::Result<Xattrs> {
+        self.os.xattrs(dir, name)
+    }
+    fn dir_xattrs(&self, dir: &OsDir) -> io::Result<Xattrs> {
+        self.os.dir_xattrs(dir)
     }
     fn set_meta(&self, dir: &OsDir, name: &[u8], meta: &Meta) -> io::Result<()> {
         self.os.set_meta(dir, name, meta)

@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 
 use crate::codec::FRAME_MAX;
 use crate::event::ReadHow;
-use crate::fs::{FsFile, Kind, Meta, Stat};
+use crate::fs::{FsFile, Kind, Meta, Stat, Xattrs};
 use crate::manifest::journal::{self, FRAMES_START, Journal};
 use crate::manifest::{MANIFEST, Record};
 
@@ -60,6 +60,9 @@ impl FsFile for Spy {
             ino: 0,
             nlink: 1,
         })
+    }
+    fn xattrs(&self) -> io::Result<Xattrs> {
+        Ok(Xattrs::default())
     }
     fn set_meta(&self, _: &Meta) -> io::Result<()> {
         Ok(())

@@ -230,6 +230,9 @@ pub(super) fn meta() -> DestMeta {
         mode: 0o644,
         uid: 1000,
         gid: 100_000,
+        acls: Some(0),
+        xattrs: Some(u64::MAX),
+        lesser: None,
     }
 }
 
@@ -238,9 +241,10 @@ pub(super) fn dir(at: &str) -> DirRecord {
         path: path(at),
         atime_ns: -1,
         mtime_ns: 1_600_000_000_123_456_789,
-        mode: 0o755,
-        uid: 0,
-        gid: 0,
+        dest: DestMeta {
+            mtime_ns: None,
+            ..meta()
+        },
     }
 }
 

@@ -326,8 +326,8 @@ fn put(fs: &SimFs, name: &str, content: &[u8], mode: u32) {
     file.write_at(content, 0).expect("a disk without faults");
     let meta = Meta {
         mode: Some(mode),
-        owner: None,
         times_ns: Some((5, 5)),
+        ..Meta::default()
     };
     file.set_meta(&meta).expect("a disk without faults");
 }

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use rustix::io::Errno;
 use sprag::event::ReadHow;
-use sprag::fs::{Access, FlushBy, Fs, FsFile, FsMeta, Kind, Meta, Stat};
+use sprag::fs::{Access, FlushBy, Fs, FsFile, FsMeta, Kind, Meta, Stat, Xattrs};
 use sprag::path::RelPath;
 
 use super::disk::{Ino, Node, ROOT};
@@ -77,6 +77,11 @@ impl State {
     fn stat(&self, ino: Ino) -> io::Result<Stat> {
         let inode = self.disk.get(ino).ok_or(Errno::STALE)?;
         Ok(inode.stat(ino))
+    }
+
+    fn xattrs(&self, ino: Ino) -> io::Result<Xattrs> {
+        let inode = self.disk.get(ino).ok_or(Errno::STALE)?;
+        Ok(inode.all_xattrs())
     }
 
     fn set_meta(&mut self, ino: Ino, meta: &Meta) {
@@ -261,6 +266,15 @@ impl FsMeta for SimFs {
         }
     }
 
+    fn xattrs(&self, dir: &SimDir, name: &[u8]) -> io::Result<Xattrs> {
+        let state = self.shared.call(Call::Xattrs)?;
+        state.xattrs(state.lookup(dir.ino, name)?)
+    }
+
+    fn dir_xattrs(&self, dir: &SimDir) -> io::Result<Xattrs> {
+        self.shared.call(Call::DirXattrs)?.xattrs(dir.ino)
+    }
+
     fn set_meta(&self, dir: &SimDir, name: &[u8], meta: &Meta) -> io::Result<()> {
         let mut state = self.shared.call(Call::SetMeta)?;
         let ino = state.lookup(dir.ino, name)?;
@@ -330,6 +344,10 @@ impl FsFile for SimFile {
 
     fn stat(&self) -> io::Result<Stat> {
         self.shared.call(Call::FileStat)?.stat(self.ino)
+    }
+
+    fn xattrs(&self) -> io::Result<Xattrs> {
+        self.shared.call(Call::FileXattrs)?.xattrs(self.ino)
     }
 
     fn set_meta(&self, meta: &Meta) -> io::Result<()> {

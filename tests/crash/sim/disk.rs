@@ -8,12 +8,12 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
-use sprag::fs::{Kind, Meta, Stat};
+use sprag::fs::{Kind, Meta, Stat, Xattrs};
 use sprag::path::RelPath;
 
 use super::Entry;
 use super::content::Content;
-use super::log::{Born, Bytes, Op};
+use super::log::{Attrs, Born, Bytes, Op, attrs_of, xattrs_of};
 
 /// An inode number.
 pub(crate) type Ino = u64;
@@ -37,6 +37,8 @@ pub(crate) struct Inode {
     pub(crate) atime_ns: i128,
     pub(crate) mtime_ns: i128,
     pub(crate) ctime_ns: i128,
+    pub(crate) acls: Attrs,
+    pub(crate) xattrs: Attrs,
     /// How many names it has.
     pub(crate) names: u64,
 }
@@ -50,6 +52,8 @@ impl Inode {
             atime_ns: time_ns,
             mtime_ns: time_ns,
             ctime_ns: time_ns,
+            acls: Attrs::new(),
+            xattrs: Attrs::new(),
             names: 0,
         }
     }
@@ -60,6 +64,12 @@ impl Inode {
             Node::Dir(_) => Kind::Dir,
             Node::Symlink(_) => Kind::Symlink,
         }
+    }
+
+    /// ACLs and all other extended attributes.
+    pub(crate) fn all_xattrs(&self) -> Xattrs {
+        let both = [&self.acls, &self.xattrs].into_iter().flatten();
+        xattrs_of(&both.cloned().collect())
     }
 
     pub(crate) fn stat(&self, ino: Ino) -> Stat {
@@ -226,7 +236,7 @@ impl Disk {
                 }
                 self.touch(*ino, *time);
             }
-            Op::SetMeta { ino, meta, time } => self.set_meta(*ino, &(*meta).into(), *time),
+            Op::SetMeta { ino, meta, time } => self.set_meta(*ino, &meta.clone().into(), *time),
         }
     }
 
@@ -271,6 +281,14 @@ impl Disk {
             inode.owner = meta.owner.unwrap_or(inode.owner);
             if let Some((atime_ns, mtime_ns)) = meta.times_ns {
                 (inode.atime_ns, inode.mtime_ns) = (atime_ns, mtime_ns);
+            }
+            for (there, wanted) in [
+                (&mut inode.acls, &meta.acls),
+                (&mut inode.xattrs, &meta.xattrs),
+            ] {
+                if let Some(wanted) = wanted {
+                    *there = attrs_of(wanted);
+                }
             }
             inode.ctime_ns = inode.ctime_ns.max(time);
         }

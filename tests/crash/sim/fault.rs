@@ -23,6 +23,8 @@ pub(crate) enum Call {
     RemoveDir,
     MakeSymlink,
     ReadSymlink,
+    Xattrs,
+    DirXattrs,
     SetMeta,
     SetDirMeta,
     List,
@@ -31,6 +33,7 @@ pub(crate) enum Call {
     FileSetLen,
     FileSync,
     FileStat,
+    FileXattrs,
     FileSetMeta,
 }
 

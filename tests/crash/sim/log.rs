@@ -6,7 +6,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
-use sprag::fs::Meta;
+use sprag::fs::{Meta, Xattrs};
 
 use super::disk::{Disk, Ino};
 
@@ -27,12 +27,17 @@ pub(crate) enum Born {
 }
 
 /// [`Meta`] in a form that can be stored.
-#[derive(Debug, Clone, Copy, Serialize, Deserialize)]
+#[derive(Debug, Clone, Serialize, Deserialize)]
 pub(crate) struct MetaChange {
     mode: Option<u32>,
     owner: Option<(u32, u32)>,
     times_ns: Option<(i128, i128)>,
+    acls: Option<Attrs>,
+    xattrs: Option<Attrs>,
 }
+
+/// Extended attributes in a form that can be stored.
+pub(crate) type Attrs = Vec<(Bytes, Bytes)>;
 
 /// One mutation. A directory is made by `Create` and goes by `Remove`, as a file does. The data of
 /// a `Write` is all of the sectors it touches, up to the end of the file: a device cannot keep one
@@ -245,8 +250,22 @@ impl From<&Meta> for MetaChange {
             mode: meta.mode,
             owner: meta.owner,
             times_ns: meta.times_ns,
+            acls: meta.acls.as_ref().map(attrs_of),
+            xattrs: meta.xattrs.as_ref().map(attrs_of),
         }
     }
+}
+
+/// Attributes in the form that is stored.
+pub(crate) fn attrs_of(xattrs: &Xattrs) -> Attrs {
+    let stored = |(name, value): (&[u8], &[u8])| (name.into(), value.into());
+    xattrs.iter().map(stored).collect()
+}
+
+/// Stored attributes as the engine knows them.
+pub(crate) fn xattrs_of(attrs: &Attrs) -> Xattrs {
+    let known = attrs.iter();
+    Xattrs::new(known.map(|(name, value)| (name.to_vec(), value.to_vec())))
 }
 
 impl From<MetaChange> for Meta {
@@ -255,6 +274,8 @@ impl From<MetaChange> for Meta {
             mode: change.mode,
             owner: change.owner,
             times_ns: change.times_ns,
+            acls: change.acls.as_ref().map(xattrs_of),
+            xattrs: change.xattrs.as_ref().map(xattrs_of),
         }
     }
 }

@@ -10,7 +10,7 @@
 //! medium tells. Names and metadata are not lost like that: where a journal cannot be written, the
 //! file system gives up as a whole (a call that fails for ever), until it is mounted again.
 //!
-//! Limits: every caller is root, no extended attributes, times in ns, one clock tick a mutation.
+//! Limits: every caller is root, times in ns, one clock tick a mutation.
 
 use std::collections::BTreeMap;
 use std::io;

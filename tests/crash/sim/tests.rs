@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use rustix::io::Errno;
 use sprag::event::ReadHow;
-use sprag::fs::{Access, FlushBy, Fs, FsFile, FsMeta, Kind, Meta};
+use sprag::fs::{Access, FlushBy, Fs, FsFile, FsMeta, Kind, Meta, Xattrs};
 use sprag::path::RelPath;
 
 use super::*;
@@ -335,10 +335,13 @@ fn names_and_metadata_behave_as_on_linux() {
         assert_eq!(got, wanted.raw_os_error());
     }
 
+    let xattrs = Xattrs::new([(b"user.a".to_vec(), b"1".to_vec())]);
     let meta = Meta {
         mode: Some(0o751),
         owner: Some((7, 8)),
         times_ns: Some((-5, 6)),
+        xattrs: Some(xattrs.clone()),
+        ..Meta::default()
     };
     fs.set_meta(&root, b"a", &meta).unwrap();
     let stat = fs.stat(&root, b"a").unwrap().unwrap();
@@ -347,6 +350,7 @@ fn names_and_metadata_behave_as_on_linux() {
         (Kind::File, 0o751, 7, 8)
     );
     assert_eq!((stat.atime_ns, stat.mtime_ns), (-5, 6));
+    assert_eq!(fs.xattrs(&root, b"a").unwrap(), xattrs);
     fs.set_dir_meta(&root, &meta).unwrap();
     assert_eq!(fs.stat_dir(&root).unwrap().mtime_ns, 6);
     fs.remove(&root, b"a").unwrap();

@@ -1,0 +1,76 @@
+//! Directories, and entries of which only the metadata was set: they are recorded at once, since
+//! they have no content that would have to be flushed first.
+
+use super::*;
+use crate::fs::Stat;
+use crate::manifest::{DestMeta, DirRecord};
+
+impl<F: Fs> Committer<'_, F> {
+    /// Notes a directory. `mend`: its metadata is to be set at the end of the run, and this is what
+    /// it shall show then.
+    pub(super) fn dir(
+        &mut self,
+        path: RelPath,
+        stat: &Stat,
+        mend: Option<DestMeta>,
+        outcome: Outcome,
+    ) {
+        self.summary.dirs += 1;
+        if outcome == Outcome::Mended {
+            self.summary.metadata_mended += 1;
+        }
+        if self.shared.after_cut && self.shared.fs.flush_by() == FlushBy::Each {
+            // Nothing else would flush what was renamed into it, if all of that is there.
+            self.dirty.dir(&path);
+            self.dirty.parent(&path);
+            self.oldest.get_or_insert_with(Instant::now);
+        }
+        if let Some(dest) = mend {
+            self.dirty.parent(&path);
+            // It may have been made now, which the parent's time shows.
+            self.mark_parent(&path);
+            let record = Record::Dir(DirRecord {
+                path: path.clone(),
+                atime_ns: stat.atime_ns,
+                mtime_ns: stat.mtime_ns,
+                dest,
+            });
+            if let Some(pos) = self.record(&record) {
+                self.store().set_due(&path, pos);
+            }
+        }
+        self.emit(Event::Entry { path, outcome });
+    }
+
+    /// Records an entry whose metadata was set right. It has been flushed by itself where that
+    /// has to be; should a crash undo it, the next run sees that and does it again.
+    pub(super) fn mended(&mut self, path: RelPath, record: &Record) {
+        if self.record(record).is_none() {
+            return;
+        }
+        self.dirty.unlisted();
+        self.summary.metadata_mended += 1;
+        match record {
+            Record::Done(done) => {
+                self.tell_lesser(&done.dest);
+                self.summary.files_unchanged += 1;
+                self.summary.bytes_total += done.size;
+                self.there_before(done.size);
+            }
+            Record::Symlink(link) => {
+                self.tell_lesser(&link.dest);
+                self.summary.symlinks += 1;
+            }
+            _ => {}
+        }
+        let outcome = Outcome::Mended;
+        self.emit(Event::Entry { path, outcome });
+    }
+
+    /// Says, once a kind, what the destination could not hold.
+    pub(in crate::copy) fn tell_lesser(&mut self, dest: &DestMeta) {
+        for text in self.shared.told.news(dest.lesser) {
+            self.emit(Event::Warning(text.into()));
+        }
+    }
+}

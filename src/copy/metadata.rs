@@ -1,0 +1,179 @@
+//! Metadata: what an entry shall have, what it has, and what the destination made of it.
+
+use std::io;
+use std::sync::atomic::{AtomicU8, Ordering};
+
+use super::Shared;
+use crate::fs::{self, Fs, FsFile, Kind, Meta, Stat, Xattrs};
+use crate::manifest::{DestMeta, Lesser, Seen};
+
+/// Setuid and setgid.
+const SET_UID: u32 = 0o4000;
+const SET_GID: u32 = 0o2000;
+/// The bits that a new file has when permissions are not preserved, before the umask.
+const NEW_BITS: u32 = 0o777;
+
+/// What this process is, as far as it decides what its new files are.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Own {
+    uid: u32,
+    gid: u32,
+    umask: u32,
+}
+
+impl Own {
+    pub(super) fn of_this_process() -> Own {
+        let (uid, gid) = fs::own_ids();
+        let umask = fs::umask();
+        Own { uid, gid, umask }
+    }
+}
+
+/// The kinds of metadata that the destination cannot hold, each told once.
+#[derive(Debug, Default)]
+pub(super) struct Told(AtomicU8);
+
+impl Told {
+    /// What has to be said of `lesser`, and was not yet.
+    pub(super) fn news(&self, lesser: Option<Lesser>) -> Vec<&'static str> {
+        let Some(lesser) = lesser else {
+            return Vec::new();
+        };
+        let kinds = [
+            (
+                lesser.mode.is_some(),
+                "the destination does not keep all permissions: they are stored as far as it can",
+            ),
+            (
+                lesser.owner.is_some(),
+                "the destination does not keep owners: files belong there to whoever mounted it",
+            ),
+            (
+                lesser.mtime,
+                "the destination does not keep times exactly: they are rounded to what it can",
+            ),
+            (
+                lesser.acls.is_some(),
+                "the destination, or this user, cannot set all ACLs: some are left out",
+            ),
+            (
+                lesser.xattrs.is_some(),
+                "the destination, or this user, cannot set all extended attributes: some are left out",
+            ),
+        ];
+        let mut news = Vec::new();
+        for (bit, (lacks, text)) in kinds.into_iter().enumerate() {
+            let bit = 1 << bit;
+            if lacks && self.0.fetch_or(bit, Ordering::Relaxed) & bit == 0 {
+                news.push(text);
+            }
+        }
+        news
+    }
+}
+
+impl<F: Fs> Shared<F> {
+    /// The metadata that a copy of a source shall have. `there` is what it replaces, or what it is.
+    pub(super) fn wanted(&self, source: &Stat, xattrs: Xattrs, there: Option<&Stat>) -> Meta {
+        let options = &self.options;
+        let (acls, xattrs) = xattrs.split();
+        let there = there.filter(|there| there.kind == source.kind);
+        let mode = match (source.kind, there) {
+            (Kind::Symlink, _) => None,
+            _ if options.perms => Some(self.permitted(source)),
+            (_, Some(there)) => Some(there.mode),
+            (_, None) => Some(source.mode & NEW_BITS & !self.own.umask),
+        };
+        Meta {
+            mode,
+            owner: options.owner.then_some((source.uid, source.gid)),
+            times_ns: (options.times).then_some((source.atime_ns, source.mtime_ns)),
+            acls: options.perms.then_some(acls),
+            xattrs: options.xattrs.then_some(xattrs),
+        }
+    }
+
+    /// A source's mode. A program that runs in its owner's name must not come to run in another's.
+    fn permitted(&self, source: &Stat) -> u32 {
+        let mut mode = source.mode;
+        if source.kind == Kind::File && !self.options.owner {
+            if source.uid != self.own.uid {
+                mode &= !SET_UID;
+            }
+            if source.gid != self.own.gid {
+                mode &= !SET_GID;
+            }
+        }
+        mode
+    }
+
+    /// Whether extended attributes have to be looked at.
+    pub(super) fn wants_xattrs(&self) -> bool {
+        self.options.perms || self.options.xattrs
+    }
+
+    /// What `read` gives, if extended attributes are wanted at all.
+    pub(super) fn xattrs(&self, read: impl FnOnce() -> io::Result<Xattrs>) -> io::Result<Xattrs> {
+        match self.wants_xattrs() {
+            true => read(),
+            false => Ok(Xattrs::default()),
+        }
+    }
+
+    /// What stands under a name.
+    pub(super) fn seen(&self, dir: &F::Dir, name: &[u8]) -> io::Result<Option<Seen>> {
+        let Some(stat) = self.fs.stat(dir, name)? else {
+            return Ok(None);
+        };
+        let xattrs = self.xattrs(|| self.fs.xattrs(dir, name))?;
+        Ok(Some(Seen::new(stat, xattrs)))
+    }
+
+    /// What an open file has.
+    pub(super) fn seen_file(&self, file: &F::File) -> io::Result<Seen> {
+        Ok(Seen::new(file.stat()?, self.xattrs(|| file.xattrs())?))
+    }
+
+    /// What an open directory has.
+    pub(super) fn seen_dir(&self, dir: &F::Dir) -> io::Result<Seen> {
+        let xattrs = self.xattrs(|| self.fs.dir_xattrs(dir))?;
+        Ok(Seen::new(self.fs.stat_dir(dir)?, xattrs))
+    }
+
+    /// Sets metadata of a name; gives what the destination made of it.
+    pub(super) fn set_named(
+        &self,
+        dir: &F::Dir,
+        name: &[u8],
+        wanted: &Meta,
+        source_mtime_ns: i128,
+        known: Option<&DestMeta>,
+    ) -> io::Result<DestMeta> {
+        self.fs.set_meta(dir, name, wanted)?;
+        let seen = self.seen(dir, name)?.ok_or(io::ErrorKind::NotFound)?;
+        Ok(DestMeta::of(wanted, source_mtime_ns, &seen, known))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_kind_is_told_once() {
+        let told = Told::default();
+        assert!(told.news(None).is_empty());
+        let lesser = Lesser {
+            mode: Some(0o600),
+            mtime: true,
+            ..Lesser::default()
+        };
+        assert_eq!(told.news(Some(lesser)).len(), 2);
+        assert!(told.news(Some(lesser)).is_empty());
+        let lesser = Lesser {
+            xattrs: Some(1),
+            ..lesser
+        };
+        assert_eq!(told.news(Some(lesser)).len(), 1);
+    }
+}

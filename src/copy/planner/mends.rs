@@ -1,0 +1,80 @@
+//! Metadata that drifted apart though the content did not, and directories, whose metadata is set
+//! at the end of the run but for their attributes.
+
+use super::*;
+use crate::manifest::{DestMeta, Record, Seen};
+
+impl<F: Fs> Planner<'_, F> {
+    /// What an entry whose content is as recorded still needs, if anything.
+    pub(super) fn mend(
+        &self,
+        scanned: &Scanned,
+        dir: &F::Dir,
+        there: &Stat,
+        known: Option<Entry>,
+    ) -> Result<Option<Task>, Failure> {
+        let (record, dest) = match known {
+            Some(Entry::Done(done)) => (Record::Done(done.clone()), done.dest),
+            Some(Entry::Symlink(link)) => (Record::Symlink(link.clone()), link.dest),
+            _ => return Ok(None),
+        };
+        let wanted = self.wanted(scanned, Some(there))?;
+        let seen = self.seen(&scanned.dest, dir, *there)?;
+        let now = DestMeta::of(&wanted, scanned.stat.mtime_ns, &seen, Some(&dest));
+        Ok((now != dest).then_some(Task::Mend(record)))
+    }
+
+    /// The metadata that a source's copy shall have.
+    pub(super) fn wanted(&self, scanned: &Scanned, there: Option<&Stat>) -> Result<Meta, Failure> {
+        let xattrs = self.shared.xattrs(|| source::xattrs(&scanned.source));
+        let xattrs =
+            xattrs.map_err(|error| failure::at_source(self.shared, &scanned.source, error))?;
+        Ok(self.shared.wanted(&scanned.stat, xattrs, there))
+    }
+
+    /// What stands there: `stat`, and its attributes.
+    pub(super) fn seen(&self, path: &RelPath, dir: &F::Dir, stat: Stat) -> Result<Seen, Failure> {
+        let fs = &*self.shared.fs;
+        let xattrs = (self.shared).xattrs(|| match path.is_root() {
+            true => fs.dir_xattrs(dir),
+            false => fs.xattrs(dir, path.name()),
+        });
+        let xattrs = xattrs.map_err(self.at_dest("look at", path))?;
+        Ok(Seen::new(stat, xattrs))
+    }
+
+    /// Gives a directory its attributes. That need not wait: what is put into it does not change
+    /// them.
+    pub(super) fn set_dir_xattrs(
+        &mut self,
+        path: &RelPath,
+        wanted: &Meta,
+    ) -> Result<Seen, Failure> {
+        let dir = self.open_dir(path)?;
+        let meta = Meta {
+            acls: wanted.acls.clone(),
+            xattrs: wanted.xattrs.clone(),
+            ..Meta::default()
+        };
+        let (shared, failed) = (self.shared, self.at_dest("set the metadata of", path));
+        let mut seen = shared.seen_dir(&dir).map_err(&failed)?;
+        let lacks =
+            |wanted: &Option<fs::Xattrs>, there| wanted.as_ref().is_some_and(|w| w != there);
+        if lacks(&meta.acls, &seen.acls) || lacks(&meta.xattrs, &seen.xattrs) {
+            shared.fs.set_dir_meta(&dir, &meta).map_err(&failed)?;
+            seen = shared.seen_dir(&dir).map_err(&failed)?;
+        }
+        Ok(seen)
+    }
+
+    /// What a directory will show at the end of the run, if the destination can hold it.
+    pub(super) fn dir_in_the_end(scanned: &Scanned, wanted: &Meta, seen: &Seen) -> DestMeta {
+        let (stat, mtime_ns) = (&scanned.stat, scanned.stat.mtime_ns);
+        let (uid, gid) = wanted.owner.unwrap_or((seen.stat.uid, seen.stat.gid));
+        let mut seen = seen.clone();
+        (seen.stat.uid, seen.stat.gid) = (uid, gid);
+        seen.stat.mode = wanted.mode.unwrap_or(stat.mode);
+        seen.stat.mtime_ns = mtime_ns;
+        DestMeta::of(wanted, mtime_ns, &seen, None)
+    }
+}

@@ -1,0 +1,105 @@
+//! What a worker does by name alone, without content: symlinks, and metadata set right.
+
+use super::*;
+use crate::copy::message::Settled;
+use crate::event::Outcome;
+use crate::fs::{self, Access, Meta};
+use crate::manifest::{Done, Record, Seen};
+
+impl<F: Fs> Worker<'_, F> {
+    pub(super) fn symlink(&self, work: &Work<F>, target: &[u8]) -> Result<Message<F>, Failure> {
+        let fs = &*self.shared.fs;
+        let at_dest = self.naming("create the symbolic link", &work.path);
+        let make = |name: &[u8]| fs.make_symlink(&work.dir, name, target);
+        let made = self.shared.make_partial(&work.path, &work.dir, make);
+        let (attempt, name, ()) = made.map_err(&at_dest)?;
+        Ok(Message::Complete {
+            worker: None,
+            completed: Completed {
+                path: work.path.clone(),
+                mtime_ns: work.stat.mtime_ns,
+                dest: self.set_named(work, &name, None)?,
+                attempt: Some(attempt),
+                content: Content::Symlink {
+                    target: target.to_vec(),
+                },
+                file: None,
+            },
+        })
+    }
+
+    /// Sets the metadata of what stands under `name` to the source's.
+    fn set_named(
+        &self,
+        work: &Work<F>,
+        name: &[u8],
+        known: Option<&DestMeta>,
+    ) -> Result<DestMeta, Failure> {
+        let (shared, wanted) = (self.shared, self.wanted(work)?);
+        let set = shared.set_named(&work.dir, name, &wanted, work.stat.mtime_ns, known);
+        set.map_err(self.naming("set the metadata of", &work.path))
+    }
+
+    /// The metadata that the copy of a source shall have.
+    fn wanted(&self, work: &Work<F>) -> Result<Meta, Failure> {
+        let xattrs = (self.shared).xattrs(|| source::xattrs(&work.source));
+        let xattrs = xattrs.map_err(|error| unreadable(self.shared, work, error))?;
+        Ok(self.shared.wanted(&work.stat, xattrs, work.there.as_ref()))
+    }
+
+    /// Leaves a file as it is, but for metadata that drifted.
+    pub(in crate::copy) fn keep(&self, work: &Work<F>, done: &Done) -> Result<Message<F>, Failure> {
+        let seen = self.shared.seen(&work.dir, work.path.name());
+        let seen = seen.map_err(self.naming("look at", &work.path))?;
+        let (wanted, mtime_ns) = (self.wanted(work)?, work.stat.mtime_ns);
+        let now = |seen: &Seen| DestMeta::of(&wanted, mtime_ns, seen, Some(&done.dest));
+        if seen.is_some_and(|seen| now(&seen) != done.dest) {
+            return self.mend(work, &Record::Done(done.clone()));
+        }
+        Ok(Message::Settled {
+            path: work.path.clone(),
+            outcome: Outcome::Unchanged,
+            what: Settled::File { bytes: done.size },
+        })
+    }
+
+    /// Sets the metadata of an entry whose content is as recorded.
+    pub(super) fn mend(&self, work: &Work<F>, record: &Record) -> Result<Message<F>, Failure> {
+        let mut record = record.clone();
+        let mtime_ns = work.stat.mtime_ns;
+        let name = work.path.name();
+        match &mut record {
+            Record::Done(done) => {
+                done.dest = self.set_named(work, name, Some(&done.dest))?;
+                (done.mtime_ns, done.attempt) = (mtime_ns, None);
+                self.flush_mended(work)?;
+            }
+            Record::Symlink(link) => {
+                link.dest = self.set_named(work, name, Some(&link.dest))?;
+                link.mtime_ns = mtime_ns;
+            }
+            // Nothing else is ever handed here; nothing is wrong with recording it once more.
+            _ => {}
+        }
+        let path = work.path.clone();
+        Ok(Message::Mended { path, record })
+    }
+
+    /// Flushes a file of which only the metadata changed, where each has to be flushed by itself.
+    fn flush_mended(&self, work: &Work<F>) -> Result<(), Failure> {
+        if self.shared.fs.flush_by() != FlushBy::Each {
+            return Ok(());
+        }
+        let opened = (self.shared.fs).open(&work.dir, work.path.name(), Access::Read);
+        let file = match fs::found(opened) {
+            // Its new mode keeps even us out. Should a power cut undo what was set, the next run
+            // sees that and sets it again.
+            Err(error) if error.kind() == io::ErrorKind::PermissionDenied => return Ok(()),
+            opened => opened.map_err(self.at_dest("open", &work.path))?,
+        };
+        match file {
+            Some(file) => file.sync().map_err(|error| self.flush_failed(work, error)),
+            None => Ok(()),
+        }
+    }
+}

@@ -1,0 +1,142 @@
+//! The extended-attribute calls, which exist for open files and for paths only: a name in an open
+//! directory is reached through `/proc/self/fd`, which leads to the directory that is held and to
+//! no other.
+
+use std::ffi::{CStr, CString};
+use std::io;
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd};
+use std::os::unix::ffi::OsStrExt;
+
+use rustix::fs::{self, XattrFlags};
+use rustix::io::Errno;
+
+use super::super::xattr::{Xattrs, is_kept};
+use super::component;
+
+/// How often a list or value that grows between two calls is asked for again.
+const TRIES: u32 = 5;
+
+/// Whose attributes are meant.
+#[derive(Clone)]
+pub(crate) enum XattrsOf<'a> {
+    /// An open file or directory.
+    Open(BorrowedFd<'a>),
+    /// A path, its last component not followed.
+    Path(CString),
+}
+
+impl<'a> XattrsOf<'a> {
+    /// A name in an open directory, not followed.
+    pub(crate) fn name(dir: BorrowedFd<'a>, name: &[u8]) -> io::Result<XattrsOf<'a>> {
+        let mut path = format!("/proc/self/fd/{}/", dir.as_fd().as_raw_fd()).into_bytes();
+        path.extend_from_slice(component(name)?.as_bytes());
+        XattrsOf::path(path)
+    }
+
+    /// A path of a source.
+    pub(crate) fn path(path: impl Into<Vec<u8>>) -> io::Result<XattrsOf<'static>> {
+        Ok(XattrsOf::Path(CString::new(path)?))
+    }
+
+    /// The list of names; how long it is, if there is no buffer to put it in.
+    fn list(&self, buf: &mut [u8]) -> rustix::io::Result<usize> {
+        match self {
+            XattrsOf::Open(fd) if buf.is_empty() => fs::flistxattr_query(fd),
+            XattrsOf::Open(fd) => fs::flistxattr(fd, buf),
+            XattrsOf::Path(path) if buf.is_empty() => fs::llistxattr_query(path.as_c_str()),
+            XattrsOf::Path(path) => fs::llistxattr(path.as_c_str(), buf),
+        }
+    }
+
+    /// A value; how long it is, if there is no buffer to put it in.
+    fn get(&self, name: &CStr, buf: &mut [u8]) -> rustix::io::Result<usize> {
+        match self {
+            XattrsOf::Open(fd) if buf.is_empty() => fs::fgetxattr_query(fd, name),
+            XattrsOf::Open(fd) => fs::fgetxattr(fd, name, buf),
+            XattrsOf::Path(path) if buf.is_empty() => fs::lgetxattr_query(path.as_c_str(), name),
+            XattrsOf::Path(path) => fs::lgetxattr(path.as_c_str(), name, buf),
+        }
+    }
+
+    /// Whether a path leads nowhere only because there is no `/proc` to lead through.
+    fn lacks_proc(&self) -> bool {
+        match self {
+            XattrsOf::Open(_) => false,
+            XattrsOf::Path(path) => {
+                path.to_bytes().starts_with(b"/proc/self/fd/")
+                    && fs::stat(c"/proc/self/fd").is_err()
+            }
+        }
+    }
+}
+
+/// All attributes that are kept and may be read; none where there can be none.
+pub(crate) fn xattrs(of: XattrsOf<'_>) -> io::Result<Xattrs> {
+    let names = match whole(|buf| of.list(buf)) {
+        Ok(names) => names,
+        Err(Errno::OPNOTSUPP | Errno::NOSYS) => return Ok(Xattrs::default()),
+        Err(Errno::NOENT) if of.lacks_proc() => return Ok(Xattrs::default()),
+        Err(errno) => return Err(errno.into()),
+    };
+    let mut kept = Vec::new();
+    for name in names.split_inclusive(|byte| *byte == 0) {
+        let Ok(name) = CStr::from_bytes_with_nul(name) else {
+            continue;
+        };
+        if !is_kept(name.to_bytes()) {
+            continue;
+        }
+        match whole(|buf| of.get(name, buf)) {
+            Ok(value) => kept.push((name.to_bytes().to_vec(), value)),
+            // Gone since it was listed, or not for this user to read.
+            Err(Errno::NODATA | Errno::ACCESS | Errno::PERM | Errno::OPNOTSUPP) => {}
+            Err(errno) => return Err(errno.into()),
+        }
+    }
+    Ok(Xattrs::new(kept))
+}
+
+/// Asks how much there is, then for all of it, until both agree.
+fn whole(
+    call: impl Fn(&mut [u8]) -> rustix::io::Result<usize>,
+) -> Result<Vec<u8>, rustix::io::Errno> {
+    for _ in 0..TRIES {
+        let len = call(&mut [])?;
+        let mut buf = vec![0; len];
+        if len == 0 {
+            return Ok(buf);
+        }
+        match call(&mut buf) {
+            Ok(have) => {
+                buf.truncate(have);
+                return Ok(buf);
+            }
+            Err(Errno::RANGE) => {}
+            Err(errno) => return Err(errno),
+        }
+    }
+    Err(Errno::RANGE)
+}
+
+/// Sets one attribute.
+pub(crate) fn set_xattr(of: &XattrsOf<'_>, name: &[u8], value: &[u8]) -> io::Result<()> {
+    let flags = XattrFlags::empty();
+    super::retry(|| match of {
+        XattrsOf::Open(fd) => fs::fsetxattr(fd, name, value, flags),
+        XattrsOf::Path(path) => fs::lsetxattr(path.as_c_str(), name, value, flags),
+    })
+}
+
+/// Removes one attribute.
+pub(crate) fn remove_xattr(of: &XattrsOf<'_>, name: &[u8]) -> io::Result<()> {
+    super::retry(|| match of {
+        XattrsOf::Open(fd) => fs::fremovexattr(fd, name),
+        XattrsOf::Path(path) => fs::lremovexattr(path.as_c_str(), name),
+    })
+}
+
+/// Whether the file system has room left, so that "no space" means that there is none for
+/// attributes.
+pub(crate) fn has_room(fd: impl AsFd) -> bool {
+    fs::fstatvfs(fd).is_ok_and(|stat| stat.f_bavail > 0)
+}

@@ -1,0 +1,318 @@
+//! Metadata: what is kept of it, what a rerun mends without copying, what `verify` says of it.
+
+use std::fs;
+use std::os::unix::ffi::OsStrExt;
+use std::os::unix::fs::{MetadataExt, PermissionsExt, chown, lchown};
+use std::path::Path;
+
+use rustix::fs::XattrFlags;
+
+use crate::support::*;
+
+const ACCESS: &str = "system.posix_acl_access";
+const DEFAULT: &str = "system.posix_acl_default";
+
+/// `user::rw-,user:4711:r--,group::r--,mask::r--,other::---` as the system stores it.
+fn acl() -> Vec<u8> {
+    let entry = |tag: u16, perm: u16, id: u32| {
+        let mut bytes = tag.to_le_bytes().to_vec();
+        bytes.extend_from_slice(&perm.to_le_bytes());
+        bytes.extend_from_slice(&id.to_le_bytes());
+        bytes
+    };
+    let all = u32::MAX;
+    let entries = [
+        entry(0x01, 6, all),
+        entry(0x02, 4, 4711),
+        entry(0x04, 4, all),
+        entry(0x10, 4, all),
+        entry(0x20, 0, all),
+    ];
+    let mut bytes = 2u32.to_le_bytes().to_vec();
+    bytes.extend(entries.concat());
+    bytes
+}
+
+fn set(path: &Path, name: &str, value: &[u8]) {
+    rustix::fs::lsetxattr(path, name, value, XattrFlags::empty()).unwrap();
+}
+
+fn get(path: &Path, name: &str) -> Option<Vec<u8>> {
+    let mut value = vec![0; 4096];
+    let len = rustix::fs::lgetxattr(path, name, &mut value[..]).ok()?;
+    value.truncate(len);
+    Some(value)
+}
+
+fn chmod(path: &Path, mode: u32) {
+    fs::set_permissions(path, fs::Permissions::from_mode(mode)).unwrap();
+}
+
+/// A fixture whose temporary directory holds ACLs and attributes, or `None`, told loudly.
+fn fixture(test: &str) -> Option<Fixture> {
+    let fixture = Fixture::new();
+    let probe = fixture.temp.path().join("probe");
+    fs::write(&probe, "").unwrap();
+    let none = XattrFlags::empty();
+    let held = rustix::fs::lsetxattr(&probe, "user.probe", b"1", none)
+        .and_then(|()| rustix::fs::lsetxattr(&probe, ACCESS, &acl(), none));
+    match held {
+        Ok(()) => Some(fixture),
+        Err(error) => {
+            let needs = format!("a temporary directory that holds attributes and ACLs: {error}");
+            skip(test, &needs);
+            None
+        }
+    }
+}
+
+/// Small and large files, a directory, a symlink, with attributes and ACLs on them.
+fn dressed_tree(root: &Path) {
+    write(root.join("d/small"), "small");
+    write(root.join("d/large"), vec![7; 3 << 20]);
+    write(root.join("d/sealed"), "read only");
+    write(root.join("plain"), "plain");
+    std::os::unix::fs::symlink("d/small", root.join("link")).unwrap();
+    for name in ["d/small", "d/large", "d/sealed", "d", "."] {
+        set(&root.join(name), "user.note", name.as_bytes());
+    }
+    set(&root.join("d/small"), "user.empty", b"");
+    set(&root.join("d/small"), ACCESS, &acl());
+    set(&root.join("d"), DEFAULT, &acl());
+    chmod(&root.join("d/sealed"), 0o444);
+    chmod(&root.join("plain"), 0o2711);
+    for name in ["d/small", "d/large", "d/sealed", "plain", "d", "."] {
+        age(&root.join(name), 7);
+    }
+}
+
+/// What a run did besides finding everything as it was.
+#[track_caller]
+fn assert_only_mended(ran: &Ran, mended: u64) {
+    assert_eq!(ran.sum("metadata_mended"), mended, "{:?}", ran.lines);
+    for figure in ["bytes_copied", "files_copied", "files_adopted"] {
+        assert_eq!(ran.sum(figure), 0, "{figure}");
+    }
+}
+
+#[test]
+fn attributes_acls_and_modes_are_those_of_the_source_and_a_rerun_has_nothing_to_do() {
+    let test = "attributes and ACLs";
+    let Some(fixture) = fixture(test) else { return };
+    dressed_tree(&fixture.source);
+    fixture.copy(0);
+    fixture.assert_same();
+    let at = |name: &str| fixture.dest.join(name);
+    for name in ["d/small", "d/large", "d/sealed", "d", "."] {
+        let note = get(&at(name), "user.note");
+        assert_eq!(note.as_deref(), Some(name.as_bytes()), "{name}");
+    }
+    assert_eq!(get(&at("d/small"), "user.empty"), Some(Vec::new()));
+    assert_eq!(get(&at("d/small"), ACCESS), Some(acl()));
+    assert_eq!(get(&at("d"), DEFAULT), Some(acl()));
+    // It would have inherited one from the directory it is in.
+    assert_eq!(get(&at("d/large"), ACCESS), None);
+    assert_only_mended(&fixture.copy(0), 0);
+    // Nor does one that is put there later.
+    write(fixture.source.join("d/later"), "later");
+    rustix::fs::lremovexattr(fixture.source.join("d/later"), ACCESS).unwrap();
+    fixture.copy(0);
+    assert_eq!(get(&at("d/later"), ACCESS), None);
+    assert_eq!(run("verify", [&fixture.dest]).code, 0);
+}
+
+#[test]
+fn metadata_that_changes_at_the_source_is_mended_without_copying() {
+    let test = "metadata drift at the source";
+    let Some(fixture) = fixture(test) else { return };
+    dressed_tree(&fixture.source);
+    fixture.copy(0);
+    let at = |name: &str| fixture.source.join(name);
+    chmod(&at("plain"), 0o600);
+    chmod(&at("d"), 0o710);
+    set(&at("d/large"), "user.note", b"changed");
+    rustix::fs::lremovexattr(at("d/small"), ACCESS).unwrap();
+    rustix::fs::lremovexattr(at("."), "user.note").unwrap();
+    chmod(&at("d/sealed"), 0o644);
+    set(&at("d/sealed"), "user.note", b"changed");
+    chmod(&at("d/sealed"), 0o444);
+    assert_only_mended(&fixture.copy(0), 6);
+    fixture.assert_same();
+    let there = |name: &str| fixture.dest.join(name);
+    for name in ["d/large", "d/sealed"] {
+        assert_eq!(get(&there(name), "user.note").unwrap(), b"changed");
+    }
+    assert_eq!(get(&there("d/small"), ACCESS), None);
+    assert_eq!(get(&there("."), "user.note"), None);
+    assert_only_mended(&fixture.copy(0), 0);
+    assert_eq!(run("verify", [&fixture.dest]).code, 0);
+}
+
+#[test]
+fn metadata_that_changes_at_the_destination_is_reported_by_verify_and_mended_by_a_rerun() {
+    let test = "metadata drift at the destination";
+    let Some(fixture) = fixture(test) else { return };
+    dressed_tree(&fixture.source);
+    fixture.copy(0);
+    let at = |name: &str| fixture.dest.join(name);
+    chmod(&at("plain"), 0o777);
+    chmod(&at("d"), 0o777);
+    set(&at("d/large"), "user.extra", b"1");
+    set(&at("d/small"), "user.note", b"other");
+    let verified = run("verify", [&fixture.dest]);
+    assert_eq!(verified.code, 40);
+    assert_eq!(verified.sum("files_metadata"), 4);
+    let mut problems = verified.problems();
+    problems.sort_unstable();
+    let metadata = |path: &str| (path.to_string(), "metadata".to_string());
+    assert_eq!(problems, ["d", "d/large", "d/small", "plain"].map(metadata));
+    assert_only_mended(&fixture.copy(0), 4);
+    fixture.assert_same();
+    assert_eq!(get(&at("d/large"), "user.extra"), None);
+    assert_eq!(run("verify", [&fixture.dest]).code, 0);
+}
+
+#[test]
+fn a_file_that_was_only_touched_is_compared_and_not_copied() {
+    let fixture = Fixture::new();
+    write(fixture.source.join("small"), "small");
+    write(fixture.source.join("large"), vec![9; 5 << 20]);
+    fixture.copy(0);
+    age(&fixture.source.join("small"), 1);
+    age(&fixture.source.join("large"), 2);
+    let ran = fixture.copy(0);
+    assert_eq!((ran.sum("bytes_copied"), ran.sum("files_adopted")), (0, 2));
+    fixture.assert_same();
+    write(fixture.source.join("small"), "SMALL");
+    let ran = fixture.copy(0);
+    assert_eq!((ran.sum("bytes_copied"), ran.sum("files_copied")), (5, 1));
+    fixture.assert_same();
+}
+
+#[test]
+fn each_no_flag_leaves_its_part_alone() {
+    let test = "the --no- flags";
+    let Some(fixture) = fixture(test) else { return };
+    dressed_tree(&fixture.source);
+    fs::hard_link(fixture.source.join("plain"), fixture.source.join("second")).unwrap();
+    let flags = ["--no-perms", "--no-times", "--no-xattrs", "--no-hard-links"];
+    let args = || {
+        let paths = [fixture.contents(), fixture.dest.clone()];
+        flags.map(Into::into).into_iter().chain(paths)
+    };
+    copy(0, args());
+    let at = |name: &str| fixture.dest.join(name);
+    let mode = |name: &str| fs::metadata(at(name)).unwrap().mode() & 0o7777;
+    // What the umask leaves, which is hardly more than this.
+    assert_eq!(mode("plain") & !0o755, 0);
+    assert_eq!(mode("d/sealed") & 0o222, 0);
+    assert_eq!(get(&at("d/small"), ACCESS), None);
+    assert_eq!(get(&at("d/small"), "user.note"), None);
+    let meta = |name: &str| fs::metadata(at(name)).unwrap();
+    assert_ne!(meta("plain").mtime(), 1_600_000_007);
+    assert_ne!(meta("plain").ino(), meta("second").ino());
+    // Whoever sets another mode there keeps it.
+    chmod(&at("plain"), 0o640);
+    assert_eq!(copy(0, args()).sum("bytes_copied"), 0);
+    assert_eq!(mode("plain"), 0o640);
+    assert_eq!(run("verify", [&fixture.dest]).code, 0);
+    // Without the flags everything is made up for, without copying.
+    let ran = fixture.copy(0);
+    assert_eq!(ran.sum("bytes_copied"), 0);
+    fixture.assert_same();
+    assert_eq!(meta("plain").ino(), meta("second").ino());
+    assert_eq!(get(&at("d/small"), ACCESS), Some(acl()));
+}
+
+#[test]
+fn owners_trusted_attributes_and_capabilities_are_kept_for_root() {
+    let test = "owners, trusted attributes and capabilities";
+    if !is_root() {
+        return skip(test, "root");
+    }
+    let Some(fixture) = fixture(test) else { return };
+    let at = |name: &str| fixture.source.join(name);
+    for name in ["program", "capable", "dir/f"] {
+        write(at(name), name);
+        chown(at(name), Some(4711), Some(815)).unwrap();
+    }
+    chown(at("dir"), Some(1), Some(2)).unwrap();
+    chmod(&at("program"), 0o6755);
+    chmod(&at("dir"), 0o3770);
+    std::os::unix::fs::symlink("nowhere", at("link")).unwrap();
+    lchown(at("link"), Some(3), Some(4)).unwrap();
+    // cap_net_raw, effective and permitted.
+    let capability = [
+        1, 0, 0, 2, 0, 0x20, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0,
+    ];
+    set(&at("capable"), "security.capability", &capability);
+    set(&at("dir/f"), "trusted.note", b"for root");
+    set(&at("link"), "trusted.note", b"of a link");
+    fixture.copy(0);
+    fixture.assert_same();
+    let owner = |name: &str| {
+        let meta = fs::symlink_metadata(fixture.dest.join(name)).unwrap();
+        (meta.uid(), meta.gid())
+    };
+    assert_eq!(owner("program"), (4711, 815));
+    assert_eq!((owner("dir"), owner("link")), ((1, 2), (3, 4)));
+    let there = |name: &str| fixture.dest.join(name);
+    let kept = get(&there("capable"), "security.capability");
+    assert_eq!(kept.as_deref(), Some(&capability[..]));
+    for name in ["dir/f", "link"] {
+        assert_eq!(
+            get(&there(name), "trusted.note"),
+            get(&at(name), "trusted.note")
+        );
+    }
+    assert_only_mended(&fixture.copy(0), 0);
+    chown(there("program"), Some(1), Some(1)).unwrap();
+    lchown(there("link"), Some(1), Some(1)).unwrap();
+    set(&at("dir/f"), "trusted.note", b"changed");
+    assert_eq!(run("verify", [&fixture.dest]).sum("files_metadata"), 2);
+    assert_only_mended(&fixture.copy(0), 3);
+    fixture.assert_same();
+    assert_eq!((owner("program"), owner("link")), ((4711, 815), (3, 4)));
+}
+
+#[test]
+fn a_program_that_runs_in_its_owners_name_is_not_copied_to_run_in_another_name() {
+    let test = "setuid without owners";
+    if !is_root() {
+        return skip(test, "root");
+    }
+    let fixture = Fixture::new();
+    write(fixture.source.join("program"), "program");
+    chown(fixture.source.join("program"), Some(4711), Some(815)).unwrap();
+    chmod(&fixture.source.join("program"), 0o6755);
+    let args = || {
+        [
+            "--no-owner".into(),
+            fixture.contents(),
+            fixture.dest.clone(),
+        ]
+    };
+    copy(0, args());
+    let meta = fs::metadata(fixture.dest.join("program")).unwrap();
+    assert_eq!((meta.mode() & 0o7777, meta.uid()), (0o755, 0));
+    assert_only_mended(&copy(0, args()), 0);
+    assert_only_mended(&fixture.copy(0), 1);
+    fixture.assert_same();
+}
+
+#[test]
+fn names_of_any_bytes_carry_their_attributes() {
+    let test = "attributes of odd names";
+    let Some(fixture) = fixture(test) else { return };
+    let odd = [&b"new\nline"[..], b"\xff\xfe", &[b'n'; 255]];
+    for name in odd.map(std::ffi::OsStr::from_bytes) {
+        write(fixture.source.join(name), "");
+        set(&fixture.source.join(name), "user.note", b"odd");
+    }
+    fixture.copy(0);
+    for name in odd.map(std::ffi::OsStr::from_bytes) {
+        let note = get(&fixture.dest.join(name), "user.note");
+        assert_eq!(note.as_deref(), Some(&b"odd"[..]));
+    }
+    assert_only_mended(&fixture.copy(0), 0);
+}
