@@ -7,6 +7,7 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 use super::checks::Checks;
 use super::manual::{CompletionsArgs, ManArgs};
 use super::neighbour::Neighbour;
+use super::record::RecordArgs;
 use super::units;
 
 const RESUME: &str = "Resume and durability";
@@ -168,6 +169,9 @@ pub(crate) struct CopyArgs {
     pub(crate) delete: super::selection::DeleteArgs,
 
     #[command(flatten)]
+    pub(crate) record: RecordArgs,
+
+    #[command(flatten)]
     pub(crate) common: Common,
 
     /// Print every figure of the summary at the end, one a line
@@ -212,6 +216,9 @@ pub(crate) struct VerifyArgs {
 
     #[command(flatten)]
     pub(crate) checks: Checks,
+
+    #[command(flatten)]
+    pub(crate) record: RecordArgs,
 
     #[command(flatten)]
     pub(crate) common: Common,

@@ -1,5 +1,6 @@
 //! `sprag copy`: pulls the engine's events and says what they mean.
 
+use std::ops::Range;
 use std::time::Duration;
 
 use sprag::error::EntryError;
@@ -14,6 +15,7 @@ use super::json::{self, EntryOutcome, JsonPath, Line, More};
 use super::options::{self, View};
 use super::out::Out;
 use super::progress::{Meter, Pace};
+use super::record::{Damaged, End, Recorder};
 use super::screen::Screen;
 use super::summary::{figures, next_step, summary_text};
 use super::{Failure, units};
@@ -26,7 +28,7 @@ const JSON_PROGRESS_INTERVAL: Duration = Duration::from_secs(1);
 pub(crate) fn run(args: &CopyArgs, rerun: &str) -> Exit {
     let view = View::new(&args.common);
     let mut report = Report::new(view);
-    let outcome = drive(args, view, &mut report);
+    let outcome = drive(args, view, &mut report, rerun);
     report.meter.finish();
     match outcome {
         Ok((summary, failure)) => {
@@ -34,19 +36,25 @@ pub(crate) fn run(args: &CopyArgs, rerun: &str) -> Exit {
                 report.failure(failure);
             }
             report.summary(&summary, args, rerun);
-            report.out.exit(summary.exit_code)
+            let failure = failure.as_ref().map(|failure| failure.text.as_str());
+            let text = summary_text(&summary);
+            let end = End::new(summary.exit_code, &summary, text, failure);
+            let exit = report.recorder.end(&end);
+            report.out.exit(exit)
         }
         Err(error) => {
             let failure = Failure::from(error);
             report.failure(&failure);
+            let figures = CopySummary {
+                exit_code: failure.exit,
+                ..CopySummary::default()
+            };
             if view.json {
-                let figures = CopySummary {
-                    exit_code: failure.exit,
-                    ..CopySummary::default()
-                };
                 report.json_summary(&figures);
             }
-            failure.exit
+            let text = "Nothing was copied.".to_owned();
+            let end = End::new(failure.exit, &figures, text, Some(&failure.text));
+            report.recorder.end(&end)
         }
     }
 }
@@ -56,7 +64,10 @@ fn drive(
     args: &CopyArgs,
     view: View,
     report: &mut Report,
+    rerun: &str,
 ) -> anyhow::Result<(CopySummary, Option<Failure>)> {
+    let (dest, sources, screen) = (&args.dest, &args.sources, report.screen.clone());
+    report.recorder = Recorder::open(&args.record, screen, rerun, dest, sources)?;
     let options = options::copy(args, view)?;
     let neighbour = &args.common.neighbour;
     neighbour.lower_priority(&report.screen, view.verbose);
@@ -92,6 +103,7 @@ struct Report {
     screen: Screen,
     meter: Meter,
     json_progress: Pace,
+    recorder: Recorder,
 }
 
 impl Report {
@@ -103,6 +115,7 @@ impl Report {
             screen: meter.screen(),
             meter,
             json_progress: Pace::after(JSON_PROGRESS_INTERVAL),
+            recorder: Recorder::none(),
         }
     }
 
@@ -114,6 +127,13 @@ impl Report {
             Event::Problem { path, error } => {
                 let detail = error.to_string();
                 self.meter.problem(&detail);
+                let ranges = ranges_of(&error);
+                let path_of = Damaged {
+                    path: &path,
+                    ranges,
+                };
+                let damaged = (!ranges.is_empty()).then_some(&path_of);
+                self.recorder.problem(error.kind(), &detail, damaged);
                 self.screen.complain(&detail);
                 if self.view.json {
                     self.out.json(&Line::Problem {
@@ -126,6 +146,7 @@ impl Report {
             }
             Event::Retry(retry) => self.retry(&retry),
             Event::Warning(text) => {
+                self.recorder.warning(&text);
                 self.screen.complain(&format!("warning: {text}"));
                 if self.view.json {
                     self.out.json(&Line::Warning { detail: &text });
@@ -137,6 +158,7 @@ impl Report {
     }
 
     fn opened(&mut self, recovered: Recovered) {
+        self.recorder.note("opened", &opened_text(recovered));
         if self.view.json {
             self.out.json(&Line::Opened {
                 what: json::Opened::Copy { recovered },
@@ -158,6 +180,7 @@ impl Report {
     }
 
     fn retry(&mut self, retry: &Retry) {
+        self.recorder.note("retry", &retry_text(retry));
         if !self.view.quiet {
             self.screen.note(&retry_text(retry));
         }
@@ -175,6 +198,10 @@ impl Report {
     fn tick(&mut self, standing: &Standing, mood: Mood) {
         self.meter.copy(standing, mood);
         let elapsed = self.meter.elapsed();
+        let at = standing.progress;
+        let now = |bytes: u64| bytes.saturating_sub(at.bytes_before);
+        let (written, durable) = (now(at.bytes_written), now(at.bytes_durable));
+        self.recorder.sample(elapsed, written, durable);
         // Before that the manifest is not yet open.
         let opened = standing.phase != Phase::Recovering;
         if opened && self.view.json_progress && self.json_progress.due(elapsed) {
@@ -194,6 +221,7 @@ impl Report {
     }
 
     fn entry(&mut self, path: &RelPath, outcome: Outcome) {
+        self.recorder.note(word(outcome), &path.to_string());
         if !self.view.verbose {
             return;
         }
@@ -278,11 +306,18 @@ fn retry_text(retry: &Retry) -> String {
 }
 
 /// The bytes that a problem is about, if it is about some.
-fn problem_ranges(error: &EntryError) -> More {
+fn ranges_of(error: &EntryError) -> &[Range<u64>] {
     match error {
-        EntryError::BadRanges { unread, .. } => More::unread(&unread.ranges),
-        EntryError::BadMedium { ranges, .. } => More::unread(ranges),
-        _ => More::default(),
+        EntryError::BadRanges { unread, .. } => &unread.ranges,
+        EntryError::BadMedium { ranges, .. } => ranges,
+        _ => &[],
+    }
+}
+
+fn problem_ranges(error: &EntryError) -> More {
+    match ranges_of(error) {
+        [] => More::default(),
+        ranges => More::unread(ranges),
     }
 }
 

@@ -1,17 +1,15 @@
 //! `sprag export`: a checksum list, to standard output or to a file that appears whole.
 
-use std::ffi::OsString;
-use std::fs::{self, File};
 use std::io::{self, BufWriter, Write};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
-use anyhow::{Context, bail};
+use anyhow::Context;
 use sprag::exit::Exit;
 use sprag::path::{Printable, RelPath};
 use sprag::{ExportFormat, ExportSummary, LeftOut};
 
 use super::args::{ExportArgs, Format};
-use super::{Failure, out, units};
+use super::{Failure, out, units, whole_file};
 
 /// Runs the command.
 pub(crate) fn run(args: &ExportArgs) -> Exit {
@@ -77,50 +75,10 @@ fn to_stdout(dest: &Path, list: ExportFormat) -> anyhow::Result<Option<ExportSum
     }
 }
 
-/// Writes to a temporary name beside `file` and renames it, so that `file` is old or whole.
+/// Writes to a file that is old or whole.
 fn to_file(dest: &Path, list: ExportFormat, file: &Path) -> anyhow::Result<ExportSummary> {
     let shown = Printable(file).to_string();
-    let target = match fs::metadata(file) {
-        // Through a symlink, to replace what it names and not the link.
-        Ok(stat) if stat.is_file() => {
-            fs::canonicalize(file).with_context(|| format!("cannot use {shown}"))?
-        }
-        Ok(stat) if stat.is_dir() => bail!("cannot write {shown}: it is a directory"),
-        // A device or a pipe is written to and never replaced.
-        Ok(_) => {
-            let mut device = File::options()
-                .write(true)
-                .open(file)
-                .with_context(|| format!("cannot open {shown}"))?;
-            return export(dest, list, &mut device, &shown);
-        }
-        Err(_) => file.to_path_buf(),
-    };
-    let (temporary, handle) =
-        create_beside(&target).with_context(|| format!("cannot write beside {shown}"))?;
-    let result = export_durably(dest, list, handle, &shown).and_then(|summary| {
-        fs::rename(&temporary, &target).with_context(|| format!("cannot rename to {shown}"))?;
-        Ok(summary)
-    });
-    if result.is_err() {
-        // What is left of it would only be in the way; the error itself matters more than this.
-        let _ = fs::remove_file(&temporary);
-    }
-    result
-}
-
-fn export_durably(
-    dest: &Path,
-    list: ExportFormat,
-    file: File,
-    shown: &str,
-) -> anyhow::Result<ExportSummary> {
-    let mut out = BufWriter::new(file);
-    let summary = export(dest, list, &mut out, shown)?;
-    out.get_ref()
-        .sync_all()
-        .with_context(|| format!("cannot make {shown} durable"))?;
-    Ok(summary)
+    whole_file::write(file, |out| export(dest, list, out, &shown))
 }
 
 fn export(
@@ -133,21 +91,6 @@ fn export(
     out.flush()
         .with_context(|| format!("cannot write to {shown}"))?;
     Ok(summary)
-}
-
-fn create_beside(target: &Path) -> io::Result<(PathBuf, File)> {
-    let name = target
-        .file_name()
-        .ok_or_else(|| io::Error::new(io::ErrorKind::InvalidInput, "it has no file name"))?;
-    let mut temporary = OsString::from(".");
-    temporary.push(name);
-    temporary.push(format!(".{}.tmp", std::process::id()));
-    let temporary = target.with_file_name(temporary);
-    let file = File::options()
-        .write(true)
-        .create_new(true)
-        .open(&temporary)?;
-    Ok((temporary, file))
 }
 
 /// A writer that remembers whether its reader went away, whatever becomes of the error above it.

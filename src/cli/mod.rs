@@ -25,6 +25,7 @@ mod options;
 mod out;
 mod progress;
 mod quote;
+mod record;
 mod screen;
 mod selection;
 mod signals;
@@ -33,6 +34,7 @@ mod status;
 mod summary;
 mod units;
 mod verify;
+mod whole_file;
 
 use args::{Cli, Command};
 

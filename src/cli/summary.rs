@@ -102,7 +102,7 @@ pub(crate) fn next_step(summary: &CopySummary, rerun: &str, dest: &Path) -> Opti
 }
 
 /// The directory that holds `.sprag`: DEST, unless DEST names a file in it.
-fn state_dir(dest: &Path) -> &Path {
+pub(crate) fn state_dir(dest: &Path) -> &Path {
     match (dest.is_dir(), dest.parent()) {
         (false, Some(parent)) if parent.as_os_str().is_empty() => Path::new("."),
         (false, Some(parent)) => parent,

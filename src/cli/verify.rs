@@ -16,6 +16,7 @@ use super::json::{self, EntryOutcome, JsonPath, Line, More};
 use super::options::{self, View};
 use super::out::Out;
 use super::progress::{Meter, Pace};
+use super::record::{Damaged, End, Recorder};
 use super::screen::Screen;
 use super::{Failure, medium, units};
 
@@ -26,7 +27,7 @@ const JSON_PROGRESS_INTERVAL: Duration = Duration::from_secs(1);
 pub(crate) fn run(args: &VerifyArgs, rerun: &str) -> Exit {
     let view = View::new(&args.common);
     let mut report = Report::new(view, args.extra, args.check.is_some());
-    let outcome = drive(args, &mut report);
+    let outcome = drive(args, &mut report, rerun);
     report.meter.finish();
     match outcome {
         Ok((summary, failure)) => {
@@ -34,19 +35,25 @@ pub(crate) fn run(args: &VerifyArgs, rerun: &str) -> Exit {
                 report.failure(failure);
             }
             report.summary(&summary, rerun);
-            report.out.exit(summary.exit_code)
+            let failure = failure.as_ref().map(|failure| failure.text.as_str());
+            let text = summary_text(&summary, report.extra, report.listed);
+            let end = End::new(summary.exit_code, &summary, text, failure);
+            let exit = report.recorder.end(&end);
+            report.out.exit(exit)
         }
         Err(error) => {
             let failure = Failure::from(error);
             report.failure(&failure);
+            let figures = VerifySummary {
+                exit_code: failure.exit,
+                ..VerifySummary::default()
+            };
             if view.json {
-                let figures = VerifySummary {
-                    exit_code: failure.exit,
-                    ..VerifySummary::default()
-                };
                 report.json_summary(&figures);
             }
-            failure.exit
+            let text = "Nothing was read.".to_owned();
+            let end = End::new(failure.exit, &figures, text, Some(&failure.text));
+            report.recorder.end(&end)
         }
     }
 }
@@ -55,7 +62,10 @@ pub(crate) fn run(args: &VerifyArgs, rerun: &str) -> Exit {
 fn drive(
     args: &VerifyArgs,
     report: &mut Report,
+    rerun: &str,
 ) -> anyhow::Result<(VerifySummary, Option<Failure>)> {
+    let screen = report.screen.clone();
+    report.recorder = Recorder::open(&args.record, screen, rerun, &args.dest, &[])?;
     let options = options::verify(args)?;
     let neighbour = &args.common.neighbour;
     neighbour.lower_priority(&report.screen, report.view.verbose);
@@ -94,6 +104,7 @@ struct Report {
     bytes_read: u64,
     bytes_total: u64,
     json_progress: Pace,
+    recorder: Recorder,
 }
 
 impl Report {
@@ -109,6 +120,7 @@ impl Report {
             bytes_read: 0,
             bytes_total: 0,
             json_progress: Pace::after(JSON_PROGRESS_INTERVAL),
+            recorder: Recorder::none(),
         }
     }
 
@@ -139,6 +151,8 @@ impl Report {
 
     fn tick(&mut self, mood: Mood) {
         self.meter.verify(self.bytes_read, self.bytes_total, mood);
+        let read = self.bytes_read;
+        self.recorder.sample(self.meter.elapsed(), read, read);
         let elapsed = self.meter.elapsed();
         if self.view.json_progress && self.json_progress.due(elapsed) {
             self.out.json(&Line::Progress {
@@ -152,6 +166,7 @@ impl Report {
     }
 
     fn entry(&mut self, path: &RelPath, verdict: &Verdict, how: Option<ReadHow>) {
+        self.write_down(path, verdict);
         let wanted = match verdict {
             Verdict::Ok => self.view.verbose,
             Verdict::Extra => self.extra,
@@ -189,6 +204,25 @@ impl Report {
                 },
             });
         }
+    }
+
+    fn write_down(&mut self, path: &RelPath, verdict: &Verdict) {
+        let detail = detail(verdict, self.listed);
+        let ranges: &[Range<u64>] = match verdict {
+            Verdict::Ok | Verdict::Extra => {
+                return self.recorder.note(verdict.kind(), &path.to_string());
+            }
+            Verdict::Corrupt { damage }
+            | Verdict::Modified {
+                damage: Some(damage),
+                ..
+            } => &damage.ranges,
+            _ => &[],
+        };
+        let path_of = Damaged { path, ranges };
+        let damaged = (!ranges.is_empty()).then_some(&path_of);
+        let text = format!("{path}: {detail}");
+        self.recorder.problem(verdict.kind(), &text, damaged);
     }
 
     fn failure(&mut self, failure: &Failure) {

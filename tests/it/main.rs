@@ -22,6 +22,7 @@ mod media;
 mod medium;
 mod metadata;
 mod neighbour;
+mod record;
 mod resume;
 mod retries;
 mod slow;
