@@ -87,7 +87,7 @@ fn the_report_of_a_copy_says_what_happened_and_no_name_in_it_is_markup() {
     for outside in ["http:", "https:", "src=", "href=", "url(", "@import"] {
         assert!(!page.contains(outside), "{outside}");
     }
-    assert!(page.contains("<th>files_copied</th><td>2</td>"), "{page}");
+    assert!(page.contains("<th>Files copied</th><td>2</td>"), "{page}");
     // The digest is that of the list.
     let list = in_dir(&fixture, &["export", "dest"]).stdout;
     let digest = between(&page, "<p class=\"digest\">", "</p>");

@@ -159,7 +159,7 @@ impl Page {
             if self.sources.is_empty() { "Of" } else { "To" },
             Printable(&whole),
         );
-        page.row("Command", &self.command);
+        page.row("To repeat", &self.command);
         page.row("Begun", units::utc(self.started_ms));
         page.row("Ended", units::utc(now_ms()));
         page.row(
@@ -238,9 +238,10 @@ fn named(page: &mut Html, title: &str, named: &Named) {
 fn figures(page: &mut Html, end: &End<'_>) {
     page.raw("<h2>Totals</h2>\n<table class=\"figures\">\n");
     for (name, value) in &end.figures {
+        let what = capital(&name.replace('_', " "));
         match value.as_u64().filter(|_| name.starts_with("bytes_")) {
-            Some(bytes) => page.row(name, format_args!("{bytes} ({})", units::size(bytes))),
-            None => page.row(name, value),
+            Some(bytes) => page.row(what, format_args!("{bytes} ({})", units::size(bytes))),
+            None => page.row(what, value),
         };
     }
     page.raw("</table>\n");

@@ -55,6 +55,8 @@ impl Series {
 
     /// Adds the end, whatever time it is.
     pub(super) fn end(&mut self, at_ms: u64, bytes: u64) {
+        let last = self.samples.last().copied().unwrap_or_default();
+        let (at_ms, bytes) = (at_ms.max(last.at_ms), bytes.max(last.written));
         self.samples.push(Sample {
             at_ms,
             written: bytes,
