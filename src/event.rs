@@ -195,6 +195,9 @@ pub enum Outcome {
 pub struct CopySummary {
     /// How the run ended.
     pub exit_code: Exit,
+    /// Nothing was done: the figures are what a copy would come to.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub dry_run: bool,
     /// Regular files whose content was written and published in this run.
     pub files_copied: u64,
     /// Regular files that were already done.
@@ -242,6 +245,7 @@ impl Default for CopySummary {
     fn default() -> Self {
         CopySummary {
             exit_code: Exit::Done,
+            dry_run: false,
             files_copied: 0,
             files_unchanged: 0,
             files_adopted: 0,

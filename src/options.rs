@@ -42,6 +42,8 @@ pub struct CopyOptions {
     pub selection: Selection,
     /// What becomes of files that exist at the destination.
     pub existing: Existing,
+    /// Only tell what would be done, and touch nothing.
+    pub dry_run: bool,
     /// Delete what the sources do not have, once all that they have is durable.
     pub delete: Option<Delete>,
     /// Give copies the permissions and ACLs of their source. Otherwise a new one gets what the
@@ -86,6 +88,7 @@ impl CopyOptions {
             owner: crate::fs::is_root(),
             selection: Selection::default(),
             existing: Existing::default(),
+            dry_run: false,
             delete: None,
             perms: true,
             times: true,

@@ -240,6 +240,17 @@ fn failure(dest: RelPath, path: &Path, error: walkdir::Error) -> ScanFailure {
     ScanFailure { dest, error }
 }
 
+/// What one of the sources before put at the same destination path, unless both are directories.
+pub(crate) fn earlier(before: &[Source], scanned: &Scanned) -> Option<PathBuf> {
+    before.iter().find_map(|earlier| {
+        let below = scanned.dest.strip_prefix(&earlier.dest)?;
+        let path = below.below(&earlier.path);
+        let stat = source::lstat(&path).ok()?;
+        let merges = stat.kind == Kind::Dir && scanned.stat.kind == Kind::Dir;
+        (!merges).then_some(path)
+    })
+}
+
 /// Counts entries and bytes, for totals; what it cannot read is the real walk's to report.
 pub(crate) fn count(
     sources: &[Source],

@@ -77,6 +77,7 @@ Examples:
   Lose less to a power cut:          sprag copy --checkpoint-interval 1s ~/Photos /mnt/drive
   As root, but own all copies:       sprag copy --no-owner /home/ann/ /mnt/drive
   Spare a slow disk:                 sprag copy -j 1 ~/Photos /mnt/drive
+  See what that would do:            sprag copy -n --delete ~/Photos/ /mnt/drive/Photos
   Make DEST a mirror of ~/Photos:    sprag copy --delete ~/Photos/ /mnt/drive/Photos
   Leave out caches and logs:         sprag copy --exclude=.cache/ --exclude='*.log' ~ /mnt/drive
   Copy what a list names:            find . -newer mark | sprag copy --files-from=- . /mnt/drive
@@ -170,6 +171,9 @@ pub(crate) struct CopyArgs {
 
     #[command(flatten)]
     pub(crate) record: RecordArgs,
+
+    #[command(flatten)]
+    pub(crate) dry: super::selection::DryRunArgs,
 
     #[command(flatten)]
     pub(crate) common: Common,

@@ -26,8 +26,9 @@ const JSON_PROGRESS_INTERVAL: Duration = Duration::from_secs(1);
 
 /// Runs the command. `rerun` is the command line that continues it.
 pub(crate) fn run(args: &CopyArgs, rerun: &str) -> Exit {
-    let view = View::new(&args.common);
+    let view = View::new(&args.common).without_progress(args.dry.dry_run);
     let mut report = Report::new(view);
+    report.lists_changes = args.dry.dry_run && !view.quiet;
     let outcome = drive(args, view, &mut report, rerun);
     report.meter.finish();
     match outcome {
@@ -104,6 +105,8 @@ struct Report {
     meter: Meter,
     json_progress: Pace,
     recorder: Recorder,
+    /// A line for each entry that changes.
+    lists_changes: bool,
 }
 
 impl Report {
@@ -116,6 +119,7 @@ impl Report {
             meter,
             json_progress: Pace::after(JSON_PROGRESS_INTERVAL),
             recorder: Recorder::none(),
+            lists_changes: false,
         }
     }
 
@@ -222,7 +226,9 @@ impl Report {
 
     fn entry(&mut self, path: &RelPath, outcome: Outcome) {
         self.recorder.note(word(outcome), &path.to_string());
-        if !self.view.verbose {
+        let changes = !matches!(outcome, Outcome::Unchanged | Outcome::Skipped);
+        let lists = self.view.verbose || (self.lists_changes && changes);
+        if !lists {
             return;
         }
         if self.view.json {

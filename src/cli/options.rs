@@ -43,6 +43,20 @@ impl View {
     }
 }
 
+impl View {
+    /// The same, but for progress if there is none to tell of.
+    pub(crate) fn without_progress(self, none: bool) -> View {
+        match none {
+            true => View {
+                json_progress: false,
+                show: Show::Hidden,
+                ..self
+            },
+            false => self,
+        }
+    }
+}
+
 /// What to copy, and how.
 pub(crate) fn copy(args: &CopyArgs, view: View) -> Result<CopyOptions, Error> {
     let mut options = CopyOptions::new(args.sources.iter(), &args.dest);
@@ -75,6 +89,7 @@ pub(crate) fn copy(args: &CopyArgs, view: View) -> Result<CopyOptions, Error> {
     options.times = !args.no_times;
     options.xattrs = !args.no_xattrs;
     options.hard_links = !args.no_hard_links;
+    options.dry_run = args.dry.dry_run;
     Ok(options)
 }
 

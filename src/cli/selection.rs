@@ -102,6 +102,16 @@ pub(crate) struct DeleteArgs {
     max_delete: Option<u64>,
 }
 
+#[derive(Debug, Args)]
+pub(crate) struct DryRunArgs {
+    /// List what would be done, and touch nothing
+    ///
+    /// With -v also what would stay as it is. Content is not compared: a file that would be
+    /// compared is listed as adopted.
+    #[arg(short = 'n', long, help_heading = HEADING)]
+    pub(crate) dry_run: bool,
+}
+
 impl DeleteArgs {
     pub(crate) fn rules(&self) -> Option<Delete> {
         (self.delete || self.delete_excluded).then_some(Delete {

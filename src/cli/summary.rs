@@ -11,8 +11,13 @@ use super::{medium, quote, units};
 
 /// What was done, and whether it is safe to unplug.
 pub(crate) fn summary_text(summary: &CopySummary) -> String {
+    let verb = if summary.dry_run {
+        "would copy"
+    } else {
+        "copied"
+    };
     let mut text = format!(
-        "copied {} ({}), {} unchanged, {} adopted, ",
+        "{verb} {} ({}), {} unchanged, {} adopted, ",
         units::count(summary.files_copied, "file", "files"),
         units::size(summary.bytes_copied),
         summary.files_unchanged,
@@ -50,6 +55,9 @@ pub(crate) fn summary_text(summary: &CopySummary) -> String {
         summary.read_cached,
     ]);
     text.push('\n');
+    if summary.dry_run {
+        return text + "This was a dry run: nothing was touched.";
+    }
     text + &ending(summary)
 }
 
@@ -87,6 +95,7 @@ fn ending(summary: &CopySummary) -> String {
 /// What to type next, if there is something. `rerun` is the same command again.
 pub(crate) fn next_step(summary: &CopySummary, rerun: &str, dest: &Path) -> Option<String> {
     let what = match summary.exit_code {
+        _ if summary.dry_run => return None,
         Exit::Done if summary.bytes_copied > 0 && summary.files_read_back == 0 => {
             let words = ["sprag", "verify"].map(OsStr::new).into_iter();
             let verify = quote::command(words.chain([state_dir(dest).as_os_str()]));

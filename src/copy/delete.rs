@@ -23,7 +23,7 @@ const BATCH_MAX: usize = 1024;
 /// The permission bits that a directory needs while its entries are removed.
 const DIR_WORKING_BITS: u32 = 0o700;
 
-const WALK_FAILED: &str = "nothing was deleted, because not all of the source could be walked: what was not seen \
+pub(super) const WALK_FAILED: &str = "nothing was deleted, because not all of the source could be walked: what was not seen \
     there would look as if it were gone";
 
 /// What the walk came to, besides what it named.

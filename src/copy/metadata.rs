@@ -6,6 +6,7 @@ use std::sync::atomic::{AtomicU8, Ordering};
 use super::Shared;
 use crate::fs::{self, Fs, FsFile, Kind, Meta, Stat, Xattrs};
 use crate::manifest::{DestMeta, Lesser, Seen};
+use crate::options::CopyOptions;
 
 /// Setuid and setgid.
 const SET_UID: u32 = 0o4000;
@@ -72,44 +73,59 @@ impl Told {
     }
 }
 
+/// The metadata that a copy of a source shall have. `there` is what it replaces, or what it is.
+pub(super) fn wanted(
+    options: &CopyOptions,
+    own: Own,
+    source: &Stat,
+    xattrs: Xattrs,
+    there: Option<&Stat>,
+) -> Meta {
+    let (acls, xattrs) = xattrs.split();
+    let there = there.filter(|there| there.kind == source.kind);
+    let mode = match (source.kind, there) {
+        (Kind::Symlink, _) => None,
+        _ if options.perms => Some(permitted(options, own, source)),
+        (_, Some(there)) => Some(there.mode),
+        (_, None) => Some(source.mode & NEW_BITS & !own.umask),
+    };
+    Meta {
+        mode,
+        owner: options.owner.then_some((source.uid, source.gid)),
+        times_ns: (options.times).then_some((source.atime_ns, source.mtime_ns)),
+        acls: options.perms.then_some(acls),
+        xattrs: options.xattrs.then_some(xattrs),
+    }
+}
+
+/// A source's mode. A program that runs in its owner's name must not come to run in another's.
+fn permitted(options: &CopyOptions, own: Own, source: &Stat) -> u32 {
+    let mut mode = source.mode;
+    if source.kind == Kind::File && !options.owner {
+        if source.uid != own.uid {
+            mode &= !SET_UID;
+        }
+        if source.gid != own.gid {
+            mode &= !SET_GID;
+        }
+    }
+    mode
+}
+
+/// Whether extended attributes have to be looked at.
+pub(super) fn wants_xattrs(options: &CopyOptions) -> bool {
+    options.perms || options.xattrs
+}
+
 impl<F: Fs> Shared<F> {
     /// The metadata that a copy of a source shall have. `there` is what it replaces, or what it is.
     pub(super) fn wanted(&self, source: &Stat, xattrs: Xattrs, there: Option<&Stat>) -> Meta {
-        let options = &self.options;
-        let (acls, xattrs) = xattrs.split();
-        let there = there.filter(|there| there.kind == source.kind);
-        let mode = match (source.kind, there) {
-            (Kind::Symlink, _) => None,
-            _ if options.perms => Some(self.permitted(source)),
-            (_, Some(there)) => Some(there.mode),
-            (_, None) => Some(source.mode & NEW_BITS & !self.own.umask),
-        };
-        Meta {
-            mode,
-            owner: options.owner.then_some((source.uid, source.gid)),
-            times_ns: (options.times).then_some((source.atime_ns, source.mtime_ns)),
-            acls: options.perms.then_some(acls),
-            xattrs: options.xattrs.then_some(xattrs),
-        }
-    }
-
-    /// A source's mode. A program that runs in its owner's name must not come to run in another's.
-    fn permitted(&self, source: &Stat) -> u32 {
-        let mut mode = source.mode;
-        if source.kind == Kind::File && !self.options.owner {
-            if source.uid != self.own.uid {
-                mode &= !SET_UID;
-            }
-            if source.gid != self.own.gid {
-                mode &= !SET_GID;
-            }
-        }
-        mode
+        wanted(&self.options, self.own, source, xattrs, there)
     }
 
     /// Whether extended attributes have to be looked at.
     pub(super) fn wants_xattrs(&self) -> bool {
-        self.options.perms || self.options.xattrs
+        wants_xattrs(&self.options)
     }
 
     /// What `read` gives, if extended attributes are wanted at all.

@@ -39,6 +39,7 @@ mod board;
 mod classify;
 mod committer;
 mod delete;
+mod dry_run;
 mod failure;
 mod finish;
 mod flusher;
@@ -139,6 +140,9 @@ impl<F: Fs> Shared<F> {
 /// Begins, or continues, a copy. See [`CopyRun`].
 pub fn copy(options: CopyOptions) -> Result<CopyRun, Error> {
     let setup = setup::resolve(&options)?;
+    if options.dry_run {
+        return CopyRun::start_dry(setup, options);
+    }
     let fs = OsFs::open_root(&setup.root).map_err(|source| crate::error::SetupError::Dest {
         path: setup.root.clone(),
         source,
@@ -231,20 +235,36 @@ impl CopyRun {
             failed: AtomicBool::new(false),
             walk_failed: AtomicBool::new(false),
         });
-        let thread = thread::Builder::new()
-            .name("sprag-committer".into())
-            .spawn(move || run::run(&shared, &setup.sources, send))
-            .map_err(|error| {
-                Error::Io(crate::error::PathError::new(
-                    "start a thread for",
-                    "sprag",
-                    error,
-                ))
-            })?;
+        let thread = spawn("sprag-committer", move || {
+            run::run(&shared, &setup.sources, send);
+        })?;
         Ok(CopyRun {
             events: Some(receive),
             stopper,
             board,
+            thread: Some(thread),
+        })
+    }
+
+    /// Begins to tell what a copy would do.
+    fn start_dry(setup: setup::Setup, options: CopyOptions) -> Result<CopyRun, Error> {
+        let stopper = Stopper::new();
+        let there = dry_run::open(&setup, &options)?;
+        let (send, receive) = crossbeam_channel::bounded(EVENTS_MAX);
+        let dry_run = dry_run::DryRun {
+            setup,
+            options,
+            there,
+            own: metadata::Own::of_this_process(),
+            stopper: stopper.clone(),
+            events: send,
+            summary: crate::event::CopySummary::default(),
+        };
+        let thread = spawn("sprag-dry-run", move || dry_run.run())?;
+        Ok(CopyRun {
+            events: Some(receive),
+            stopper,
+            board: Arc::new(board::Board::new()),
             thread: Some(thread),
         })
     }
@@ -278,6 +298,17 @@ impl CopyRun {
     pub fn checkpoint(&self) {
         self.board.ask_checkpoint();
     }
+}
+
+fn spawn(name: &str, run: impl FnOnce() + Send + 'static) -> Result<JoinHandle<()>, Error> {
+    let spawned = thread::Builder::new().name(name.into()).spawn(run);
+    spawned.map_err(|error| {
+        Error::Io(crate::error::PathError::new(
+            "start a thread for",
+            "sprag",
+            error,
+        ))
+    })
 }
 
 impl Iterator for CopyRun {

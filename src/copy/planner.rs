@@ -2,7 +2,6 @@
 //! rest to the workers.
 
 use std::collections::HashMap;
-use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
@@ -131,7 +130,7 @@ impl<'a, F: Fs> Planner<'a, F> {
             return Ok(Descend::Yes);
         }
         let dir = scanned.stat.kind == Kind::Dir;
-        if let Some(earlier) = self.earlier(number, &scanned) {
+        if let Some(earlier) = scan::earlier(&self.sources[..number], &scanned) {
             let path = scanned.dest;
             let error = EntryError::Clash {
                 path: scanned.source,
@@ -158,17 +157,6 @@ impl<'a, F: Fs> Planner<'a, F> {
                 .into()),
             }
         }
-    }
-
-    /// What an earlier source put at the same destination path, unless both are directories.
-    fn earlier(&self, number: usize, scanned: &Scanned) -> Option<PathBuf> {
-        self.sources[..number].iter().find_map(|earlier| {
-            let below = scanned.dest.strip_prefix(&earlier.dest)?;
-            let path = below.below(&earlier.path);
-            let stat = source::lstat(&path).ok()?;
-            let merges = stat.kind == Kind::Dir && scanned.stat.kind == Kind::Dir;
-            (!merges).then_some(path)
-        })
     }
 
     fn settled(&self, path: RelPath, outcome: Outcome, what: Settled) -> Result<(), Failure> {

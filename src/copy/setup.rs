@@ -65,7 +65,7 @@ pub(super) fn resolve(options: &CopyOptions) -> Result<Setup, Error> {
         (dest.clone(), None)
     };
     check_overlap(&given, &root, file_name)?;
-    if there.is_none() && !as_file {
+    if there.is_none() && !as_file && !options.dry_run {
         match source::make_dir(dest) {
             // Another run that starts now was faster; what is there is looked at when opened.
             Err(error) if error.kind() == std::io::ErrorKind::AlreadyExists => {}

@@ -11,6 +11,7 @@ mod concurrent;
 mod copy;
 mod delete;
 mod desk;
+mod dry_run;
 mod existing;
 mod export;
 mod filters;

@@ -1,0 +1,183 @@
+//! What a copy would do, without doing any of it: not even `.sprag` is made, and a manifest that is
+//! there is opened to be read only.
+//!
+//! The decisions are those of `plan` and `extraneous`, as in a copy. What only doing it can show is
+//! not foreseen: content is not compared, so a file that would be compared is told as adopted;
+//! what would be proved after a crash is taken for true.
+
+use std::collections::HashSet;
+use std::sync::Arc;
+use std::time::Instant;
+
+use crossbeam_channel::Sender;
+
+use super::metadata::Own;
+use super::setup::Setup;
+use crate::error::{EntryError, Error, PathError, SetupError};
+use crate::event::{CopySummary, Event, Outcome};
+use crate::exit::Exit;
+use crate::fs::{Kind, OsFs, Stat, found, source};
+use crate::manifest::{OpenMode, Store};
+use crate::options::CopyOptions;
+use crate::path::RelPath;
+use crate::scan::{self, Scan, Scanned};
+use crate::stop::Stopper;
+
+mod decide;
+mod deletions;
+
+/// A destination as it stands, if it does.
+pub(super) struct There {
+    fs: Arc<OsFs>,
+    store: Option<Store<OsFs>>,
+}
+
+/// Opens what there is, without changing it.
+pub(super) fn open(setup: &Setup, options: &CopyOptions) -> Result<Option<There>, Error> {
+    let path = || setup.root.clone();
+    let there = match found(source::stat_follow(&setup.root)) {
+        Ok(None) => None,
+        Ok(Some(_)) => {
+            let unusable = |source| SetupError::Dest {
+                path: path(),
+                source,
+            };
+            let fs = Arc::new(OsFs::open_root(&setup.root).map_err(unusable)?);
+            let store = match options.restart {
+                true => None,
+                false => Store::open(&fs, &setup.root, OpenMode::Read)?,
+            };
+            Some(There { fs, store })
+        }
+        Err(source) => {
+            return Err(SetupError::Dest {
+                path: path(),
+                source,
+            }
+            .into());
+        }
+    };
+    let is_begun = there.as_ref().is_some_and(|there| there.store.is_some());
+    if options.require_manifest && !is_begun && !options.restart {
+        return Err(SetupError::NoManifest { path: path() }.into());
+    }
+    Ok(there)
+}
+
+pub(super) struct DryRun {
+    pub(super) setup: Setup,
+    pub(super) options: CopyOptions,
+    pub(super) there: Option<There>,
+    pub(super) own: Own,
+    pub(super) stopper: Stopper,
+    pub(super) events: Sender<Event>,
+    pub(super) summary: CopySummary,
+}
+
+/// The consumer is gone, or wants no more.
+struct Over;
+
+impl DryRun {
+    /// Tells everything, then how it ended.
+    pub(super) fn run(mut self) {
+        let started = Instant::now();
+        let outcome = self.tell_all();
+        let elapsed = started.elapsed().as_millis();
+        self.summary.elapsed_ms = u64::try_from(elapsed).unwrap_or(u64::MAX);
+        self.summary.dry_run = true;
+        let mut error = None;
+        match outcome {
+            Ok(Ok(())) => {}
+            Ok(Err(ended)) => {
+                self.summary.exit_code = ended.exit();
+                error = Some(ended);
+            }
+            Err(Over) => self.summary.exit_code = Exit::Stopped,
+        }
+        let summary = self.summary;
+        // Nobody is left to tell if this fails.
+        let _ = self.events.send(Event::Finished { summary, error });
+    }
+
+    fn tell_all(&mut self) -> Result<Result<(), Error>, Over> {
+        let setup = std::mem::take(&mut self.setup.sources);
+        let options = self.options.clone();
+        let mut met = HashSet::new();
+        let mut walked = true;
+        for (number, from) in setup.iter().enumerate() {
+            let mut scan = Scan::new(from, &options.selection);
+            while let Some(scanned) = scan.next() {
+                let scanned = match scanned {
+                    Ok(scanned) => scanned,
+                    Err(failed) => {
+                        walked = false;
+                        self.problem(failed.dest, failed.error)?;
+                        continue;
+                    }
+                };
+                let is_dir = scanned.stat.kind == Kind::Dir;
+                let path = scanned.dest.clone();
+                let stat = scanned.stat;
+                let clash = scan::earlier(&setup[..number], &scanned);
+                let planned = match clash {
+                    Some(earlier) if !scanned.left_out => Ok(Err(EntryError::Clash {
+                        path: scanned.source,
+                        earlier,
+                    })),
+                    _ => self.plan(&scanned, &mut met),
+                };
+                match planned {
+                    Err(error) => return Ok(Err(error)),
+                    Ok(Ok(outcome)) => self.entry(path, &stat, outcome)?,
+                    Ok(Err(error)) => {
+                        if is_dir {
+                            scan.skip_dir();
+                        }
+                        self.problem(path, error)?;
+                    }
+                }
+            }
+        }
+        match (&self.there, self.options.delete) {
+            (Some(_), Some(_)) if !walked => {
+                self.send(Event::Warning(super::delete::WALK_FAILED.into()))?;
+            }
+            (Some(there), Some(_)) => {
+                let fs = Arc::clone(&there.fs);
+                return self.tell_deletions(&fs, &setup);
+            }
+            _ => {}
+        }
+        Ok(Ok(()))
+    }
+
+    fn send(&self, event: Event) -> Result<(), Over> {
+        match self.stopper.is_stopped() || self.events.send(event).is_err() {
+            true => Err(Over),
+            false => Ok(()),
+        }
+    }
+
+    fn problem(&mut self, path: RelPath, error: EntryError) -> Result<(), Over> {
+        self.summary.files_failed += 1;
+        self.summary.exit_code = match (self.summary.exit_code, error.exit()) {
+            (Exit::Partial, _) | (_, Exit::Partial) => Exit::Partial,
+            (_, exit) => exit,
+        };
+        self.send(Event::Problem { path, error })
+    }
+
+    /// Counts an entry as a copy would.
+    fn entry(&mut self, path: RelPath, stat: &Stat, outcome: Outcome) -> Result<(), Over> {
+        let summary = &mut self.summary;
+        match (stat.kind, outcome) {
+            (_, Outcome::Skipped) => summary.files_skipped += 1,
+            (Kind::Dir, _) => summary.dirs += 1,
+            (Kind::Symlink, _) => summary.symlinks += 1,
+            (_, Outcome::Unchanged | Outcome::Mended) => summary.files_unchanged += 1,
+            (_, Outcome::Adopted) => summary.files_adopted += 1,
+            _ => summary.files_copied += 1,
+        }
+        self.send(Event::Entry { path, outcome })
+    }
+}

@@ -1,0 +1,73 @@
+//! What `--delete` would take.
+
+use super::*;
+use crate::extraneous::{Extraneous, Found, Untouchable};
+use crate::manifest::{Entry, SlotKind};
+use crate::partial;
+
+impl DryRun {
+    /// Names what `--delete` would take.
+    pub(super) fn tell_deletions(
+        &mut self,
+        fs: &OsFs,
+        sources: &[scan::Source],
+    ) -> Result<Result<(), Error>, Over> {
+        let (id, in_use) = match self.partials() {
+            Ok(partials) => partials,
+            Err(error) => return Ok(Err(error)),
+        };
+        let in_use = |name: &[u8]| in_use.contains(name);
+        let untouchable = Untouchable {
+            id,
+            in_use: &in_use,
+        };
+        let options = self.options.clone();
+        let max = options.delete.and_then(|delete| delete.max);
+        for found in Extraneous::new(fs, sources, &options, untouchable) {
+            match found {
+                Found::Extraneous { path, .. } => {
+                    if max.is_some_and(|max| self.summary.files_deleted >= max) {
+                        if self.summary.exit_code == Exit::Done {
+                            self.summary.exit_code = Exit::DeleteLimit;
+                        }
+                        continue;
+                    }
+                    self.summary.files_deleted += 1;
+                    let outcome = Outcome::Deleted;
+                    self.send(Event::Entry { path, outcome })?;
+                }
+                Found::Kept | Found::OtherSpelling(_) => {}
+                Found::Unlisted { path, error } => {
+                    let full = path.below(&self.setup.root);
+                    let error = EntryError::Dest(PathError::new("list", full, error));
+                    self.problem(path, error)?;
+                }
+                Found::Unseen {
+                    path,
+                    source,
+                    error,
+                } => {
+                    let error = PathError::new("look at", source, error);
+                    self.problem(path, EntryError::Undecided(error))?;
+                }
+            }
+        }
+        Ok(Ok(()))
+    }
+
+    /// The id of the manifest, and the names of the partial files that it knows. Without a manifest
+    /// there are none, and no name is one.
+    fn partials(&self) -> Result<([u8; 16], HashSet<Vec<u8>>), Error> {
+        let store = self.there.as_ref().and_then(|there| there.store.as_ref());
+        let Some(store) = store else {
+            return Ok(([0; 16], HashSet::new()));
+        };
+        let mut names = HashSet::new();
+        for pos in store.positions_of(SlotKind::Partial) {
+            if let (path, Entry::Partial(partial)) = store.entry_at(pos)? {
+                names.insert(partial::name(store.id(), &path, partial.begin.attempt));
+            }
+        }
+        Ok((*store.id(), names))
+    }
+}
