@@ -15,6 +15,7 @@ mod dry_run;
 mod existing;
 mod export;
 mod filters;
+mod format;
 mod hostile;
 mod inject;
 mod interchange;

@@ -1,0 +1,136 @@
+#!/usr/bin/env python3
+"""Reads a manifest with nothing but docs/FORMAT.md and the program b3sum; prints what it holds as JSON.
+
+    tests/format/read_manifest.py DEST/.sprag/manifest
+"""
+import base64
+import json
+import pathlib
+import struct
+import subprocess
+import sys
+import tempfile
+
+DEST_META = [("mtime_ns", "i128?"), ("mode", "u"), ("uid", "u"), ("gid", "u"), ("acls", "u?"), ("xattrs", "u?"), ("lesser", "lesser?")]
+LESSER = [("mode", "u?"), ("owner", "pair?"), ("mtime", "bool"), ("acls", "u?"), ("xattrs", "u?")]
+RECORDS = [
+    ("RunBegin", [("started_ms", "u"), ("sources", "[bytes")]),
+    ("RunEnd", [("ended_ms", "u"), ("exit_code", "u8"), ("files_copied", "u"), ("files_failed", "u"), ("bytes_copied", "u"), ("failures", "[failure")]),
+    ("Dir", [("path", "bytes"), ("atime_ns", "i128"), ("mtime_ns", "i128"), ("dest", "dest")]),
+    ("Symlink", [("path", "bytes"), ("target", "bytes"), ("mtime_ns", "i128"), ("dest", "dest"), ("attempt", "u8")]),
+    ("Begin", [("path", "bytes"), ("size", "u"), ("mtime_ns", "i128"), ("ctime_ns", "i128"), ("ino", "u"), ("attempt", "u8"), ("adopts", "bool")]),
+    ("Blocks", [("begin", "u"), ("prev", "u"), ("first", "u"), ("hashes", "[hash")]),
+    ("Cut", [("begin", "u"), ("prev", "u"), ("keep", "u")]),
+    ("Done", [("path", "bytes"), ("size", "u"), ("mtime_ns", "i128"), ("dest", "dest"), ("hash", "hash"), ("attempt", "u8?"), ("chain", "u")]),
+    ("LinkWanted", [("path", "bytes"), ("to", "bytes")]),
+    ("Link", [("path", "bytes"), ("to", "bytes")]),
+    ("Removed", [("path", "bytes")]),
+    ("Barrier", [("covers", "u")]),
+    ("ReadBack", [("due", "bool")]),
+]
+
+
+class Payload:
+    """One payload, read from front to back."""
+
+    def __init__(self, data):
+        self.data, self.at = data, 0
+
+    def take(self, count):
+        if self.at + count > len(self.data):
+            raise ValueError("a payload is too short")
+        self.at += count
+        return self.data[self.at - count:self.at]
+
+    def varint(self):
+        first = self.take(1)[0]
+        width = {0xfb: 2, 0xfc: 4, 0xfd: 8, 0xfe: 16}.get(first)
+        return int.from_bytes(self.take(width), "little") if width else first
+
+    def value(self, kind):
+        if kind.endswith("?"):
+            return self.value(kind[:-1]) if self.take(1)[0] else None
+        if kind.startswith("["):
+            return [self.value(kind[1:]) for _ in range(self.varint())]
+        if kind == "i128":
+            number = self.varint()
+            return -(number + 1) // 2 if number & 1 else number // 2
+        fields = {"dest": DEST_META, "lesser": LESSER, "pair": [("uid", "u"), ("gid", "u")], "failure": [("path", "bytes"), ("why", "bytes")]}
+        if kind in fields:
+            return self.fields(fields[kind])
+        simple = {"u": self.varint, "u8": lambda: self.take(1)[0], "bool": lambda: self.take(1)[0] == 1,
+                  "hash": lambda: self.take(32).hex(), "bytes": lambda: self.take(self.varint())}
+        return simple[kind]()
+
+    def fields(self, fields):
+        return {name: self.value(kind) for name, kind in fields}
+
+    def record(self):
+        name, fields = RECORDS[self.varint()]
+        record = {"kind": name, **self.fields(fields)}
+        if self.at != len(self.data):
+            raise ValueError(f"{name}: bytes are left over")
+        return record
+
+
+def checksums(texts):
+    """The first 8 bytes of BLAKE3 of each."""
+    with tempfile.TemporaryDirectory() as folder:
+        names = [pathlib.Path(folder) / f"{number:08}" for number in range(len(texts))]
+        for name, text in zip(names, texts):
+            name.write_bytes(text)
+        printed = subprocess.run(["b3sum", "--no-names", *names], check=True, capture_output=True, text=True).stdout
+    return [bytes.fromhex(line)[:8] for line in printed.split()]
+
+
+def frames(data, identity):
+    """Position and payload of every good frame, up to the first that is not."""
+    found, at = [], 4096
+    while at + 12 <= len(data):
+        length = struct.unpack_from("<I", data, at)[0]
+        payload = data[at + 12:at + 12 + length]
+        if not 1 <= length <= 1 << 20 or len(payload) < length:
+            break
+        found.append((at, payload, data[at + 4:at + 12]))
+        at += 12 + length
+    sums = checksums([identity + struct.pack("<QI", at, len(payload)) + payload for at, payload, _ in found])
+    for (at, payload, stored), computed in zip(found, sums):
+        if stored != computed:
+            return
+        yield at, payload
+
+
+def read(data):
+    magic, version, log2 = struct.unpack_from("<8sIB", data)
+    identity = data[16:32]
+    if magic != b"\x89sprag\r\n" or version != 1 or checksums([b"sprag header" + data[:40]])[0] != data[40:48]:
+        raise ValueError("this is no manifest of version 1")
+    paths, covers, runs = {}, [], 0
+    for _, payload in frames(data, identity):
+        record = Payload(payload).record()
+        kind = record["kind"]
+        if kind == "Barrier":
+            covers.append(record["covers"])
+        elif kind == "Removed":
+            paths.pop(record["path"], None)
+        elif "path" in record:
+            paths[record["path"]] = record
+        runs += kind == "RunBegin"
+    return {"id": identity.hex(), "block_bytes": 1 << log2, "runs": runs, "trusted": covers[-2] if len(covers) > 1 else 4096,
+            "entries": [plain(record) for _, record in sorted(paths.items())]}
+
+
+def plain(value):
+    """Bytes as JSON can hold them: text, or base64 of what is no UTF-8."""
+    if isinstance(value, dict):
+        return {name: plain(inner) for name, inner in value.items()}
+    if isinstance(value, bytes):
+        try:
+            return value.decode()
+        except UnicodeDecodeError:
+            return {"base64": base64.b64encode(value).decode()}
+    return value
+
+
+if __name__ == "__main__":
+    json.dump(read(pathlib.Path(sys.argv[1]).read_bytes()), sys.stdout, indent=1)
