@@ -128,10 +128,13 @@ impl<'a, F: Fs> Worker<'a, F> {
             source.advise_sequential();
         }
         for first in [true, false, false].into_iter().take(TRIES as usize) {
-            let stat = self
-                .trier()
-                .read(&work.source, || source.stat())
-                .map_err(|error| unreadable(self.shared, work, error))?;
+            let stat = match first {
+                true => *source.opened(),
+                false => self
+                    .trier()
+                    .read(&work.source, || source.stat())
+                    .map_err(|error| unreadable(self.shared, work, error))?,
+            };
             let reading = match &work.task {
                 Task::Resume(partial) if first => {
                     match self.resume(work, &source, &stat, partial)? {

@@ -38,10 +38,15 @@ impl OsFile {
         if kind != Kind::File {
             return Err(sys::not_regular(kind));
         }
-        Ok(OsFile {
+        Ok(OsFile::new(file))
+    }
+
+    /// A file that is known to be regular.
+    pub(super) fn new(file: File) -> OsFile {
+        OsFile {
             file,
             how: AtomicU8::new(ReadHow::Cached as u8),
-        })
+        }
     }
 
     /// Turns a file that was opened for reading towards the medium, as far as that goes.

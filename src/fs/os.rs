@@ -129,6 +129,8 @@ fn open_file(dir: &OsDir, name: &[u8], flags: OFlags, mode: u32) -> io::Result<O
     let mode = Mode::from_raw_mode(mode as _);
     let opened = retry(|| rustix::fs::openat(&dir.fd, name, FILE | flags, mode));
     match opened {
+        // What was just made is a regular file.
+        Ok(fd) if flags.contains(OFlags::EXCL) => Ok(OsFile::new(File::from(fd))),
         Ok(fd) => OsFile::regular(File::from(fd)),
         // There are no components before the name, so it is the name that is a symlink.
         Err(error) if Errno::from_io_error(&error) == Some(Errno::LOOP) => {

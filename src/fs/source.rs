@@ -67,6 +67,7 @@ impl SourceRoot {
 #[derive(Debug)]
 pub struct SourceFile {
     file: File,
+    opened: Stat,
 }
 
 impl SourceFile {
@@ -80,11 +81,16 @@ impl SourceFile {
             Err(error) if error.kind() == io::ErrorKind::PermissionDenied => open(path, flags)?,
             result => result?,
         };
-        let kind = sys::stat_of_metadata(&file.metadata()?).kind;
-        if kind != Kind::File {
-            return Err(sys::not_regular(kind));
+        let opened = sys::stat_of_metadata(&file.metadata()?);
+        if opened.kind != Kind::File {
+            return Err(sys::not_regular(opened.kind));
         }
-        Ok(SourceFile { file })
+        Ok(SourceFile { file, opened })
+    }
+
+    /// What `fstat` said when it was opened.
+    pub fn opened(&self) -> &Stat {
+        &self.opened
     }
 
     /// What `fstat` says.
