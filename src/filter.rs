@@ -108,7 +108,8 @@ impl Rules {
             pattern: String::new(),
             source,
         })?;
-        Ok(Filter { set, globs })
+        let rules = self.rules.clone();
+        Ok(Filter { set, globs, rules })
     }
 }
 
@@ -129,9 +130,25 @@ pub struct Filter {
     set: GlobSet,
     /// Of each glob in the set, in order: what it says, and whether of directories only.
     globs: Vec<(Verdict, bool)>,
+    /// What it was made of.
+    rules: Vec<(Verdict, String)>,
 }
 
 impl Filter {
+    /// Whether there is no rule.
+    pub fn is_empty(&self) -> bool {
+        self.globs.is_empty()
+    }
+
+    /// The rules as an `--exclude-from` file would have them, a space between them.
+    pub fn text(&self) -> String {
+        let rules = self.rules.iter().map(|(verdict, pattern)| match verdict {
+            Verdict::Exclude => format!("- {pattern}"),
+            Verdict::Include => format!("+ {pattern}"),
+        });
+        rules.collect::<Vec<_>>().join(" ")
+    }
+
     /// Whether an entry is left out. What is below a directory that is left out is not asked for.
     pub fn excludes(&self, path: &RelPath, is_dir: bool) -> bool {
         if self.globs.is_empty() || path.is_root() {

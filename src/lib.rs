@@ -38,10 +38,10 @@ mod verify;
 pub use copy::{CopyRun, copy};
 pub use event::Event;
 pub use inspect::{
-    CleanSummary, ExportFormat, ExportSummary, LastRun, LeftOut, PartialFile, Status, clean,
-    export, export_bag, status,
+    CleanSummary, ExportFormat, ExportSummary, LastRun, LastVerification, LeftOut, PartialFile,
+    Status, VerifiedPart, clean, export, export_bag, status,
 };
-pub use options::{CopyOptions, VerifyOptions};
+pub use options::{CopyOptions, Reading, SampleAmount, VerifyOptions};
 pub use selection::{Delete, Existing, Selection};
 pub use stop::Stopper;
 pub use time::utc_text;

@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use crate::block::BlockSize;
+use crate::filter::Filter;
 use crate::selection::{Delete, Existing, Selection};
 
 /// What to copy, where to, and how.
@@ -107,24 +108,68 @@ pub struct VerifyOptions {
     pub paths: Vec<PathBuf>,
     /// Compare with this checksum list, of b3sum, sha256sum or the like, instead of the manifest.
     pub list: Option<PathBuf>,
+    /// Patterns that leave entries out, with all that is below them.
+    pub filter: Filter,
+    /// How much is read.
+    pub reading: Reading,
+    /// Only what was not verified within this time.
+    pub older_than: Option<Duration>,
     /// How many files are read at a time; `None` lets the run choose.
     pub jobs: Option<NonZeroUsize>,
     /// No more bytes a second than this are read.
     pub bytes_per_s: Option<NonZeroU64>,
     /// Whether content that may have come from the page cache counts as a failure.
     pub require_medium: bool,
+    /// Note in the manifest what was verified, if it can be written to. A later run then goes on
+    /// where this one is stopped.
+    pub record: bool,
+    /// Begin anew even if an earlier run was stopped.
+    pub restart: bool,
+}
+
+/// How much a verification reads.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Reading {
+    /// All content.
+    Everything,
+    /// Some blocks, chosen at random; of all else the metadata is looked at.
+    Sample {
+        /// How many.
+        amount: SampleAmount,
+        /// The same seed chooses the same blocks of the same manifest; `None` takes that of the
+        /// run that is gone on with, or else any.
+        seed: Option<u64>,
+    },
+    /// No content: kind, size and modification time only.
+    Metadata,
+}
+
+/// How many blocks a sample has.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum SampleAmount {
+    /// Of a million blocks so many, rounded up.
+    PerMillion(u32),
+    /// So many blocks.
+    Blocks(u64),
+    /// As many blocks as have so many bytes on average, rounded up.
+    Bytes(u64),
 }
 
 impl VerifyOptions {
-    /// Verifies all of `dest`.
+    /// Verifies all of `dest`, and notes nothing.
     pub fn new(dest: impl Into<PathBuf>) -> Self {
         VerifyOptions {
             dest: dest.into(),
             paths: Vec::new(),
             list: None,
+            filter: Filter::default(),
+            reading: Reading::Everything,
+            older_than: None,
             jobs: None,
             bytes_per_s: None,
             require_medium: false,
+            record: false,
+            restart: false,
         }
     }
 }

@@ -195,6 +195,8 @@ Examples:
   Also list what sprag did not copy: sprag verify --extra /mnt/drive
   Read one file at a time:           sprag verify -j 1 /mnt/drive
   Check against a list from b3sum:   sprag verify --check sums.b3 /mnt/drive
+  Read a twentieth of it:            sprag verify --sample 5% /mnt/drive
+  Once a year, in several evenings:  sprag verify --older-than 300d /mnt/drive
   Lines for a program to read:       sprag verify --json /mnt/drive")]
 pub(crate) struct VerifyArgs {
     /// The destination of the copy: the directory that holds `.sprag`
@@ -217,6 +219,9 @@ pub(crate) struct VerifyArgs {
     /// They are always counted.
     #[arg(long, help_heading = OUTPUT)]
     pub(crate) extra: bool,
+
+    #[command(flatten)]
+    pub(crate) rules: super::selection::VerifyRules,
 
     #[command(flatten)]
     pub(crate) checks: Checks,

@@ -7,7 +7,9 @@ use std::path::Path;
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use serde::Serialize;
-use sprag::event::{CopySummary, Damage, Outcome, Phase, ReadHow, Recovered, VerifySummary};
+use sprag::event::{
+    CopySummary, Damage, Outcome, PassedOver, Phase, ReadHow, Recovered, VerifySummary,
+};
 use sprag::exit::Exit;
 use sprag::path::RelPath;
 
@@ -111,6 +113,10 @@ pub(crate) enum Opened {
     Verify {
         entries_total: u64,
         bytes_total: u64,
+        #[serde(flatten)]
+        passed: PassedOver,
+        #[serde(skip_serializing_if = "Option::is_none")]
+        seed: Option<u64>,
     },
 }
 
@@ -229,6 +235,55 @@ pub(crate) struct StatusBody {
     bytes_partial: u64,
     partial: Vec<PartialBody>,
     last_run: Option<LastRunBody>,
+    last_verify: Option<LastVerifyBody>,
+    verified: Vec<VerifiedBody>,
+}
+
+#[derive(Debug, Serialize)]
+struct LastVerifyBody {
+    started_ms: u64,
+    ended_ms: Option<u64>,
+    exit_code: Option<Exit>,
+    what: String,
+    entries_bad: u64,
+}
+
+#[derive(Debug, Serialize)]
+struct VerifiedBody {
+    #[serde(flatten)]
+    path: JsonPath,
+    files: u64,
+    bytes: u64,
+    files_never: u64,
+    files_cached: u64,
+    oldest_ms: Option<u64>,
+    newest_ms: Option<u64>,
+}
+
+impl From<&sprag::LastVerification> for LastVerifyBody {
+    fn from(last: &sprag::LastVerification) -> LastVerifyBody {
+        LastVerifyBody {
+            started_ms: last.started_ms,
+            ended_ms: last.ended_ms,
+            exit_code: last.exit,
+            what: last.what.clone(),
+            entries_bad: last.entries_bad,
+        }
+    }
+}
+
+impl From<&sprag::VerifiedPart> for VerifiedBody {
+    fn from(part: &sprag::VerifiedPart) -> VerifiedBody {
+        VerifiedBody {
+            path: JsonPath::from(&part.path),
+            files: part.files,
+            bytes: part.bytes,
+            files_never: part.files_never,
+            files_cached: part.files_cached,
+            oldest_ms: part.oldest_ms,
+            newest_ms: part.newest_ms,
+        }
+    }
 }
 
 #[derive(Debug, Serialize)]
@@ -272,6 +327,8 @@ impl From<&sprag::Status> for StatusBody {
             bytes_partial: status.bytes_partial,
             partial: status.partial.iter().map(PartialBody::from).collect(),
             last_run: status.last_run.as_ref().map(LastRunBody::from),
+            last_verify: status.last_verify.as_ref().map(LastVerifyBody::from),
+            verified: status.verified.iter().map(VerifiedBody::from).collect(),
         }
     }
 }
@@ -346,7 +403,7 @@ mod tests {
         });
         assert_eq!(
             line,
-            r#"{"type":"summary","command":"verify","exit_code":0,"files_ok":0,"files_unproven":0,"files_corrupt":0,"files_modified":0,"files_metadata":0,"files_missing":0,"files_incomplete":0,"files_extra":0,"files_unreadable":0,"bytes_read":0,"read_direct":0,"read_evicted":0,"read_cached":0,"elapsed_ms":0}"#
+            r#"{"type":"summary","command":"verify","exit_code":0,"files_ok":0,"files_sampled":0,"files_unread":0,"files_unproven":0,"files_corrupt":0,"files_modified":0,"files_metadata":0,"files_missing":0,"files_incomplete":0,"files_extra":0,"files_unreadable":0,"entries_before":0,"entries_recent":0,"blocks_read":0,"blocks_unread":0,"bytes_read":0,"bytes_unread":0,"read_direct":0,"read_evicted":0,"read_cached":0,"elapsed_ms":0}"#
         );
     }
 

@@ -21,8 +21,9 @@ pub(crate) fn how_text(files: [u64; 3]) -> String {
         false => format!("\nRead back: {}.", ways.join(", ")),
     };
     if files[2] > 0 {
-        text += "\nWarning: this file system allows no reading past the page cache, so the files \
-                 read through it may not show what is on the device. Unmount it, mount it again \
+        text += "\nWarning: what was read through the page cache may not be what is on the device: \
+                 the file system allows no other way, or another program has the file open. \
+                 Unmount it, mount it again \
                  and verify once more to be sure.";
     }
     text

@@ -33,6 +33,7 @@ mod speed;
 mod status;
 mod summary;
 mod units;
+mod verdicts;
 mod verify;
 mod whole_file;
 

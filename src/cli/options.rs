@@ -6,7 +6,7 @@ use std::path::{Component, Path, PathBuf};
 use sprag::block::BlockSize;
 use sprag::error::{Error, UsageError};
 use sprag::path::Printable;
-use sprag::{CopyOptions, VerifyOptions};
+use sprag::{CopyOptions, Reading, VerifyOptions};
 
 use super::args::{Common, CopyArgs, VerifyArgs};
 use super::screen::Show;
@@ -99,7 +99,20 @@ pub(crate) fn verify(args: &VerifyArgs) -> anyhow::Result<VerifyOptions> {
     options.list = args.check.clone();
     options.jobs = jobs(&args.common);
     options.bytes_per_s = args.common.neighbour.limit();
-    options.require_medium = args.checks.require_medium;
+    let checks = &args.checks;
+    options.filter = args.rules.read()?;
+    options.reading = match (checks.sample, checks.quick) {
+        (Some(amount), _) => Reading::Sample {
+            amount,
+            seed: checks.seed,
+        },
+        (None, true) => Reading::Metadata,
+        (None, false) => Reading::Everything,
+    };
+    options.older_than = checks.older_than;
+    options.require_medium = checks.require_medium;
+    options.restart = checks.restart;
+    options.record = true;
     options.paths = args
         .paths
         .iter()

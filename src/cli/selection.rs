@@ -9,7 +9,7 @@ use clap::parser::ValueSource;
 use clap::{Arg, ArgAction, ArgMatches, Args, Command, FromArgMatches, value_parser};
 use sprag::error::{Error, PathError, UsageError};
 use sprag::file_list::FileList;
-use sprag::filter::{FilterError, Rules};
+use sprag::filter::{Filter, FilterError, Rules};
 use sprag::fs::source;
 use sprag::{Delete, Existing, Selection};
 
@@ -124,18 +124,6 @@ impl DeleteArgs {
 impl SelectionArgs {
     /// Reads the files that are named, and checks what they say.
     pub(crate) fn read(&self) -> Result<Selection, Error> {
-        let mut rules = Rules::new();
-        for rule in &self.rules.0 {
-            match rule {
-                RuleArg::Exclude(pattern) => rules.exclude(text(pattern)?),
-                RuleArg::Include(pattern) => rules.include(text(pattern)?),
-                RuleArg::ExcludeFrom(path) => {
-                    let content = read(path)?;
-                    let added = rules.exclude_lines(&content, self.from0);
-                    added.map_err(UsageError::from)?;
-                }
-            }
-        }
         let files_from = match &self.files_from {
             Some(path) => {
                 let list = FileList::new(&read(path)?, self.from0);
@@ -144,12 +132,44 @@ impl SelectionArgs {
             None => None,
         };
         Ok(Selection {
-            filter: rules.compile().map_err(UsageError::from)?,
+            filter: self.rules.read(self.from0)?,
             files_from,
             one_file_system: self.one_file_system,
             max_size: self.max_size,
             min_size: self.min_size,
         })
+    }
+}
+
+/// The rules alone, for a command that takes no sources.
+#[derive(Debug, Args)]
+pub(crate) struct VerifyRules {
+    #[command(flatten)]
+    rules: RuleArgs,
+}
+
+impl VerifyRules {
+    /// Reads the files that are named, and checks what they say.
+    pub(crate) fn read(&self) -> Result<Filter, Error> {
+        self.rules.read(false)
+    }
+}
+
+impl RuleArgs {
+    fn read(&self, from0: bool) -> Result<Filter, Error> {
+        let mut rules = Rules::new();
+        for rule in &self.0 {
+            match rule {
+                RuleArg::Exclude(pattern) => rules.exclude(text(pattern)?),
+                RuleArg::Include(pattern) => rules.include(text(pattern)?),
+                RuleArg::ExcludeFrom(path) => {
+                    let content = read(path)?;
+                    let added = rules.exclude_lines(&content, from0);
+                    added.map_err(UsageError::from)?;
+                }
+            }
+        }
+        Ok(rules.compile().map_err(UsageError::from)?)
     }
 }
 
@@ -208,7 +228,7 @@ impl Args for RuleArgs {
             .arg(
                 flag(INCLUDE, "PATTERN")
                     .value_parser(value_parser!(OsString))
-                    .help("Copy what matches PATTERN, though a later rule would leave it out"),
+                    .help("Take what matches PATTERN, though a later rule would leave it out"),
             )
             .arg(
                 flag(EXCLUDE_FROM, "FILE")

@@ -7,7 +7,7 @@ use std::time::Duration;
 use sprag::error::Error;
 use sprag::exit::Exit;
 use sprag::path::{Printable, PrintableText};
-use sprag::{CleanSummary, LastRun, Status};
+use sprag::{CleanSummary, LastRun, Status, VerifiedPart};
 
 use super::args::{CleanArgs, StatusArgs};
 use super::json::{self, Line};
@@ -117,6 +117,7 @@ fn status_text(dest: &Path, status: &Status) -> String {
         Some(run) => last_run_lines(run),
         None => vec!["Last run: none is recorded".to_owned()],
     });
+    lines.extend(verify_lines(status));
     lines.push(String::new());
     lines.push(advice(dest, status));
     lines.join("\n")
@@ -180,6 +181,62 @@ fn last_run_lines(run: &LastRun) -> Vec<String> {
     lines
 }
 
+/// When what was verified last, and how.
+fn verify_lines(status: &Status) -> Vec<String> {
+    let mut lines = Vec::new();
+    match &status.last_verify {
+        None => lines.push("Last verification: none is recorded".to_owned()),
+        Some(last) => lines.push(format!(
+            "Last verification: {} of {}; {}, {}",
+            units::utc(last.started_ms),
+            PrintableText(&last.what),
+            match (last.exit, last.ended_ms) {
+                (Some(Exit::Done), _) => "nothing wrong",
+                (Some(exit), _) => exit.meaning(),
+                (None, Some(_)) => "ended",
+                (None, None) => "it was stopped, and goes on when it is rerun",
+            },
+            units::count(last.entries_bad, "bad entry", "bad entries")
+        )),
+    }
+    lines.extend(status.verified.iter().map(part_line));
+    lines
+}
+
+fn part_line(part: &VerifiedPart) -> String {
+    let name = match part.path.is_root() {
+        true => "  all else".to_owned(),
+        false => format!("  {}", part.path),
+    };
+    let mut text = format!(
+        "{name}: {} ({})",
+        units::count(part.files, "file", "files"),
+        units::size(part.bytes)
+    );
+    text += &match (part.oldest_ms, part.newest_ms) {
+        (Some(oldest), Some(newest)) if day(oldest) == day(newest) => {
+            format!(", verified {}", day(oldest))
+        }
+        (Some(oldest), Some(newest)) => {
+            format!(", verified between {} and {}", day(oldest), day(newest))
+        }
+        _ => String::new(),
+    };
+    if part.files_never > 0 {
+        text += &format!(", {} never", part.files_never);
+    }
+    if part.files_cached > 0 {
+        text += &format!(", {} possibly from the page cache", part.files_cached);
+    }
+    text
+}
+
+/// The date alone.
+fn day(unix_ms: u64) -> String {
+    let text = units::utc(unix_ms);
+    text.split(' ').next().unwrap_or_default().to_owned()
+}
+
 /// A line for those that a list leaves out.
 fn unlisted(all: u64, listed: usize) -> Option<String> {
     let more = all.saturating_sub(listed as u64);
@@ -219,8 +276,8 @@ fn advice(dest: &Path, status: &Status) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use sprag::PartialFile;
     use sprag::path::RelPath;
+    use sprag::{LastVerification, PartialFile};
 
     fn sample() -> Status {
         Status {
@@ -244,7 +301,39 @@ mod tests {
                 bytes_copied: 10,
                 failures: Vec::new(),
             }),
+            last_verify: None,
+            verified: Vec::new(),
         }
+    }
+
+    #[test]
+    fn each_part_says_when_it_was_verified() {
+        let mut status = sample();
+        status.last_verify = Some(LastVerification {
+            started_ms: 86_400_000,
+            ended_ms: None,
+            exit: None,
+            what: "everything".into(),
+            entries_bad: 1,
+        });
+        status.verified = vec![VerifiedPart {
+            path: RelPath::new("photos").unwrap(),
+            files: 3,
+            bytes: 2048,
+            files_never: 1,
+            files_cached: 2,
+            oldest_ms: Some(0),
+            newest_ms: Some(86_400_000),
+        }];
+        assert_eq!(
+            verify_lines(&status),
+            [
+                "Last verification: 1970-01-02 00:00:00 UTC of everything; it was stopped, and goes on \
+                 when it is rerun, 1 bad entry",
+                "  photos: 3 files (2 KiB), verified between 1970-01-01 and 1970-01-02, 1 never, \
+                 2 possibly from the page cache",
+            ]
+        );
     }
 
     #[test]
@@ -256,7 +345,8 @@ mod tests {
              Finished: 1 file (10 B), 2 directories, 0 symlinks\n\
              Last run: 1970-01-01 00:00:00 UTC; done and durable, after 2 s\n  \
                from /a b, /c/\n  \
-               copied 1 file (10 B), 0 failed\n\n\
+               copied 1 file (10 B), 0 failed\n\
+             Last verification: none is recorded\n\n\
              Nothing is half done. To check what is on the device:\n  \
                sprag verify /mnt/d"
         );

@@ -27,9 +27,15 @@ pub enum VerifyEvent {
     Opened {
         /// Entries that will be checked.
         entries: u64,
-        /// Bytes that will be read.
+        /// Bytes that will be read; of a sample, about.
         bytes: u64,
+        /// What of them is passed over.
+        passed: PassedOver,
+        /// The seed of a sample.
+        seed: Option<u64>,
     },
+    /// Something that fails no entry.
+    Warning(String),
     /// Bytes read back so far.
     Progress {
         /// Bytes read so far, from the beginning of the run.
@@ -51,6 +57,15 @@ pub enum VerifyEvent {
         /// What ended the run early, if something did.
         error: Option<Error>,
     },
+}
+
+/// What is not looked at, because it was verified already.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize)]
+pub struct PassedOver {
+    /// Entries that the run which is gone on with had checked, and found as recorded.
+    pub entries_before: u64,
+    /// Entries that were verified too recently.
+    pub entries_recent: u64,
 }
 
 /// Where the content of a file is not what was recorded, and what is there instead.
@@ -91,6 +106,16 @@ impl Damage {
 pub enum Verdict {
     /// Content (of a file) or target (of a symlink) is as recorded, and so is the metadata.
     Ok,
+    /// Size and modification time are as recorded, and so is what was read of the content, which
+    /// is a part.
+    Sampled {
+        /// Blocks that were read.
+        blocks_read: u64,
+        /// Blocks of the file.
+        blocks: u64,
+    },
+    /// Size and modification time are as recorded; no content was read.
+    Unread,
     /// The content is as recorded, but it may have come from the page cache, and the medium was
     /// required.
     Unproven,
@@ -134,6 +159,8 @@ impl Verdict {
     pub fn kind(&self) -> &'static str {
         match self {
             Verdict::Ok => "ok",
+            Verdict::Sampled { .. } => "sampled",
+            Verdict::Unread => "unread",
             Verdict::Unproven => "unproven",
             Verdict::Corrupt { .. } => "corrupt",
             Verdict::Modified { .. } => "modified",
@@ -153,6 +180,10 @@ pub struct VerifySummary {
     pub exit_code: Exit,
     /// Recorded entries that are as recorded.
     pub files_ok: u64,
+    /// Files of which a part was read, and is as recorded.
+    pub files_sampled: u64,
+    /// Files of which no content was read, and whose metadata is as recorded.
+    pub files_unread: u64,
     /// Files whose content is as recorded but was not proved to come from the medium, which was
     /// required.
     pub files_unproven: u64,
@@ -170,8 +201,18 @@ pub struct VerifySummary {
     pub files_extra: u64,
     /// Entries that could not be read.
     pub files_unreadable: u64,
+    /// What was not looked at, because it was verified already.
+    #[serde(flatten)]
+    pub passed: PassedOver,
+    /// Blocks read back.
+    pub blocks_read: u64,
+    /// Blocks, of files that were looked at, that were not read because only a sample or nothing
+    /// was to be.
+    pub blocks_unread: u64,
     /// Bytes read back.
     pub bytes_read: u64,
+    /// Bytes of the blocks that were not read.
+    pub bytes_unread: u64,
     /// Files read with O_DIRECT.
     pub read_direct: u64,
     /// Files read after their pages were dropped from the page cache.
@@ -187,6 +228,8 @@ impl Default for VerifySummary {
         VerifySummary {
             exit_code: Exit::Done,
             files_ok: 0,
+            files_sampled: 0,
+            files_unread: 0,
             files_unproven: 0,
             files_corrupt: 0,
             files_modified: 0,
@@ -195,7 +238,11 @@ impl Default for VerifySummary {
             files_incomplete: 0,
             files_extra: 0,
             files_unreadable: 0,
+            passed: PassedOver::default(),
+            blocks_read: 0,
+            blocks_unread: 0,
             bytes_read: 0,
+            bytes_unread: 0,
             read_direct: 0,
             read_evicted: 0,
             read_cached: 0,

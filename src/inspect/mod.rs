@@ -12,11 +12,13 @@ mod export;
 mod status;
 #[cfg(test)]
 mod tests;
+mod verified;
 
 pub use clean::{CleanSummary, clean};
 pub use export::bag::export_bag;
 pub use export::{ExportFormat, ExportSummary, LeftOut, export};
 pub use status::{LastRun, PartialFile, Status, status};
+pub use verified::{LastVerification, VerifiedPart};
 
 /// Opens the manifest of a destination that has one.
 fn open(dest: &Path, mode: OpenMode) -> Result<(Arc<OsFs>, Store<OsFs>), Error> {

@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 
 use serde::Serialize;
 
+use super::verified::{LastVerification, VerifiedPart};
 use crate::error::Error;
 use crate::exit::Exit;
 use crate::hash::to_hex;
@@ -40,6 +41,10 @@ pub struct Status {
     pub partial: Vec<PartialFile>,
     /// The last run of `copy`, finished or not.
     pub last_run: Option<LastRun>,
+    /// The last verification, finished or not.
+    pub last_verify: Option<LastVerification>,
+    /// When each part was verified; empty if nothing ever was.
+    pub verified: Vec<VerifiedPart>,
 }
 
 /// A file that was begun and is not finished.
@@ -99,6 +104,7 @@ pub fn status(dest: &Path) -> Result<Status, Error> {
         }
     }
     let last_run = store.last_run()?;
+    let (last_verify, verified) = super::verified::history(&store)?;
     Ok(Status {
         block_size,
         manifest_id: to_hex(store.id()),
@@ -111,6 +117,8 @@ pub fn status(dest: &Path) -> Result<Status, Error> {
         bytes_partial,
         partial,
         last_run: last_run.map(|(begin, end)| last_run_of(begin, end)),
+        last_verify,
+        verified,
     })
 }
 

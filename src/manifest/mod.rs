@@ -18,6 +18,7 @@ mod record;
 mod store;
 #[cfg(test)]
 mod tests;
+mod verified;
 
 pub(crate) use dest_meta::{DestMeta, Lesser, Seen};
 pub(crate) use header::Holder;
@@ -25,7 +26,10 @@ pub(crate) use index::SlotKind;
 pub(crate) use record::{
     Begin, Blocks, Cut, DirRecord, Done, Link, Record, RunBegin, RunEnd, SourceId, SymlinkRecord,
 };
-pub(crate) use store::{Entry, OpenMode, Partial, Store, Tail};
+pub(crate) use store::{
+    Entry, LastVerified, LastVerify, OpenMode, Partial, Store, Tail, VerifyLog,
+};
+pub(crate) use verified::{Depth, Finding, Found, FoundDamage, Spans, VerifyBegin, VerifyEnd};
 
 /// The directory at the top of a destination that holds sprag's state.
 pub(crate) const STATE_DIR: &[u8] = b".sprag";

@@ -4,6 +4,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::dest_meta::DestMeta;
+use super::verified::{Finding, Verified, VerifyBegin, VerifyEnd};
 use crate::hash::Hash32;
 use crate::path::RelPath;
 
@@ -42,6 +43,14 @@ pub(crate) enum Record {
         /// Those that are recorded from here on; otherwise none any more.
         due: bool,
     },
+    /// A verification began.
+    VerifyBegin(VerifyBegin),
+    /// More was checked, and is as recorded.
+    Verified(Verified),
+    /// A verification found something wrong.
+    Finding(Finding),
+    /// It came to its end.
+    VerifyEnd(VerifyEnd),
 }
 
 /// What identifies one version of a source file.
@@ -187,7 +196,11 @@ impl Record {
             | Record::Blocks(_)
             | Record::Cut(_)
             | Record::Barrier { .. }
-            | Record::ReadBack { .. } => None,
+            | Record::ReadBack { .. }
+            | Record::VerifyBegin(_)
+            | Record::Verified(_)
+            | Record::Finding(_)
+            | Record::VerifyEnd(_) => None,
         }
     }
 }

@@ -24,14 +24,18 @@ use crate::path::RelPath;
 
 mod chain;
 mod compact;
+mod history;
 mod links;
 mod note;
 mod open;
 mod totals;
+mod verify_log;
 
 pub(crate) use chain::Chain;
+pub(crate) use history::{LastVerified, LastVerify};
 pub(crate) use open::OpenMode;
 pub(crate) use totals::Totals;
+pub(crate) use verify_log::VerifyLog;
 
 /// The name under which a new manifest file is made before it takes the place of the old.
 const MANIFEST_NEW: &[u8] = b"manifest.new";
@@ -85,10 +89,13 @@ pub(crate) struct Store<F: Fs> {
     last_run: Option<(u64, Option<u64>)>,
     /// From which position on done files are still to be read back.
     read_back_due: Option<u64>,
+    verify: history::VerifyPositions,
     /// The path hashes of recent `Begin`s, while a manifest is loaded.
     begins: HashMap<u64, PathHash>,
     /// Frames that may have been lying in free space were cut off when it was opened.
     was_cut: bool,
+    /// It was opened to note verifications, and can take them.
+    may_note: bool,
 }
 
 impl<F: Fs> Store<F> {
@@ -122,6 +129,11 @@ impl<F: Fs> Store<F> {
     /// not flushed must be left alone.
     pub(crate) fn was_cut(&self) -> bool {
         self.was_cut
+    }
+
+    /// Whether verifications can be noted in it.
+    pub(crate) fn may_note(&self) -> bool {
+        self.may_note
     }
 
     /// What was not trusted when the manifest was opened.
@@ -217,7 +229,11 @@ impl<F: Fs> Store<F> {
             | Record::RunEnd(_)
             | Record::Removed(_)
             | Record::Barrier { .. }
-            | Record::ReadBack { .. } => {
+            | Record::ReadBack { .. }
+            | Record::VerifyBegin(_)
+            | Record::Verified(_)
+            | Record::Finding(_)
+            | Record::VerifyEnd(_) => {
                 return Err(self.damaged(pos, "the index points at a record without a path"));
             }
         };

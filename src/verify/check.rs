@@ -8,7 +8,7 @@ use std::sync::Arc;
 use crossbeam_channel::{Receiver, Sender};
 use rustix::io::Errno;
 
-use super::{Halt, Report, Shared, medium};
+use super::{At, BlockCount, Checked, Halt, Report, Shared, Work, medium};
 use crate::error::{ManifestError, PathError};
 use crate::event::{ReadHow, Verdict};
 use crate::fs::{AlignedBuf, Fs, Kind, Stat};
@@ -46,27 +46,36 @@ pub(super) struct Checker<'a, F: Fs> {
     pub(super) buf: AlignedBuf,
     /// Bytes that were read and not reported yet.
     pub(super) unreported_bytes: u64,
+    /// The blocks to read of the file at hand; `None`: all.
+    pub(super) chosen: Option<Vec<u64>>,
+    /// What was read of it so far, and what was not.
+    pub(super) blocks: BlockCount,
     /// The directory that was opened last: the next file is likely to be in it too.
     dir: Option<(RelPath, Arc<F::Dir>)>,
 }
 
 /// Checks records until there are no more.
-pub(super) fn run<F: Fs>(shared: &Shared<F>, works: &Receiver<u64>, reports: &Sender<Report>) {
+pub(super) fn run<F: Fs>(shared: &Shared<F>, works: &Receiver<Work>, reports: &Sender<Report>) {
     let mut checker = Checker {
         shared,
         reports,
         buf: medium::buffer(),
         unreported_bytes: 0,
+        chosen: None,
+        blocks: BlockCount::default(),
         dir: None,
     };
-    let result = works.iter().try_for_each(|pos| checker.work(pos));
+    let result = works.iter().try_for_each(|work| checker.work(work));
     let reported = checker.report_bytes();
     shared.signals.ended(reports, result.and(reported));
 }
 
 impl<F: Fs> Checker<'_, F> {
-    fn work(&mut self, pos: u64) -> Result<(), Halt> {
+    fn work(&mut self, work: Work) -> Result<(), Halt> {
         self.shared.check_stop()?;
+        let Work { pos, ordinal, .. } = work;
+        self.chosen = work.blocks;
+        self.blocks = BlockCount::default();
         let (path, entry) = self
             .shared
             .store
@@ -77,7 +86,14 @@ impl<F: Fs> Checker<'_, F> {
             Err(Trouble::Path(error)) => (Verdict::Unreadable { error }, None),
             Err(Trouble::Halt(halt)) => return Err(halt),
         };
-        self.shared.report(self.reports, path, verdict, how)
+        let checked = Checked {
+            path,
+            verdict,
+            how,
+            at: Some(At { pos, ordinal }),
+            blocks: self.blocks,
+        };
+        self.shared.report(self.reports, checked)
     }
 
     fn judge(&mut self, path: &RelPath, entry: &Entry) -> Result<Judged, Trouble> {
@@ -172,7 +188,11 @@ impl<F: Fs> Checker<'_, F> {
             return Ok((Verdict::Missing, None));
         };
         let (verdict, how) = self.content(path, done, &stat)?;
-        if !matches!(verdict, Verdict::Ok | Verdict::Unproven) {
+        let is_good = matches!(
+            verdict,
+            Verdict::Ok | Verdict::Sampled { .. } | Verdict::Unread | Verdict::Unproven
+        );
+        if !is_good {
             return Ok((verdict, how));
         }
         match self.metadata(path, &stat, &done.dest, done.mtime_ns)? {

@@ -33,6 +33,13 @@ impl<F: Fs> Checker<'_, F> {
             let what = format!("it is {} bytes long, recorded as {}", stat.size, done.size);
             return Ok((Verdict::Modified { what, damage: None }, None));
         }
+        if self.chosen.as_ref().is_some_and(Vec::is_empty) {
+            self.pass_over(
+                0..self.shared.store.block_size().count(done.size),
+                done.size,
+            );
+            return Ok((seen(done, stat, Verdict::Unread), None));
+        }
         let Some(dir) = self.parent(path)? else {
             return Ok((Verdict::Missing, None));
         };
@@ -51,6 +58,13 @@ impl<F: Fs> Checker<'_, F> {
         let bad = self.bad_blocks(path, done, &mut reader, &mut recorded)?;
         if bad.is_empty() {
             let how = reader.how();
+            if self.blocks.unread > 0 {
+                let part = Verdict::Sampled {
+                    blocks_read: self.blocks.read,
+                    blocks: self.blocks.read + self.blocks.unread,
+                };
+                return Ok((seen(done, stat, part), Some(how)));
+            }
             let proved = how != ReadHow::Cached || !shared.require_medium;
             let verdict = if proved {
                 Verdict::Ok
@@ -84,7 +98,7 @@ impl<F: Fs> Checker<'_, F> {
         let block_size = self.shared.store.block_size();
         let mut bad = BadBlocks::new(block_size, done.size);
         if block_size.is_single(done.size) {
-            if self.block(path, reader, 0, done.size)? != Some(done.hash) {
+            if !self.is_as_recorded(path, reader, 0, done.size, &done.hash)? {
                 bad.add(0);
             }
             return Ok(bad);
@@ -101,9 +115,9 @@ impl<F: Fs> Checker<'_, F> {
         let visited = shared.store.for_each_hash(&chain, |index, hash| {
             merger.push(*hash);
             if ended.is_ok() {
-                match self.block(path, reader, index, done.size) {
-                    Ok(found) if found == Some(*hash) => {}
-                    Ok(_) => bad.add(index),
+                match self.is_as_recorded(path, reader, index, done.size, hash) {
+                    Ok(true) => {}
+                    Ok(false) => bad.add(index),
                     Err(trouble) => ended = Err(trouble),
                 }
             }
@@ -119,6 +133,33 @@ impl<F: Fs> Checker<'_, F> {
             visited.map_err(|error| self.failed(error))?;
         }
         Ok(bad)
+    }
+
+    /// Whether a block is as recorded; one that was not chosen to be read counts as that.
+    fn is_as_recorded(
+        &mut self,
+        path: &RelPath,
+        reader: &mut MediumReader<F>,
+        index: u64,
+        file_size: u64,
+        recorded: &Hash32,
+    ) -> Result<bool, Trouble> {
+        let chosen = |blocks: &Vec<u64>| blocks.binary_search(&index).is_ok();
+        if !self.chosen.as_ref().is_none_or(chosen) {
+            self.pass_over(index..index + 1, file_size);
+            return Ok(true);
+        }
+        self.blocks.read += 1;
+        Ok(self.block(path, reader, index, file_size)? == Some(*recorded))
+    }
+
+    /// Counts blocks that are not read.
+    fn pass_over(&mut self, blocks: Range<u64>, file_size: u64) {
+        let block_size = self.shared.store.block_size();
+        self.blocks.unread += blocks.end - blocks.start;
+        let last = block_size.range(blocks.end.saturating_sub(1), file_size);
+        let first = block_size.range(blocks.start, file_size);
+        self.blocks.unread_bytes += last.end.saturating_sub(first.start);
     }
 
     fn block(
@@ -166,6 +207,18 @@ impl RecordedHashes {
     /// Whether `hash` is what was recorded for the block of that index.
     pub(super) fn is(&self, index: u64, hash: &Hash32) -> bool {
         usize::try_from(index).is_ok_and(|index| self.0.get(index) == Some(hash))
+    }
+}
+
+/// The verdict on a file that was not read, or in part, by what `stat` says of it.
+fn seen(done: &Done, stat: &Stat, verdict: Verdict) -> Verdict {
+    if is_as_published(done, stat) {
+        return verdict;
+    }
+    let what = "its modification time is not the recorded one; not all of its content was read";
+    Verdict::Modified {
+        what: what.to_owned(),
+        damage: None,
     }
 }
 

@@ -7,7 +7,7 @@ use std::ops::ControlFlow;
 
 use crossbeam_channel::Sender;
 
-use super::{Halt, Report, Shared};
+use super::{Checked, Halt, Report, Shared};
 use crate::error::PathContext;
 use crate::event::Verdict;
 use crate::fs::{Fs, Kind, found};
@@ -27,13 +27,16 @@ pub(super) fn report<F: Fs>(
             Ok(Some(kind)) => kind,
             Ok(None) if *matched => continue,
             Ok(None) => {
-                shared.report(reports, top.clone(), Verdict::Missing, None)?;
+                shared.report(reports, Checked::again(top.clone(), Verdict::Missing))?;
                 continue;
             }
             // What is recorded there was judged already.
             Err(_) if *matched => continue,
             Err(error) => {
-                shared.report(reports, top.clone(), Verdict::Unreadable { error }, None)?;
+                shared.report(
+                    reports,
+                    Checked::again(top.clone(), Verdict::Unreadable { error }),
+                )?;
                 continue;
             }
         };
@@ -41,7 +44,7 @@ pub(super) fn report<F: Fs>(
             continue;
         }
         if !top.is_root() {
-            judge(shared, top, reports)?;
+            judge(shared, top, kind, reports)?;
         }
         if kind == Kind::Dir {
             below(shared, top, reports)?;
@@ -71,7 +74,7 @@ fn is_state(path: &RelPath) -> bool {
 fn below<F: Fs>(shared: &Shared<F>, top: &RelPath, reports: &Sender<Report>) -> Result<(), Halt> {
     let walked = tree::walk(&*shared.fs, top, |step| {
         let result = shared.check_stop().and_then(|()| match step {
-            Step::Entry { path, .. } => judge(shared, &path, reports),
+            Step::Entry { path, kind, .. } => judge(shared, &path, kind, reports),
             Step::Unlisted { path, error } => unlisted(shared, path, error, reports),
         });
         match result {
@@ -86,11 +89,17 @@ fn below<F: Fs>(shared: &Shared<F>, top: &RelPath, reports: &Sender<Report>) -> 
 }
 
 /// Reports a path that stands there if the manifest does not know it.
-fn judge<F: Fs>(shared: &Shared<F>, path: &RelPath, reports: &Sender<Report>) -> Result<(), Halt> {
-    if partial::is_ours(shared.store.id(), path.name()) || is_known(shared, path)? {
+fn judge<F: Fs>(
+    shared: &Shared<F>,
+    path: &RelPath,
+    kind: Kind,
+    reports: &Sender<Report>,
+) -> Result<(), Halt> {
+    let left_out = || shared.wanted.leaves_out(path, kind == Kind::Dir);
+    if partial::is_ours(shared.store.id(), path.name()) || left_out() || is_known(shared, path)? {
         return Ok(());
     }
-    shared.report(reports, path.clone(), Verdict::Extra, None)
+    shared.report(reports, Checked::again(path.clone(), Verdict::Extra))
 }
 
 /// An extra directory that cannot be listed (`lost+found`, for one) hides only extras. In any
@@ -105,7 +114,7 @@ fn unlisted<F: Fs>(
         return Ok(());
     }
     let error = shared.problem("list", &path, error);
-    shared.report(reports, path, Verdict::Unreadable { error }, None)
+    shared.report(reports, Checked::again(path, Verdict::Unreadable { error }))
 }
 
 fn is_known<F: Fs>(shared: &Shared<F>, path: &RelPath) -> Result<bool, Halt> {

@@ -1,71 +1,176 @@
 //! Handing out the records to check, in the order of the manifest, then what only the tree tells.
 //!
 //! That order is roughly the one in which the files were written, and so the one in which a drive
-//! reads them back with the shortest ways. Only positions are kept: 8 bytes a record.
+//! reads them back with the shortest ways. Only positions are kept: at most 12 bytes a record.
 
 use crossbeam_channel::Sender;
 
-use super::{Halt, Report, Shared, extra};
+use super::sample::{Population, Sampler};
+use super::{Halt, Report, Shared, Work, extra};
+use crate::event::PassedOver;
 use crate::fs::Fs;
 use crate::manifest::Entry;
+use crate::options::Reading;
+use crate::path::RelPath;
 
 /// What there is to check.
 struct Selection {
+    /// Of every recorded path.
     positions: Vec<u64>,
-    bytes: u64,
+    /// Which of them are handed out or, in a sample, chosen from, by index; `None`: all.
+    kept: Option<Vec<u32>>,
+    /// How many are to be checked.
+    entries: u64,
+    population: Population,
+    passed: PassedOver,
     /// For each wanted path, whether anything recorded is at or below it.
     matched: Vec<bool>,
 }
 
-pub(super) fn run<F: Fs>(shared: &Shared<F>, work: Sender<u64>, reports: &Sender<Report>) {
+pub(super) fn run<F: Fs>(shared: &Shared<F>, work: Sender<Work>, reports: &Sender<Report>) {
     shared.signals.ended(reports, feed(shared, work, reports));
 }
 
 fn feed<F: Fs>(
     shared: &Shared<F>,
-    work: Sender<u64>,
+    work: Sender<Work>,
     reports: &Sender<Report>,
 ) -> Result<(), Halt> {
     let selection = select(shared)?;
+    let (mut sampler, bytes) = match shared.reading {
+        Reading::Everything => (None, selection.population.bytes),
+        Reading::Metadata => (None, 0),
+        Reading::Sample { amount, seed } => {
+            let population = selection.population;
+            let sampler = Sampler::new(amount, population, seed.unwrap_or_default());
+            let bytes = sampler.bytes(population);
+            (Some(sampler), bytes)
+        }
+    };
     let opened = Report::Opened {
-        entries: selection.positions.len() as u64,
-        bytes: selection.bytes,
+        entries: selection.entries,
+        bytes,
+        passed: selection.passed,
     };
     reports.send(opened).map_err(|_| Halt::Stopped)?;
-    for pos in selection.positions {
+    found_before(shared, &selection, reports)?;
+    for (ordinal, pos) in selection.iter() {
         shared.check_stop()?;
-        work.send(pos).map_err(|_| Halt::Stopped)?;
+        let blocks = match (&mut sampler, shared.reading) {
+            (Some(sampler), _) => Some(choose(shared, sampler, pos)?),
+            (None, Reading::Everything) => None,
+            (None, _) => Some(Vec::new()),
+        };
+        // Blocks were chosen all the same, so that it is the same sample as before.
+        if sampler.is_some() && shared.resume.is_done(pos, &mut PassedOver::default()) {
+            continue;
+        }
+        let next = Work {
+            pos,
+            ordinal,
+            blocks,
+        };
+        work.send(next).map_err(|_| Halt::Stopped)?;
     }
     drop(work);
     extra::report(shared, &selection.matched, reports)
 }
 
+impl Selection {
+    fn len(&self) -> usize {
+        match &self.kept {
+            Some(kept) => kept.len(),
+            None => self.positions.len(),
+        }
+    }
+
+    /// Each record to check: its rank among all, and its position.
+    fn iter(&self) -> impl Iterator<Item = (u64, u64)> {
+        (0..self.len()).map(|nth| {
+            let rank = match &self.kept {
+                Some(kept) => kept[nth] as usize,
+                None => nth,
+            };
+            (rank as u64, self.positions[rank])
+        })
+    }
+}
+
+/// What the run that is gone on with had found wrong, unless it was copied again since.
+fn found_before<F: Fs>(
+    shared: &Shared<F>,
+    selection: &Selection,
+    reports: &Sender<Report>,
+) -> Result<(), Halt> {
+    for (pos, found) in &shared.resume.findings {
+        if selection.positions.binary_search(pos).is_err() {
+            continue;
+        }
+        let (path, _) = entry(shared, *pos)?;
+        let verdict = super::found::verdict(found, || path.below(&shared.dest));
+        shared.report(reports, super::Checked::again(path, verdict))?;
+    }
+    Ok(())
+}
+
+fn choose<F: Fs>(shared: &Shared<F>, sampler: &mut Sampler, pos: u64) -> Result<Vec<u64>, Halt> {
+    Ok(match entry(shared, pos)?.1 {
+        Entry::Done(done) => sampler.choose(shared.store.block_size(), done.size),
+        _ => Vec::new(),
+    })
+}
+
+fn entry<F: Fs>(shared: &Shared<F>, pos: u64) -> Result<(RelPath, Entry), Halt> {
+    let entry = shared.store.entry_at(pos);
+    entry.map_err(|error| shared.manifest_failed(error))
+}
+
 fn select<F: Fs>(shared: &Shared<F>) -> Result<Selection, Halt> {
     let mut selection = Selection {
         positions: shared.store.positions(),
-        bytes: shared.store.totals().bytes_done,
+        kept: None,
+        entries: 0,
+        population: Population::default(),
+        passed: PassedOver::default(),
         matched: vec![false; shared.wanted.tops().len()],
     };
-    if shared.wanted.is_all() {
+    let sampled = matches!(shared.reading, Reading::Sample { .. });
+    if shared.wanted.is_all() && shared.resume.passes_nothing() && !sampled {
         selection.matched.fill(true);
+        selection.entries = selection.positions.len() as u64;
+        selection.population.bytes = shared.store.totals().bytes_done;
         return Ok(selection);
     }
-    selection.bytes = 0;
     let mut kept = Vec::new();
-    for pos in selection.positions {
+    for (rank, pos) in (0..).zip(&selection.positions) {
         shared.check_stop()?;
-        let (path, entry) = shared
-            .store
-            .entry_at(pos)
-            .map_err(|error| shared.manifest_failed(error))?;
-        if let Some(top) = shared.wanted.top_of(&path) {
-            selection.matched[top] = true;
-            kept.push(pos);
-            if let Entry::Done(done) = entry {
-                selection.bytes = selection.bytes.saturating_add(done.size);
-            }
+        let (path, entry) = entry(shared, *pos)?;
+        let Some(top) = shared.wanted.top_of(&path) else {
+            continue;
+        };
+        selection.matched[top] = true;
+        if shared
+            .wanted
+            .leaves_out(&path, matches!(entry, Entry::Dir(_)))
+        {
+            continue;
         }
+        let is_done = shared.resume.is_done(*pos, &mut selection.passed);
+        if !is_done && shared.resume.is_recent(*pos) {
+            selection.passed.entries_recent += 1;
+            continue;
+        }
+        // A sample is one of all that is wanted, whatever of it was checked before.
+        if is_done && !sampled {
+            continue;
+        }
+        if let Entry::Done(done) = &entry {
+            let block_size = shared.store.block_size();
+            selection.population.add(block_size, done.size);
+        }
+        selection.entries += u64::from(!is_done);
+        kept.push(rank);
     }
-    selection.positions = kept;
+    selection.kept = Some(kept);
     Ok(selection)
 }

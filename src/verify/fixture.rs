@@ -16,7 +16,9 @@ use crate::path::RelPath;
 pub(crate) struct Fixture {
     pub(crate) temp: tempfile::TempDir,
     fs: Arc<OsFs>,
-    store: Store<OsFs>,
+    id: [u8; 16],
+    /// `None` while it is released.
+    store: Option<Store<OsFs>>,
 }
 
 /// Content without repetitions of a block's length.
@@ -34,7 +36,14 @@ impl Fixture {
         let fs = Arc::new(OsFs::open_root(temp.path()).unwrap());
         let mode = OpenMode::Create(BlockSize::MIN);
         let store = Store::open(&fs, temp.path(), mode).unwrap().unwrap();
-        Fixture { temp, fs, store }
+        let id = *store.id();
+        let store = Some(store);
+        Fixture {
+            temp,
+            fs,
+            id,
+            store,
+        }
     }
 
     pub(crate) fn root(&self) -> &Path {
@@ -46,12 +55,12 @@ impl Fixture {
     }
 
     pub(crate) fn id(&self) -> [u8; 16] {
-        *self.store.id()
+        self.id
     }
 
     pub(crate) fn append(&mut self, record: &Record) -> u64 {
-        let pos = self.store.append(record).unwrap();
-        self.store.write_out().unwrap();
+        let pos = self.store().append(record).unwrap();
+        self.store().write_out().unwrap();
         pos
     }
 
@@ -171,6 +180,22 @@ impl Fixture {
         std::fs::hard_link(self.at(to), self.at(path)).unwrap();
         let (path, to) = (rel(path), rel(to));
         self.append(&Record::Link(Link { path, to }));
+    }
+
+    /// Lets others have the manifest for a while, without the barrier that a run ends with.
+    pub(crate) fn release(&mut self) {
+        self.store = None;
+    }
+
+    /// Takes the manifest again.
+    pub(crate) fn reopen(mut self) -> Fixture {
+        let store = Store::open(&self.fs, self.temp.path(), OpenMode::Write);
+        self.store = Some(store.unwrap().unwrap());
+        self
+    }
+
+    fn store(&mut self) -> &mut Store<OsFs> {
+        self.store.as_mut().expect("the manifest is not released")
     }
 
     /// Releases the manifest.

@@ -20,9 +20,9 @@ use std::sync::OnceLock;
 use crossbeam_channel::{Receiver, Sender};
 
 use super::rehash::{Algorithm, Digests, read_whole};
-use super::{Halt, Report, Signals, VerifyRun, WORK_MAX, medium, select};
+use super::{Checked, Halt, Report, Signals, VerifyRun, WORK_MAX, medium, run, select};
 use crate::error::{Error, PathError, SetupError, UsageError};
-use crate::event::{ReadHow, Verdict};
+use crate::event::{PassedOver, ReadHow, Verdict};
 use crate::fs::{AlignedBuf, Fs, FsFile, Kind, Stat, found, is_gone, source};
 use crate::options::VerifyOptions;
 use crate::path::RelPath;
@@ -54,10 +54,10 @@ struct Shared<F: Fs> {
 /// Begins to verify `fs` against a list.
 pub(super) fn start<F: Fs>(
     fs: Arc<F>,
-    options: &VerifyOptions,
+    options: VerifyOptions,
     list: &Path,
 ) -> Result<VerifyRun, Error> {
-    let wanted = select::Wanted::new(&options.paths, &options.dest)?;
+    let wanted = select::Wanted::new(&options.paths, options.filter, &options.dest)?;
     let (mut run, report) = VerifyRun::new();
     let shared = Arc::new(Shared {
         fs,
@@ -65,13 +65,13 @@ pub(super) fn start<F: Fs>(
         list: list.to_path_buf(),
         wanted,
         require_medium: options.require_medium,
-        throttle: Throttle::new(options.bytes_per_s, run.signals.stopper.clone()),
-        signals: Arc::clone(&run.signals),
+        throttle: Throttle::new(options.bytes_per_s, run.signals().stopper.clone()),
+        signals: run.signals(),
         by: OnceLock::new(),
     });
     let totals = shared.count()?;
     let (work, works) = crossbeam_channel::bounded(WORK_MAX);
-    let jobs = options.jobs.map_or_else(super::default_jobs, usize::from);
+    let jobs = options.jobs.map_or_else(run::default_jobs, usize::from);
     for _ in 0..jobs {
         let (shared, works, report) = (Arc::clone(&shared), works.clone(), report.clone());
         run.spawn("sprag-verify", move || shared.work(&works, &report))?;
@@ -91,6 +91,12 @@ struct Totals {
 }
 
 impl<F: Fs> Shared<F> {
+    /// The wanted path that `path` is, or is below, unless a rule leaves it out.
+    fn top_of(&self, path: &RelPath) -> Option<usize> {
+        let top = self.wanted.top_of(path)?;
+        (!self.wanted.leaves_out(path, false)).then_some(top)
+    }
+
     fn open_list(&self) -> Result<List, Error> {
         List::open(&self.list).map_err(|source| {
             let path = self.list.clone();
@@ -112,7 +118,7 @@ impl<F: Fs> Shared<F> {
                 Err(_) => bad += 1,
                 Ok(listed) => {
                     good += 1;
-                    if self.wanted.top_of(&listed.path).is_some() {
+                    if self.top_of(&listed.path).is_some() {
                         totals.0 += 1;
                         let stat = self.stat(&listed.path).ok().flatten();
                         totals.1 += stat.map_or(0, |stat| stat.size);
@@ -143,7 +149,11 @@ impl<F: Fs> Shared<F> {
         reports: &Sender<Report>,
     ) -> Result<(), Halt> {
         let Totals { entries, bytes } = totals;
-        let opened = Report::Opened { entries, bytes };
+        let opened = Report::Opened {
+            entries,
+            bytes,
+            passed: PassedOver::default(),
+        };
         reports.send(opened).map_err(|_| Halt::Stopped)?;
         // A hash of each name that was listed, 8 bytes a file, to know the others by.
         let (key, mut known) = (RandomState::new(), HashSet::new());
@@ -153,7 +163,7 @@ impl<F: Fs> Shared<F> {
             self.signals.check_stop()?;
             match listed {
                 Ok(listed) => {
-                    if let Some(top) = self.wanted.top_of(&listed.path) {
+                    if let Some(top) = self.top_of(&listed.path) {
                         matched[top] = true;
                         known.insert(key.hash_one(listed.path.as_bytes()));
                         work.send(listed).map_err(|_| Halt::Stopped)?;
@@ -214,7 +224,8 @@ impl<F: Fs> Shared<F> {
         let walked = tree::walk(&*self.fs, top, |step| {
             let result = self.signals.check_stop().and_then(|()| match step {
                 Step::Entry { dir, path, kind } => {
-                    if kind != Kind::File || is_known(&path) {
+                    let left_out = || self.wanted.leaves_out(&path, false);
+                    if kind != Kind::File || is_known(&path) || left_out() {
                         return Ok(());
                     }
                     let stat = self.fs.stat(dir, path.name()).ok().flatten();
@@ -265,7 +276,9 @@ impl<F: Fs> Shared<F> {
                 Err(Halt::Failed(Error::DeviceGone(error)))
             }
             verdict => {
-                let report = Report::Checked { path, verdict, how };
+                let mut checked = Checked::again(path, verdict);
+                checked.how = how;
+                let report = Report::Checked(checked);
                 reports.send(report).map_err(|_| Halt::Stopped)
             }
         }

@@ -5,6 +5,7 @@ use std::os::unix::ffi::OsStrExt;
 use std::path::{Component, Path};
 
 use crate::error::{Error, SetupError};
+use crate::filter::Filter;
 use crate::fs::source;
 use crate::path::RelPath;
 
@@ -12,11 +13,16 @@ use crate::path::RelPath;
 #[derive(Debug)]
 pub(super) struct Wanted {
     tops: Vec<RelPath>,
+    filter: Filter,
 }
 
 impl Wanted {
     /// Takes the paths as given: relative to `dest`, or absolute and below it. None means all.
-    pub(super) fn new(given: &[impl AsRef<Path>], dest: &Path) -> Result<Wanted, Error> {
+    pub(super) fn new(
+        given: &[impl AsRef<Path>],
+        filter: Filter,
+        dest: &Path,
+    ) -> Result<Wanted, Error> {
         let mut tops = given
             .iter()
             .map(|path| relative(path.as_ref(), dest))
@@ -27,7 +33,7 @@ impl Wanted {
         // By components a path sorts right before what is below it.
         tops.sort_by(|a, b| a.components().cmp(b.components()));
         tops.dedup_by(|path, kept| covers(kept, path));
-        Ok(Wanted { tops })
+        Ok(Wanted { tops, filter })
     }
 
     pub(super) fn tops(&self) -> &[RelPath] {
@@ -36,7 +42,43 @@ impl Wanted {
 
     /// Whether that is the whole destination.
     pub(super) fn is_all(&self) -> bool {
-        self.tops.iter().any(RelPath::is_root)
+        self.tops.iter().any(RelPath::is_root) && self.filter.is_empty()
+    }
+
+    /// Whether a rule leaves a path out, or a directory above it.
+    pub(super) fn leaves_out(&self, path: &RelPath, is_dir: bool) -> bool {
+        if self.filter.is_empty() {
+            return false;
+        }
+        let mut at = RelPath::root();
+        let mut components = path.components().peekable();
+        while let Some(name) = components.next() {
+            at = match at.join(name) {
+                Ok(at) => at,
+                // It is part of a path that is one.
+                Err(_) => return false,
+            };
+            if self
+                .filter
+                .excludes(&at, is_dir || components.peek().is_some())
+            {
+                return true;
+            }
+        }
+        false
+    }
+
+    /// What is wanted, in words.
+    pub(super) fn text(&self) -> String {
+        let tops: Vec<String> = self.tops.iter().map(RelPath::to_string).collect();
+        let mut text = match self.tops.iter().any(RelPath::is_root) {
+            true => "everything".to_owned(),
+            false => tops.join(", "),
+        };
+        if !self.filter.is_empty() {
+            text += &format!(" but for {}", self.filter.text());
+        }
+        text
     }
 
     /// The index of the path in `tops` that `path` is, or is below.
@@ -91,7 +133,7 @@ mod tests {
     use super::*;
 
     fn tops(given: &[&str]) -> Vec<String> {
-        let wanted = Wanted::new(given, Path::new("/mnt/d")).unwrap();
+        let wanted = Wanted::new(given, Filter::default(), Path::new("/mnt/d")).unwrap();
         wanted.tops().iter().map(RelPath::to_string).collect()
     }
 
@@ -101,7 +143,7 @@ mod tests {
         assert_eq!(tops(&["./a/", "/mnt/d/b/c"]), ["a", "b/c"]);
         assert_eq!(tops(&["/mnt/d"]), ["."]);
         for bad in ["..", "a/../b", "/mnt/other", "/mnt/dd"] {
-            let error = Wanted::new(&[bad], Path::new("/mnt/d")).unwrap_err();
+            let error = Wanted::new(&[bad], Filter::default(), Path::new("/mnt/d")).unwrap_err();
             assert!(error.to_string().contains("not below /mnt/d"), "{error}");
         }
     }
@@ -116,8 +158,21 @@ mod tests {
     }
 
     #[test]
+    fn what_is_below_an_excluded_directory_is_left_out_with_it() {
+        let mut rules = crate::filter::Rules::new();
+        rules.exclude("cache/");
+        rules.exclude("*.tmp");
+        let wanted = Wanted::new(&[""; 0], rules.compile().unwrap(), Path::new("/d")).unwrap();
+        let out = |path: &str, is_dir| wanted.leaves_out(&RelPath::new(path).unwrap(), is_dir);
+        assert!(out("a/cache", true) && out("a/cache/b/c", false) && out("x.tmp", false));
+        assert!(!out("a/cache", false) && !out("a/b", true));
+        assert!(!wanted.is_all());
+        assert_eq!(wanted.text(), "everything but for - cache/ - *.tmp");
+    }
+
+    #[test]
     fn a_path_is_wanted_if_it_is_given_or_below() {
-        let wanted = Wanted::new(&["a", "b/c"], Path::new("/d")).unwrap();
+        let wanted = Wanted::new(&["a", "b/c"], Filter::default(), Path::new("/d")).unwrap();
         let top_of = |path: &str| wanted.top_of(&RelPath::new(path).unwrap());
         assert_eq!(top_of("a"), Some(0));
         assert_eq!(top_of("a/x/y"), Some(0));

@@ -2,10 +2,11 @@
 
 use std::time::Instant;
 
+use super::Checked;
+use super::ledger::End;
 use crate::error::Error;
-use crate::event::{ReadHow, Verdict, VerifyEvent, VerifySummary};
+use crate::event::{PassedOver, ReadHow, Verdict, VerifyEvent, VerifySummary};
 use crate::exit::Exit;
-use crate::path::RelPath;
 
 #[derive(Debug)]
 pub(super) struct Tally {
@@ -27,15 +28,23 @@ impl Tally {
         VerifyEvent::Progress { bytes_read }
     }
 
-    pub(super) fn entry(
-        &mut self,
-        path: RelPath,
-        verdict: Verdict,
-        how: Option<ReadHow>,
-    ) -> VerifyEvent {
+    pub(super) fn passed(&mut self, passed: PassedOver) {
+        self.counts.passed = passed;
+    }
+
+    pub(super) fn entry(&mut self, checked: Checked) -> VerifyEvent {
+        let Checked {
+            path,
+            verdict,
+            how,
+            blocks,
+            ..
+        } = checked;
         let counts = &mut self.counts;
         *match verdict {
             Verdict::Ok => &mut counts.files_ok,
+            Verdict::Sampled { .. } => &mut counts.files_sampled,
+            Verdict::Unread => &mut counts.files_unread,
             Verdict::Unproven => &mut counts.files_unproven,
             Verdict::Corrupt { .. } => &mut counts.files_corrupt,
             Verdict::Modified { .. } => &mut counts.files_modified,
@@ -51,18 +60,16 @@ impl Tally {
             Some(ReadHow::Cached) => counts.read_cached += 1,
             None => {}
         }
+        counts.blocks_read += blocks.read;
+        counts.blocks_unread += blocks.unread;
+        counts.bytes_unread += blocks.unread_bytes;
         VerifyEvent::Entry { path, verdict, how }
     }
 
     /// The totals; what ended the run early decides about its exit before anything it found.
     pub(super) fn summary(&self, error: Option<&Error>, cut_short: bool) -> VerifySummary {
         let counts = &self.counts;
-        let damaged = counts.files_corrupt
-            + counts.files_modified
-            + counts.files_metadata
-            + counts.files_missing
-            + counts.files_incomplete
-            + counts.files_unreadable;
+        let damaged = damaged(counts);
         let exit_code = match error {
             Some(error) => error.exit(),
             None if cut_short => Exit::Stopped,
@@ -78,16 +85,39 @@ impl Tally {
     }
 }
 
+/// How many entries are not as recorded, or might not be.
+fn damaged(counts: &VerifySummary) -> u64 {
+    counts.files_corrupt
+        + counts.files_modified
+        + counts.files_metadata
+        + counts.files_missing
+        + counts.files_incomplete
+        + counts.files_unreadable
+}
+
+/// What the manifest's history says of how it ended.
+pub(super) fn end(summary: &VerifySummary) -> End {
+    End {
+        exit: summary.exit_code,
+        entries_ok: summary.files_ok
+            + summary.files_sampled
+            + summary.files_unread
+            + summary.passed.entries_before,
+        entries_bad: damaged(summary) + summary.files_unproven,
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::error::PathError;
     use crate::event::Damage;
+    use crate::path::RelPath;
 
     fn exit_after(verdict: Verdict) -> Exit {
         let mut tally = Tally::new();
-        tally.entry(RelPath::root(), Verdict::Ok, Some(ReadHow::Direct));
-        tally.entry(RelPath::root(), verdict, None);
+        tally.entry(Checked::again(RelPath::root(), Verdict::Ok));
+        tally.entry(Checked::again(RelPath::root(), verdict));
         tally.summary(None, false).exit_code
     }
 
@@ -125,7 +155,7 @@ mod tests {
     #[test]
     fn what_ended_a_run_early_outranks_what_it_found() {
         let mut tally = Tally::new();
-        tally.entry(RelPath::root(), Verdict::Missing, None);
+        tally.entry(Checked::again(RelPath::root(), Verdict::Missing));
         assert_eq!(tally.summary(None, true).exit_code, Exit::Stopped);
         let error = Error::DeviceGone(error());
         assert_eq!(

@@ -7,12 +7,19 @@ use std::time::{Duration, SystemTime};
 
 use super::fixture::{Fixture, content, rel};
 use super::*;
-use crate::event::VerifySummary;
+use crate::error::SetupError;
+use crate::event::{PassedOver, VerifyEvent, VerifySummary};
 use crate::exit::Exit;
 use crate::manifest::{Link, Record};
+use crate::options::VerifyOptions;
+
+mod noted;
+mod part;
 
 struct Found {
     opened: (u64, u64),
+    passed: PassedOver,
+    warnings: Vec<String>,
     verdicts: BTreeMap<String, Verdict>,
     summary: VerifySummary,
     error: Option<Error>,
@@ -27,18 +34,31 @@ impl Found {
 fn verify_paths(dest: &Path, paths: &[&str]) -> Found {
     let mut options = VerifyOptions::new(dest);
     options.paths = paths.iter().map(Into::into).collect();
+    let found = verify_with(options);
+    assert_eq!(found.warnings, [""; 0]);
+    found
+}
+
+fn verify_with(options: VerifyOptions) -> Found {
     let mut opened = None;
+    let mut warnings = Vec::new();
     let mut verdicts = BTreeMap::new();
     let mut end = None;
     let mut read = 0;
     for event in verify(options).unwrap() {
         assert!(end.is_none(), "nothing comes after the last event");
         match event {
-            VerifyEvent::Opened { entries, bytes } => opened = Some((entries, bytes)),
+            VerifyEvent::Opened {
+                entries,
+                bytes,
+                passed,
+                ..
+            } => opened = Some(((entries, bytes), passed)),
             VerifyEvent::Progress { bytes_read } => {
                 assert!(bytes_read > read);
                 read = bytes_read;
             }
+            VerifyEvent::Warning(text) => warnings.push(text),
             VerifyEvent::Entry { path, verdict, .. } => {
                 let twice = verdicts.insert(path.to_string(), verdict);
                 assert!(twice.is_none(), "{path} was judged twice");
@@ -48,8 +68,11 @@ fn verify_paths(dest: &Path, paths: &[&str]) -> Found {
     }
     let (summary, error) = end.unwrap();
     assert_eq!(summary.bytes_read, read);
+    let (opened, passed) = opened.unwrap();
     Found {
-        opened: opened.unwrap(),
+        opened,
+        passed,
+        warnings,
         verdicts,
         summary,
         error,

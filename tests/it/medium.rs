@@ -176,5 +176,8 @@ fn a_drive_that_is_mounted_read_only_is_verified_and_not_written_to() {
     let ran = run("verify", [&dest]);
     assert_eq!(ran.code, 0, "{}", ran.stderr);
     assert_eq!(ran.sum("read_cached"), 0);
+    let warning = ran.lines.iter().find(|line| line["type"] == "warning");
+    let warning = warning.expect("that it cannot be gone on with")["detail"].to_string();
+    assert!(warning.contains("Read-only file system"), "{warning}");
     assert_eq!(before, hash(), "the image is as it was");
 }

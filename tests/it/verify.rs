@@ -127,3 +127,103 @@ fn a_copy_with_verify_reads_back_every_file_it_copied_and_no_other() {
     let people = sprag().arg("copy").args(args()).output().unwrap();
     assert!(people.status.success());
 }
+
+#[test]
+fn a_verification_that_is_stopped_goes_on_when_it_is_rerun() {
+    let fixture = Fixture::new();
+    mixed_tree(&fixture.source, 40, &[6 << 20, 6 << 20]);
+    fixture.copy(0);
+    rot(&fixture.dest.join("large0"), 17);
+    let slow = ["--bwlimit=3M", "-j1", "-v"].map(std::ffi::OsStr::new);
+    let mut child = sprag()
+        .args(["verify", "--json"])
+        .args(slow)
+        .arg(&fixture.dest)
+        .stdout(std::process::Stdio::piped())
+        .spawn()
+        .unwrap();
+    // Once it has judged something, it is interrupted as by Ctrl-C.
+    let stdout = child.stdout.take().unwrap();
+    let mut lines = std::io::BufRead::lines(std::io::BufReader::new(stdout));
+    assert!(lines.any(|line| line.unwrap().contains(r#""type":"entry""#)));
+    let pid = child.id().to_string();
+    let mut kill = std::process::Command::new("kill");
+    assert!(kill.args(["-INT", &pid]).status().unwrap().success());
+    let last = lines.last().unwrap().unwrap();
+    assert_eq!(child.wait().unwrap().code(), Some(20));
+    let first: serde_json::Value = serde_json::from_str(&last).unwrap();
+    assert!(first["files_ok"].as_u64().unwrap() > 0);
+
+    let status = run("status", [&fixture.dest]);
+    assert_eq!(
+        status.lines[0]["last_verify"]["ended_ms"],
+        serde_json::Value::Null
+    );
+    let rest = run("verify", [&fixture.dest]);
+    assert_eq!(rest.code, 40);
+    assert_eq!(rest.sum("entries_before"), first["files_ok"]);
+    assert_eq!(rest.problems(), [("large0".into(), "corrupt".into())]);
+    let all = rest.sum("files_ok") + rest.sum("entries_before") + 1;
+    let anew = run("verify", [&fixture.dest]);
+    assert_eq!(anew.sum("entries_before"), 0);
+    assert_eq!(anew.sum("files_ok") + 1, all);
+
+    let status = run("status", [&fixture.dest]);
+    assert_eq!(status.lines[0]["last_verify"]["exit_code"], 40);
+    assert_eq!(status.lines[0]["last_verify"]["entries_bad"], 1);
+}
+
+#[test]
+fn what_was_verified_lately_is_passed_over() {
+    let fixture = Fixture::new();
+    mixed_tree(&fixture.source, 10, &[2 << 20]);
+    fixture.copy(0);
+    let older = |age: &str| {
+        run(
+            "verify",
+            [
+                "--older-than".as_ref(),
+                age.as_ref(),
+                fixture.dest.as_os_str(),
+            ],
+        )
+    };
+    let first = older("1d");
+    assert_eq!((first.code, first.sum("entries_recent")), (0, 0));
+    let second = older("1d");
+    assert_eq!((second.sum("files_ok"), second.sum("bytes_read")), (0, 0));
+    assert_eq!(second.sum("entries_recent"), first.sum("files_ok"));
+    write(fixture.source.join("large0"), "a new version");
+    fixture.copy(0);
+    let third = older("1d");
+    let root = third.sum("files_ok") - 1;
+    assert!(root <= 2, "large0, and directories that were recorded anew");
+    assert_eq!(third.sum("bytes_read"), 13);
+}
+
+#[test]
+fn a_sample_and_a_quick_look_never_say_that_everything_is_as_it_was_copied() {
+    let fixture = Fixture::new();
+    mixed_tree(&fixture.source, 10, &[4 << 20]);
+    fixture.copy(0);
+    let text = |args: &[&str]| {
+        let ran = sprag().arg("verify").args(args).arg(&fixture.dest).output();
+        let ran = ran.unwrap();
+        assert_eq!(ran.status.code(), Some(0));
+        String::from_utf8(ran.stdout).unwrap()
+    };
+    let sample = text(&["--sample", "3", "--seed", "5"]);
+    assert!(
+        sample.contains("A sample (--seed 5): 3 blocks were read"),
+        "{sample}"
+    );
+    let quick = text(&["--quick"]);
+    assert!(quick.contains("No content was read"), "{quick}");
+    for said in [sample, quick] {
+        assert!(
+            !said.contains("Everything") && !said.contains("verified"),
+            "{said}"
+        );
+    }
+    assert!(text(&[]).contains("Everything that was read back"));
+}

@@ -1,5 +1,6 @@
 //! Compaction: a new manifest file with only the records that count, put in place of the old.
 
+use super::history::Carried;
 use super::*;
 use crate::manifest::{Begin, Blocks};
 
@@ -31,28 +32,29 @@ impl<F: Fs> Store<F> {
             }
         }
         let mut due = self.read_back_due;
+        let mut history = Carried::from(self)?;
         for pos in self.positions() {
             if due.is_some_and(|due| pos >= due) {
                 new.append(&Record::ReadBack { due: true })?;
                 due = None;
             }
-            match self.entry_at(pos)?.1 {
+            let moved = match self.entry_at(pos)?.1 {
                 Entry::Partial(partial) => {
-                    self.copy_chain(&mut new, partial.last_pos, &partial.begin)?;
+                    self.copy_chain(&mut new, partial.last_pos, &partial.begin)?
                 }
                 Entry::Done(done) if done.chain != 0 => {
                     let begin = self.begin_of(done.chain)?;
                     let chain = self.copy_chain(&mut new, done.chain, &begin)?;
-                    new.append(&Record::Done(Done { chain, ..done }))?;
+                    new.append(&Record::Done(Done { chain, ..done }))?
                 }
-                _ => {
-                    new.append(&self.read(pos)?)?;
-                }
-            }
+                _ => new.append(&self.read(pos)?)?,
+            };
+            history.moved(pos, moved);
         }
         if due.is_some() {
             new.append(&Record::ReadBack { due: true })?;
         }
+        history.append(&mut new)?;
         for _ in 0..2 {
             let covers = new.end();
             new.append(&Record::Barrier { covers })?;

@@ -22,6 +22,13 @@ impl<F: Fs> Store<F> {
                 self.read_back_due = due.then(|| self.read_back_due.unwrap_or(pos));
                 return Ok(());
             }
+            Record::VerifyBegin(_)
+            | Record::Verified(_)
+            | Record::Finding(_)
+            | Record::VerifyEnd(_) => {
+                self.verify.note(pos, record);
+                return Ok(());
+            }
             Record::Blocks(blocks) => {
                 return self.note_more(pos, record, blocks.begin, blocks.prev);
             }

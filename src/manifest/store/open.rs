@@ -12,6 +12,9 @@ pub(crate) enum OpenMode {
     Read,
     /// To write, under an exclusive lock; it must be there.
     Write,
+    /// As `Write`, but only to note verifications: where that cannot be done without deciding
+    /// about what a copy left unfinished, nothing is changed, and it is not [`Store::may_note`].
+    Note,
     /// To write, under an exclusive lock; made if it is not there.
     Create(BlockSize),
     /// To write, under an exclusive lock; begun afresh even if it is there.
@@ -49,7 +52,7 @@ impl<F: Fs> Store<F> {
                 (None, OpenMode::Create(size) | OpenMode::Restart(size)) => {
                     Self::make(fs, dir, &path, size, None, None)?
                 }
-                (None, OpenMode::Read | OpenMode::Write) => return Ok(None),
+                (None, OpenMode::Read | OpenMode::Write | OpenMode::Note) => return Ok(None),
             };
             match made {
                 Found::Store(store) => return Ok(Some(*store)),
@@ -196,7 +199,7 @@ impl<F: Fs> Store<F> {
         let file = store.file();
         let to_scan = medium.as_ref().unwrap_or(&file);
         let limit = match mode {
-            OpenMode::Read => u64::MAX,
+            OpenMode::Read | OpenMode::Note => u64::MAX,
             _ => store.frames_to_keep(to_scan)?,
         };
         store.was_cut = limit < len;
@@ -216,6 +219,11 @@ impl<F: Fs> Store<F> {
         store.begins = HashMap::new();
         store.trusted = scanned.trusted;
         store.journal = Journal::new(Arc::clone(&file), header.id, scanned.end);
+        if mode == OpenMode::Note && fs.lacks_journal() && scanned.flushed < len {
+            // What to do with it is for the next copy to say.
+            return Ok(store);
+        }
+        store.may_note = mode == OpenMode::Note;
         if scanned.end < len && mode != OpenMode::Read {
             // Flushed before anything is appended, lest old frames show up again behind new ones.
             file.set_len(scanned.end).at("cut the torn tail of", path)?;
@@ -265,6 +273,8 @@ impl<F: Fs> Store<F> {
             read_back_due: None,
             begins: HashMap::new(),
             was_cut: false,
+            verify: history::VerifyPositions::default(),
+            may_note: false,
         }
     }
 

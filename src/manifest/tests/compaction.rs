@@ -187,3 +187,62 @@ fn the_holder_is_named_in_the_new_file_too() {
     let text = dest.refusal(OpenMode::Read).to_string();
     assert!(text.contains("process 4242 on elsewhere"), "{text}");
 }
+
+#[test]
+fn what_was_verified_is_still_known_after_compaction() {
+    let dest = Dest::new();
+    let mut store = dest.create();
+    for n in 0..6 {
+        let record = done(&format!("f{n}"), n, 0);
+        store.append(&Record::Done(record)).unwrap();
+    }
+    store.write_out().unwrap();
+    drop(store);
+    let store = dest.open(OpenMode::Note);
+    let at = |store: &Store<OsFs>, name: &str| store.lookup(&path(name)).unwrap().unwrap().0;
+    let mut log = store.share().unwrap().unwrap();
+    let begin = VerifyBegin {
+        started_ms: 7,
+        key: 1,
+        seed: 0,
+        what: "everything".to_string(),
+    };
+    let run = log.append(&Record::VerifyBegin(begin)).unwrap();
+    let span = |from: &str, to: &str| at(&store, from)..at(&store, to) + 1;
+    log.verified(0, 5, Depth::Medium, &[span("f0", "f5")])
+        .unwrap();
+    let spans = [span("f1", "f2"), span("f4", "f4")];
+    log.verified(run, 9, Depth::Cached, &spans).unwrap();
+    log.verified(run, 9, Depth::Partly, &[span("f3", "f3")])
+        .unwrap();
+    let pos = at(&store, "f5");
+    let what = Found::Missing;
+    log.finding(Finding { run, pos, what }).unwrap();
+    log.flush().unwrap();
+    drop((store, log));
+
+    let mut store = dest.open(OpenMode::Write);
+    store.append(&Record::Done(done("f2", 22, 0))).unwrap();
+    store.append(&Record::Removed(path("f0"))).unwrap();
+    store.write_out().unwrap();
+    store.compact(None).unwrap();
+    drop(store);
+
+    let store = dest.open(OpenMode::Read);
+    let history = store.history(false).unwrap();
+    let seen = |name: &str| {
+        let last = history.get(at(&store, name));
+        last.map(|last| (last.at_ms, last.depth))
+    };
+    assert_eq!(seen("f1"), Some((9, Depth::Cached)));
+    assert_eq!(seen("f2"), None, "it was copied again");
+    assert_eq!(seen("f3"), Some((5, Depth::Medium)));
+    assert_eq!(seen("f4"), Some((9, Depth::Cached)));
+    assert_eq!(seen("f5"), Some((5, Depth::Medium)));
+    let last = store.last_verify().unwrap().unwrap();
+    assert_eq!((last.begin.started_ms, last.end.is_none()), (7, true));
+    assert_eq!(last.findings, [(at(&store, "f5"), Found::Missing)]);
+    let checked = store.checked_by_last().unwrap();
+    let by_last = ["f1", "f3", "f4", "f5"].map(|name| checked.get(at(&store, name)).is_some());
+    assert_eq!(by_last, [true, true, true, false]);
+}

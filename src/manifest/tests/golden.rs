@@ -19,6 +19,7 @@ use crate::block::BlockSize;
 use crate::fs::{Access, Fs, FsFile, FsMeta};
 use crate::manifest::header::{HOLDER_OFFSET, Header};
 use crate::manifest::journal::{self, FRAMES_START, Journal};
+use crate::manifest::verified::Verified;
 use crate::manifest::*;
 use crate::path::RelPath;
 
@@ -179,6 +180,49 @@ fn put_all(mut put: impl FnMut(Record) -> u64) {
     put(Record::Barrier { covers });
     put(Record::ReadBack { due: true });
     put(Record::ReadBack { due: false });
+    put_verification(put);
+}
+
+fn put_verification(mut put: impl FnMut(Record) -> u64) {
+    let run = put(Record::VerifyBegin(VerifyBegin {
+        started_ms: 1_700_000_000_004,
+        key: u64::MAX,
+        seed: 251,
+        what: "everything".to_string(),
+    }));
+    put(Record::Verified(Verified {
+        run,
+        at_ms: 1_700_000_000_005,
+        depth: Depth::Cached,
+        spans: vec![(4134, 1), (70, 250)],
+    }));
+    let damage = FoundDamage {
+        ranges: vec![0..65_536, 131_072..200_000],
+        blocks_bad: 3,
+        blocks_zero: 1,
+        blocks_shifted: 1,
+        first_shift: Some((131_072, 0)),
+    };
+    for what in [
+        Found::Unproven,
+        Found::Corrupt(damage.clone()),
+        Found::Modified("grew".to_string(), Some(damage)),
+        Found::Modified("gone \u{e9}".to_string(), None),
+        Found::Missing,
+        Found::Incomplete { bytes: 1, of: 2 },
+        Found::Unreadable("Input/output error".to_string()),
+        Found::Metadata("mode".to_string()),
+    ] {
+        let pos = 4300;
+        put(Record::Finding(Finding { run, pos, what }));
+    }
+    put(Record::VerifyEnd(VerifyEnd {
+        run,
+        ended_ms: 1_700_000_000_006,
+        exit_code: 40,
+        entries_ok: 3,
+        entries_bad: 8,
+    }));
 }
 
 /// The same manifest, written by the code as it is.
@@ -230,7 +274,7 @@ fn reading_version_1_gives_exactly_these_records() {
         Ok(Ok(()))
     });
     assert_eq!(scanned.unwrap().end, pos);
-    assert_eq!(count, 17, "all but the two barriers");
+    assert_eq!(count, 28, "all but the two barriers");
 }
 
 #[test]

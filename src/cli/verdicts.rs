@@ -1,0 +1,320 @@
+//! What is said about verdicts and about what a verification came to. Pure functions.
+
+use std::ops::Range;
+use std::time::Duration;
+
+use sprag::event::{Damage, Verdict, VerifySummary};
+use sprag::exit::Exit;
+
+use super::checks::Checks;
+use super::{medium, units};
+
+/// What there is to say about one entry besides the kind of its verdict.
+pub(crate) fn detail(verdict: &Verdict, listed: bool) -> String {
+    match verdict {
+        Verdict::Ok => String::new(),
+        Verdict::Sampled {
+            blocks_read,
+            blocks,
+        } => format!("{blocks_read} of {blocks} blocks were read"),
+        Verdict::Unread => "its content was not read".to_owned(),
+        Verdict::Unproven => "its content is as it was copied, but it could only be read through \
+             the page cache, which proves nothing about the device"
+            .to_owned(),
+        Verdict::Corrupt { damage } => format!(
+            "{} differ from what was copied: {}",
+            ranges_text(&damage.ranges),
+            damage_text(damage)
+        ),
+        Verdict::Modified {
+            what,
+            damage: Some(damage),
+        } => format!("{what}: {}", damage_text(damage)),
+        Verdict::Modified { what, damage: None } | Verdict::Metadata { what } => what.clone(),
+        Verdict::Missing if listed => "the list names it and it is not there".to_owned(),
+        Verdict::Missing => "it was copied and is not there".to_owned(),
+        Verdict::Incomplete { bytes, of } => format!(
+            "{} of {} are copied; rerun the copy to finish it",
+            units::size(*bytes),
+            units::size(*of)
+        ),
+        Verdict::Extra if listed => "the list does not name it".to_owned(),
+        Verdict::Extra => "sprag did not copy it".to_owned(),
+        Verdict::Unreadable { error } => error.to_string(),
+    }
+}
+
+/// `bytes 0..65536, 131072..196608`: ends exclusive, as in `--json`.
+fn ranges_text(ranges: &[Range<u64>]) -> String {
+    let ranges: Vec<String> = ranges
+        .iter()
+        .map(|range| format!("{}..{}", range.start, range.end))
+        .collect();
+    format!("bytes {}", ranges.join(", "))
+}
+
+/// `3 blocks, of which 1 holds only zeros and 2 hold what belongs elsewhere (…)`.
+fn damage_text(damage: &Damage) -> String {
+    let mut text = units::count(damage.blocks_bad, "block", "blocks");
+    let mut parts = Vec::new();
+    match damage.blocks_zero {
+        0 => {}
+        1 => parts.push("1 holds only zeros".to_owned()),
+        many => parts.push(format!("{many} hold only zeros")),
+    }
+    if let Some(first) = damage.first_shift {
+        let holds = match damage.blocks_shifted {
+            1 => "1 holds".to_owned(),
+            many => format!("{many} hold"),
+        };
+        parts.push(format!(
+            "{holds} what belongs elsewhere in the file (at byte {} what belongs at {})",
+            first.at, first.belongs
+        ));
+    }
+    if !parts.is_empty() {
+        text += &format!(", of which {}", parts.join(" and "));
+    }
+    text
+}
+
+/// What was asked to be read.
+pub(crate) struct Scope {
+    sample: bool,
+    quick: bool,
+    older_than: Option<Duration>,
+    /// The records are those of a list, not of a copy.
+    pub(crate) listed: bool,
+}
+
+impl Scope {
+    pub(crate) fn new(checks: &Checks, listed: bool) -> Scope {
+        Scope {
+            sample: checks.sample.is_some(),
+            quick: checks.quick,
+            older_than: checks.older_than,
+            listed,
+        }
+    }
+}
+
+/// What a verification came to.
+pub(crate) fn summary_text(
+    summary: &VerifySummary,
+    scope: &Scope,
+    seed: Option<u64>,
+    extra_listed: bool,
+) -> String {
+    let some = |number: u64, word: &str| match number {
+        0 => String::new(),
+        _ => format!(", {number} {word}"),
+    };
+    let mut text = format!(
+        "{} ok{}{}, {} corrupt, {} modified, {} missing{}{}{}; {} read in {}.",
+        units::count(summary.files_ok, "entry", "entries"),
+        some(summary.files_sampled, "read in part"),
+        some(summary.files_unread, "not read"),
+        summary.files_corrupt,
+        summary.files_modified,
+        summary.files_missing,
+        some(summary.files_metadata, "with other metadata")
+            + &some(summary.files_unproven, "not proved"),
+        some(summary.files_unreadable, "unreadable"),
+        some(summary.files_incomplete, "incomplete"),
+        units::size(summary.bytes_read),
+        units::duration(Duration::from_millis(summary.elapsed_ms)),
+    );
+    text += &medium::how_text([
+        summary.read_direct,
+        summary.read_evicted,
+        summary.read_cached,
+    ]);
+    text += &passed_text(summary, scope);
+    if summary.files_extra > 0 {
+        text += &format!(
+            "\n{} here that {}{}.",
+            units::count(summary.files_extra, "entry is", "entries are"),
+            match scope.listed {
+                true => "the list does not name",
+                false => "sprag did not copy",
+            },
+            match extra_listed {
+                true => "",
+                false => " (--extra lists them)",
+            }
+        );
+    }
+    if scope.listed {
+        if summary.exit_code == Exit::Done {
+            text += "\nEverything that the list names is as it says.";
+        }
+        return text;
+    }
+    if summary.files_corrupt > 0 {
+        text += "\nTo mend corrupt files, remove them and rerun the copy; \
+                 what is modified or missing, a rerun of the copy brings back by itself.";
+    } else if summary.files_modified + summary.files_missing > 0 {
+        text += "\nA rerun of the copy brings back what is modified or missing.";
+    } else if summary.files_metadata > 0 {
+        text += "\nA rerun of the copy sets the metadata right, without copying.";
+    }
+    text += &read_text(summary, scope, seed);
+    text += match summary.exit_code {
+        Exit::Done if scope.sample || scope.quick => "",
+        Exit::Done => "\nEverything that was read back is as it was copied.",
+        Exit::Stopped => "\nNot finished: only part was read back.",
+        _ => "",
+    };
+    text
+}
+
+/// What a sample or a quick look did not read.
+fn read_text(summary: &VerifySummary, scope: &Scope, seed: Option<u64>) -> String {
+    if scope.quick {
+        return "\nNo content was read: kinds, sizes and modification times were compared, which \
+                proves nothing about the content."
+            .to_owned();
+    }
+    if !scope.sample {
+        return String::new();
+    }
+    let seed = seed.map_or(String::new(), |seed| format!(" (--seed {seed})"));
+    format!(
+        "\nA sample{seed}: {} read; {} not ({}), and nothing is known of {}.",
+        units::count(summary.blocks_read, "block was", "blocks were"),
+        units::count(summary.blocks_unread, "block was", "blocks were"),
+        units::size(summary.bytes_unread),
+        match summary.blocks_unread {
+            1 => "it",
+            _ => "them",
+        }
+    )
+}
+
+/// What was passed over because it was verified already.
+fn passed_text(summary: &VerifySummary, scope: &Scope) -> String {
+    let mut text = String::new();
+    let passed = summary.passed;
+    if passed.entries_before > 0 {
+        text += &format!(
+            "\n{} checked before the stop, and as copied.",
+            units::count(
+                passed.entries_before,
+                "further entry was",
+                "further entries were"
+            )
+        );
+    }
+    if let Some(age) = scope.older_than {
+        text += &format!(
+            "\n{} verified within {}, and not looked at.",
+            units::count(passed.entries_recent, "entry was", "entries were"),
+            humantime::format_duration(age)
+        );
+    }
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use sprag::event::Shift;
+
+    fn everything() -> Scope {
+        Scope {
+            sample: false,
+            quick: false,
+            older_than: None,
+            listed: false,
+        }
+    }
+
+    #[test]
+    fn a_sample_and_a_quick_look_say_what_was_not_read_and_never_that_all_is_well() {
+        let summary = VerifySummary {
+            files_sampled: 3,
+            blocks_read: 5,
+            blocks_unread: 95,
+            bytes_unread: 95 << 20,
+            ..VerifySummary::default()
+        };
+        let mut scope = everything();
+        scope.sample = true;
+        let text = summary_text(&summary, &scope, Some(7), false);
+        assert!(!text.contains("Everything"), "{text}");
+        assert!(
+            text.contains(
+                "A sample (--seed 7): 5 blocks were read; 95 blocks were not (95 MiB), and \
+                 nothing is known of them."
+            ),
+            "{text}"
+        );
+        scope = everything();
+        scope.quick = true;
+        let text = summary_text(&summary, &scope, None, false);
+        assert!(!text.contains("Everything"), "{text}");
+        assert!(text.contains("No content was read"), "{text}");
+    }
+
+    #[test]
+    fn damage_is_told_in_byte_ranges() {
+        let mut damage = Damage {
+            ranges: vec![1_048_576..2_097_152, 5_242_880..5_242_881],
+            blocks_bad: 2,
+            ..Damage::default()
+        };
+        let verdict = Verdict::Corrupt {
+            damage: damage.clone(),
+        };
+        assert_eq!(
+            detail(&verdict, false),
+            "bytes 1048576..2097152, 5242880..5242881 differ from what was copied: 2 blocks"
+        );
+        damage.blocks_zero = 1;
+        damage.blocks_shifted = 1;
+        damage.first_shift = Some(Shift { at: 9, belongs: 0 });
+        assert_eq!(
+            damage_text(&damage),
+            "2 blocks, of which 1 holds only zeros and 1 holds what belongs elsewhere in the file \
+             (at byte 9 what belongs at 0)"
+        );
+    }
+
+    #[test]
+    fn a_read_through_the_page_cache_is_never_passed_over() {
+        let mut summary = VerifySummary {
+            files_ok: 3,
+            read_direct: 1,
+            read_evicted: 2,
+            bytes_read: 1 << 20,
+            ..VerifySummary::default()
+        };
+        let text = summary_text(&summary, &everything(), None, false);
+        assert!(!text.contains("Warning"), "{text}");
+        summary.read_cached = 1;
+        let text = summary_text(&summary, &everything(), None, false);
+        assert!(text.contains("1 file through the page cache"), "{text}");
+        assert!(text.contains("Warning"), "{text}");
+    }
+
+    #[test]
+    fn only_a_clean_verification_says_that_all_is_well() {
+        for exit_code in Exit::ALL {
+            let text = summary_text(
+                &VerifySummary {
+                    exit_code,
+                    files_extra: 2,
+                    ..VerifySummary::default()
+                },
+                &everything(),
+                None,
+                false,
+            );
+            assert_eq!(text.contains("Everything"), exit_code == Exit::Done);
+            assert!(
+                text.contains("2 entries are here that sprag did not copy"),
+                "{text}"
+            );
+        }
+    }
+}

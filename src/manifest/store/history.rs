@@ -1,0 +1,247 @@
+//! What the manifest knows of verifications: read from it, and carried over when it is compacted.
+
+use std::collections::BTreeMap;
+use std::ops::Range;
+
+use super::*;
+use crate::manifest::verified::{Depth, Finding, Found, Spans, Verified, VerifyBegin, VerifyEnd};
+
+/// Where the records of verifications are; what they say is read when it is asked for.
+#[derive(Debug, Clone, Default)]
+pub(super) struct VerifyPositions {
+    /// The last `VerifyBegin`, and its `VerifyEnd`.
+    last: Option<(u64, Option<u64>)>,
+    /// Every `Verified`.
+    verified: Vec<u64>,
+    /// The `Finding`s of the last run.
+    findings: Vec<u64>,
+}
+
+/// When and how a path was verified last.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) struct LastVerified {
+    pub(crate) at_ms: u64,
+    pub(crate) depth: Depth,
+    /// By the last run.
+    by_last: bool,
+}
+
+/// The last verification.
+#[derive(Debug, Clone)]
+pub(crate) struct LastVerify {
+    /// Position of its `VerifyBegin`.
+    pub(crate) pos: u64,
+    pub(crate) begin: VerifyBegin,
+    pub(crate) end: Option<VerifyEnd>,
+    /// What it found wrong, each with the position of the path's record.
+    pub(crate) findings: Vec<(u64, Found)>,
+}
+
+impl VerifyPositions {
+    /// Takes a record at `pos` that tells of a verification.
+    pub(super) fn note(&mut self, pos: u64, record: &Record) {
+        match record {
+            Record::VerifyBegin(_) => {
+                self.last = Some((pos, None));
+                self.findings.clear();
+            }
+            Record::Verified(_) => self.verified.push(pos),
+            Record::Finding(finding) if self.last.is_some_and(|(run, _)| run == finding.run) => {
+                self.findings.push(pos);
+            }
+            Record::VerifyEnd(end) => match &mut self.last {
+                Some((run, ended)) if *run == end.run => *ended = Some(pos),
+                _ => {}
+            },
+            _ => {}
+        }
+    }
+}
+
+impl<F: Fs> Store<F> {
+    /// The last verification that the manifest tells of.
+    pub(crate) fn last_verify(&self) -> Result<Option<LastVerify>, ManifestError> {
+        let Some((pos, end)) = self.verify.last else {
+            return Ok(None);
+        };
+        let Record::VerifyBegin(begin) = self.read(pos)? else {
+            return Ok(None);
+        };
+        let end = match end.map(|end| self.read(end)).transpose()? {
+            Some(Record::VerifyEnd(end)) => Some(end),
+            _ => None,
+        };
+        let mut findings = Vec::new();
+        for at in &self.verify.findings {
+            if let Record::Finding(Finding { pos, what, .. }) = self.read(*at)? {
+                findings.push((pos, what));
+            }
+        }
+        Ok(Some(LastVerify {
+            pos,
+            begin,
+            end,
+            findings,
+        }))
+    }
+
+    /// Whether anything was ever verified.
+    pub(crate) fn has_history(&self) -> bool {
+        !self.verify.verified.is_empty()
+    }
+
+    /// When and how each path's content was verified last, by position. `medium`: only what was
+    /// read from the medium counts.
+    pub(crate) fn history(&self, medium: bool) -> Result<Spans<LastVerified>, ManifestError> {
+        self.spans_of(|depth| depth == Depth::Medium || !medium && depth == Depth::Cached)
+    }
+
+    /// What the last run has looked at in any way, by position.
+    pub(crate) fn checked_by_last(&self) -> Result<Spans<LastVerified>, ManifestError> {
+        let Some((run, _)) = self.verify.last else {
+            return Ok(Spans::new());
+        };
+        let mut spans = Spans::new();
+        for record in self.verified_records()?.iter().filter(|r| r.run == run) {
+            self.paint(&mut spans, record);
+        }
+        Ok(spans)
+    }
+
+    fn spans_of(
+        &self,
+        counts: impl Fn(Depth) -> bool,
+    ) -> Result<Spans<LastVerified>, ManifestError> {
+        let mut records = self.verified_records()?;
+        records.retain(|record| counts(record.depth));
+        // Clocks jump; the latest date counts, not the last record.
+        records.sort_by_key(|record| record.at_ms);
+        let mut spans = Spans::new();
+        for record in &records {
+            self.paint(&mut spans, record);
+        }
+        Ok(spans)
+    }
+
+    fn paint(&self, spans: &mut Spans<LastVerified>, record: &Verified) {
+        let last = LastVerified {
+            at_ms: record.at_ms,
+            depth: record.depth,
+            by_last: self.verify.last.is_some_and(|(run, _)| run == record.run),
+        };
+        for span in record.spans() {
+            spans.paint(span, last);
+        }
+    }
+
+    fn verified_records(&self) -> Result<Vec<Verified>, ManifestError> {
+        let mut records = Vec::new();
+        for pos in &self.verify.verified {
+            if let Record::Verified(record) = self.read(*pos)? {
+                records.push(record);
+            }
+        }
+        Ok(records)
+    }
+}
+
+/// The history of a manifest on its way to a new one, where every record has another position.
+pub(super) struct Carried {
+    last: Option<LastVerify>,
+    history: Spans<LastVerified>,
+    partly: Spans<LastVerified>,
+    findings: BTreeMap<u64, Found>,
+    /// How many paths were carried over so far.
+    paths: u64,
+    out: Vec<CarriedSpans>,
+    found: Vec<(u64, Found)>,
+}
+
+/// What was verified in one way at one time, by new positions.
+struct CarriedSpans {
+    how: LastVerified,
+    spans: Vec<Range<u64>>,
+    /// How many paths had been carried over when the last span ended.
+    paths: u64,
+}
+
+impl Carried {
+    pub(super) fn from<F: Fs>(store: &Store<F>) -> Result<Carried, ManifestError> {
+        let mut last = store.last_verify()?;
+        let unfinished = last.as_ref().is_some_and(|last| last.end.is_none());
+        let findings = last.as_mut().map(|last| std::mem::take(&mut last.findings));
+        Ok(Carried {
+            history: store.history(false)?,
+            // Only a rerun that goes on wants to know what was not fully read.
+            partly: match unfinished {
+                true => store.checked_by_last()?,
+                false => Spans::new(),
+            },
+            last,
+            findings: findings.unwrap_or_default().into_iter().collect(),
+            paths: 0,
+            out: Vec::new(),
+            found: Vec::new(),
+        })
+    }
+
+    /// The newest record of a path was at `old` and is at `new` now. To be called in file order.
+    pub(super) fn moved(&mut self, old: u64, new: u64) {
+        self.paths += 1;
+        let partly = self.partly.get(old);
+        let partly = partly.filter(|partly| partly.depth == Depth::Partly);
+        for how in [self.history.get(old), partly].into_iter().flatten() {
+            self.put(how, new);
+        }
+        let found = self.findings.remove(&old);
+        self.found.extend(found.map(|what| (new, what)));
+    }
+
+    fn put(&mut self, how: LastVerified, new: u64) {
+        let paths = self.paths;
+        let span = new..new + 1;
+        let Some(out) = self.out.iter_mut().find(|out| out.how == how) else {
+            self.out.push(CarriedSpans {
+                how,
+                spans: vec![span],
+                paths,
+            });
+            return;
+        };
+        match out.spans.last_mut() {
+            Some(last) if out.paths + 1 == paths => last.end = span.end,
+            _ => out.spans.push(span),
+        }
+        out.paths = paths;
+    }
+
+    /// Appends what was carried over.
+    pub(super) fn append<F: Fs>(self, new: &mut Store<F>) -> Result<(), ManifestError> {
+        let mut last_run = 0;
+        if let Some(last) = &self.last {
+            last_run = new.append(&Record::VerifyBegin(last.begin.clone()))?;
+        }
+        for out in &self.out {
+            let mut spans = &out.spans[..];
+            while !spans.is_empty() {
+                let (packed, rest) = Verified::pack(spans);
+                new.append(&Record::Verified(Verified {
+                    run: if out.how.by_last { last_run } else { 0 },
+                    at_ms: out.how.at_ms,
+                    depth: out.how.depth,
+                    spans: packed,
+                }))?;
+                spans = rest;
+            }
+        }
+        for (pos, what) in self.found {
+            let run = last_run;
+            new.append(&Record::Finding(Finding { run, pos, what }))?;
+        }
+        if let Some(end) = self.last.and_then(|last| last.end) {
+            let run = last_run;
+            new.append(&Record::VerifyEnd(VerifyEnd { run, ..end }))?;
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,303 @@
+//! What is known of earlier verifications: whether this one goes on with one that was stopped, and
+//! what was verified recently enough.
+
+use std::io;
+use std::path::Path;
+use std::sync::Arc;
+use std::thread;
+use std::time::Duration;
+
+use rustix::io::Errno;
+
+use super::ledger::{Ledger, ManifestLedger};
+use super::select::Wanted;
+use crate::error::{Error, ManifestError, SetupError};
+use crate::event::PassedOver;
+use crate::fs::{self, Fs};
+use crate::hash::hash_block;
+use crate::manifest::{
+    Found, LastVerified, LastVerify, OpenMode, Record, Spans, Store, VerifyBegin, VerifyLog,
+};
+use crate::options::{Reading, SampleAmount, VerifyOptions};
+use crate::path::Printable;
+use crate::time;
+
+/// A shared lock may be in the way for the moment in which a `status` reads the manifest.
+const LOCK_TRIES: u32 = 10;
+const LOCK_PAUSE: Duration = Duration::from_millis(50);
+
+/// A manifest that is open to be verified against.
+pub(super) struct Opened<F: Fs> {
+    pub(super) store: Store<F>,
+    /// Where to note what is done.
+    log: Option<VerifyLog<F>>,
+    /// Why nothing is noted, though it was wanted.
+    pub(super) warning: Option<String>,
+}
+
+/// Opens the manifest under a shared lock; with `record`, in such a way that what is verified can
+/// be noted, if that is possible.
+pub(super) fn open<F: Fs>(fs: &Arc<F>, dest: &Path, record: bool) -> Result<Opened<F>, Error> {
+    let mut warning = None;
+    if record {
+        match open_to_note(fs, dest) {
+            Ok(opened) => return Ok(opened),
+            Err(Refused::Because(why)) => {
+                warning = Some(format!(
+                    "{why}: what is verified now is not noted on it, so this run cannot be gone on with if it is stopped"
+                ));
+            }
+            Err(Refused::Failed(error)) => return Err(error),
+        }
+    }
+    Ok(Opened {
+        store: found(Store::open(fs, dest, OpenMode::Read)?, dest)?,
+        log: None,
+        warning,
+    })
+}
+
+/// Why nothing can be noted.
+enum Refused {
+    /// The manifest can still be read.
+    Because(String),
+    Failed(Error),
+}
+
+impl From<ManifestError> for Refused {
+    fn from(error: ManifestError) -> Refused {
+        Refused::Failed(error.into())
+    }
+}
+
+fn found<F: Fs>(store: Option<Store<F>>, dest: &Path) -> Result<Store<F>, Error> {
+    let path = || dest.to_path_buf();
+    Ok(store.ok_or_else(|| SetupError::NoManifest { path: path() })?)
+}
+
+fn open_to_note<F: Fs>(fs: &Arc<F>, dest: &Path) -> Result<Opened<F>, Refused> {
+    let name = Printable(dest);
+    for _ in 0..LOCK_TRIES {
+        let store = match Store::open(fs, dest, OpenMode::Note) {
+            Ok(store) => found(store, dest).map_err(Refused::Failed)?,
+            Err(ManifestError::Locked { .. }) => {
+                thread::sleep(LOCK_PAUSE);
+                continue;
+            }
+            Err(ManifestError::Io(error)) if is_read_only(&error.source) => {
+                let why = format!("{name} cannot be written to ({})", error.source);
+                return Err(Refused::Because(why));
+            }
+            Err(error) => return Err(error.into()),
+        };
+        if !store.may_note() {
+            return Err(Refused::Because(format!(
+                "the last copy to {name} did not end in good order, and has to be rerun first"
+            )));
+        }
+        if let Some(log) = store.share()? {
+            return Ok(Opened {
+                store,
+                log: Some(log),
+                warning: None,
+            });
+        }
+    }
+    // If it is a copy, opening it to read says so.
+    Err(Refused::Because(format!(
+        "another sprag reads the manifest of {name}"
+    )))
+}
+
+fn is_read_only(error: &io::Error) -> bool {
+    matches!(
+        Errno::from_io_error(error),
+        Some(Errno::ROFS | Errno::ACCESS | Errno::PERM | Errno::NOSPC | Errno::DQUOT)
+    )
+}
+
+/// What need not be looked at.
+pub(super) struct Resume {
+    /// What the run that is gone on with has found wrong, by the position of the path's record.
+    pub(super) findings: Vec<(u64, Found)>,
+    done: Spans<LastVerified>,
+    recent: Spans<LastVerified>,
+    /// What was verified from here on is recent enough, in ms since the Unix epoch.
+    since_ms: u64,
+}
+
+impl Resume {
+    /// Whether everything has to be looked at.
+    pub(super) fn passes_nothing(&self) -> bool {
+        self.done.is_empty() && self.recent.is_empty() && self.findings.is_empty()
+    }
+
+    /// Whether the run that is gone on with has looked at a record; what it found as recorded is
+    /// counted.
+    pub(super) fn is_done(&self, pos: u64, passed: &mut PassedOver) -> bool {
+        if self.done.get(pos).is_some() {
+            passed.entries_before += 1;
+            return true;
+        }
+        let found = self.findings.binary_search_by_key(&pos, |(at, _)| *at);
+        found.is_ok()
+    }
+
+    /// Whether a record was verified recently enough.
+    pub(super) fn is_recent(&self, pos: u64) -> bool {
+        let last = self.recent.get(pos);
+        last.is_some_and(|last| last.at_ms >= self.since_ms)
+    }
+}
+
+/// A run that is about to check.
+pub(super) struct Begun<F: Fs> {
+    pub(super) store: Store<F>,
+    pub(super) resume: Resume,
+    /// Where what it does is noted, if it is.
+    pub(super) ledger: Option<Box<dyn Ledger>>,
+}
+
+/// Finds out what to go on with, notes that this run begins, and settles the seed of a sample.
+pub(super) fn begin<F: Fs>(
+    opened: Opened<F>,
+    options: &mut VerifyOptions,
+    wanted: &Wanted,
+) -> Result<Begun<F>, Error> {
+    let Opened { store, log, .. } = opened;
+    let now = time::now_ms();
+    let key = key(options, wanted);
+    let last = match options.restart {
+        true => None,
+        false => store.last_verify()?,
+    };
+    let last = last.filter(|last| last.end.is_none() && goes_on(&last.begin, key, options));
+    settle_seed(options, last.as_ref())?;
+    let mut resume = Resume {
+        findings: Vec::new(),
+        done: Spans::new(),
+        recent: Spans::new(),
+        since_ms: 0,
+    };
+    if let Some(age) = options.older_than {
+        let age_ms = u64::try_from(age.as_millis()).unwrap_or(u64::MAX);
+        resume.since_ms = now.saturating_sub(age_ms);
+        resume.recent = store.history(options.require_medium)?;
+    }
+    let run = match last {
+        Some(last) => {
+            resume.done = store.checked_by_last()?;
+            resume.findings = last.findings;
+            resume.findings.sort_by_key(|(pos, _)| *pos);
+            Some(last.pos)
+        }
+        None => None,
+    };
+    let ledger = match log {
+        Some(log) => Some(ledger(log, run, now, key, &resume, options, wanted)?),
+        None => None,
+    };
+    Ok(Begun {
+        store,
+        resume,
+        ledger,
+    })
+}
+
+fn ledger<F: Fs>(
+    mut log: VerifyLog<F>,
+    run: Option<u64>,
+    now: u64,
+    key: u64,
+    resume: &Resume,
+    options: &VerifyOptions,
+    wanted: &Wanted,
+) -> Result<Box<dyn Ledger>, Error> {
+    let run = match run {
+        Some(run) => run,
+        None => log.append(&Record::VerifyBegin(VerifyBegin {
+            started_ms: now,
+            key,
+            seed: seed(options).unwrap_or_default(),
+            what: super::found::cut(&what(options, wanted)),
+        }))?,
+    };
+    log.flush()?;
+    let findings = resume.findings.len();
+    Ok(Box::new(ManifestLedger::new(log, run, now, findings)))
+}
+
+/// Whether a run that was stopped wanted the same as this one does.
+fn goes_on(begin: &VerifyBegin, asked: u64, options: &VerifyOptions) -> bool {
+    let seeded = seed(options).is_none_or(|seed| seed == begin.seed);
+    // What a sample of old files is one of changes while they are verified.
+    let steady = options.older_than.is_none() || options.reading == Reading::Everything;
+    begin.key == asked && seeded && steady
+}
+
+fn seed(options: &VerifyOptions) -> Option<u64> {
+    match options.reading {
+        Reading::Sample { seed, .. } => seed,
+        _ => None,
+    }
+}
+
+fn settle_seed(options: &mut VerifyOptions, last: Option<&LastVerify>) -> Result<(), Error> {
+    if let Reading::Sample {
+        seed: seed @ None, ..
+    } = &mut options.reading
+    {
+        *seed = Some(match last {
+            Some(last) => last.begin.seed,
+            None => {
+                let random = fs::random_bytes();
+                let random = random.map_err(|error| {
+                    crate::error::PathError::new("choose a seed for", &options.dest, error)
+                })?;
+                // Short enough to be typed again.
+                u64::from(u32::from_le_bytes([
+                    random[0], random[1], random[2], random[3],
+                ]))
+            }
+        });
+    }
+    Ok(())
+}
+
+/// What is checked, in words.
+fn what(options: &VerifyOptions, wanted: &Wanted) -> String {
+    let mut text = wanted.text();
+    match options.reading {
+        Reading::Everything => {}
+        Reading::Metadata => text += ", metadata only",
+        Reading::Sample { amount, .. } => {
+            text += &match amount {
+                SampleAmount::PerMillion(part) => {
+                    format!(", a sample of {} %", f64::from(part) / 10_000.0)
+                }
+                SampleAmount::Blocks(blocks) => format!(", a sample of {blocks} blocks"),
+                SampleAmount::Bytes(bytes) => format!(", a sample of {bytes} bytes"),
+            };
+        }
+    }
+    if let Some(age) = options.older_than {
+        text += &format!(", not verified for {}", humantime::format_duration(age));
+    }
+    if options.require_medium {
+        text += ", from the medium";
+    }
+    text
+}
+
+fn key(options: &VerifyOptions, wanted: &Wanted) -> u64 {
+    // The words leave out what no terminal shows, so the paths are added as they are.
+    let mut all = what(options, wanted).into_bytes();
+    for top in wanted.tops() {
+        all.push(0);
+        all.extend_from_slice(top.as_bytes());
+    }
+    let hash = hash_block(&all, 0, true);
+    hash.iter()
+        .take(8)
+        .fold(0, |key, byte| key << 8 | u64::from(*byte))
+}
