@@ -73,6 +73,7 @@ fn drive(
     let neighbour = &args.common.neighbour;
     neighbour.lower_priority(&report.screen, view.verbose);
     let mut desk = Desk::new(report.screen.clone(), view.show, STOPPING)?;
+    report.meter.opening();
     let mut run = sprag::copy(options)?;
     desk.serve(&run);
     let mut status = StatusWish::default();

@@ -71,6 +71,15 @@ impl Meter {
         }
     }
 
+    /// Shows that a run is being opened, which reads all of a manifest.
+    pub(crate) fn opening(&mut self) {
+        let facts = Facts {
+            doing: "opening the manifest",
+            ..self.facts(self.elapsed(), Mood::default())
+        };
+        self.screen.draw(|size| frame::lines(&facts, size));
+    }
+
     /// Shows where a copy stands.
     pub(crate) fn copy(&mut self, standing: &Standing, mood: Mood) {
         let facts = self.copy_facts(standing, mood);

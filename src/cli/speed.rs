@@ -174,6 +174,54 @@ mod tests {
         assert!(now < MIB / 3, "{now}");
     }
 
+    /// A device of steady speed behind a page cache: when how much is durable, looked at ten times
+    /// a second. A barrier covers what was written when it began, and costs a moment of its own.
+    fn durable_over_time(total: u64, a_second: u64, barrier: u64) -> Vec<(Duration, u64)> {
+        let mut looks = Vec::new();
+        let (mut durable, mut ms) = (0, 0);
+        while durable < total {
+            let next = (durable + barrier).min(total);
+            // The first barrier also waits for what was written behind it.
+            let extra = if durable == 0 { barrier } else { 0 };
+            let until = ms + (next - durable + extra) * 1000 / a_second + 120;
+            while ms < until {
+                looks.push((Duration::from_millis(ms), durable));
+                ms += 100;
+            }
+            durable = next;
+        }
+        looks.push((Duration::from_millis(ms), total));
+        looks
+    }
+
+    #[test]
+    fn from_a_third_of_the_way_on_the_time_left_is_right_within_15_percent() {
+        // A stick, a slow drive, a fast one, each with the barriers that it would have.
+        for (total, a_second, barrier) in [
+            (4000 * MIB, 5 * MIB, 64 * MIB),
+            (20_000 * MIB, 100 * MIB, 128 * MIB),
+            (100_000 * MIB, 150 * MIB, 128 * MIB),
+            (3000 * MIB, 900 * MIB, 128 * MIB),
+        ] {
+            let looks = durable_over_time(total, a_second, barrier);
+            let end = looks.last().unwrap().0;
+            let mut speed = Speed::default();
+            for (at, durable) in looks {
+                speed.sample(at, durable);
+                let really = end - at;
+                if at < end / 3 || really < s(1) {
+                    continue;
+                }
+                let left = speed.time_left(at, total - durable).unwrap();
+                assert!(
+                    left.abs_diff(really) <= really.mul_f64(0.15) + Duration::from_millis(250),
+                    "{left:?} and not {really:?} of {end:?} at {} MiB/s",
+                    a_second / MIB
+                );
+            }
+        }
+    }
+
     #[test]
     fn memory_is_bounded_and_the_window_kept() {
         let mut speed = Speed::default();

@@ -72,6 +72,7 @@ fn drive(
     let neighbour = &args.common.neighbour;
     neighbour.lower_priority(&report.screen, report.view.verbose);
     let mut desk = Desk::new(report.screen.clone(), report.view.show, STOPPING)?;
+    report.meter.opening();
     let mut run = sprag::verify(options)?;
     desk.serve(&run);
     loop {

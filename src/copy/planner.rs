@@ -460,14 +460,19 @@ impl<'a, F: Fs> Planner<'a, F> {
 pub(super) fn count<F: Fs>(shared: &Shared<F>, sources: &[Source], messages: &Sender<Message<F>>) {
     let mut last = Counted::default();
     let selection = &shared.options.selection;
+    let tell = |counted| {
+        // A run that is paused takes no message, and its totals become firm all the same.
+        shared.board.counted(counted);
+        messages.send(Message::Counted(counted)).is_ok()
+    };
     let complete = scan::count(sources, selection, |entries, bytes| {
         last.entries = entries;
         last.bytes = bytes;
         let report = entries % COUNTED_EVERY == 0;
-        !shared.should_stop() && (!report || messages.send(Message::Counted(last)).is_ok())
+        !shared.should_stop() && (!report || tell(last))
     });
     if complete {
         last.complete = true;
-        let _ = messages.send(Message::Counted(last));
+        tell(last);
     }
 }

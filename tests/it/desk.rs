@@ -4,8 +4,9 @@
 //! before the start is read before the first event, so that such a copy stands still half done, on
 //! a machine of any speed.
 
+use std::io::{BufRead, BufReader};
 use std::path::Path;
-use std::process::Command;
+use std::process::{Command, Stdio};
 
 use crate::support::pty::Session;
 use crate::support::{Fixture, Rng, has, skip, sprag, write};
@@ -232,6 +233,35 @@ fn a_copy_in_the_background_leaves_the_terminal_alone() {
     assert!(!session.raw().contains("Stopped"), "{}", session.raw());
     session.type_keys("exit\n");
     session.end();
+}
+
+#[test]
+fn off_a_terminal_a_plain_line_comes_now_and_then_and_none_when_it_is_quiet() {
+    let fixture = fixture();
+    let mut slow = copying(&fixture);
+    slow.args(["--bwlimit", "1M"]);
+    let mut child = slow
+        .stderr(Stdio::piped())
+        .stdout(Stdio::null())
+        .spawn()
+        .unwrap();
+    let mut line = String::new();
+    BufReader::new(child.stderr.take().unwrap())
+        .read_line(&mut line)
+        .unwrap();
+    signal(child.id(), "INT");
+    assert_eq!(child.wait().unwrap().code(), Some(20));
+    assert!(
+        line.starts_with("copying ") && line.contains(", durable "),
+        "{line}"
+    );
+    assert!(!line.contains('\x1b'), "{line}");
+    for words in [&["-q"][..], &["--json", "-q"]] {
+        let mut quiet = copying(&fixture);
+        let output = quiet.args(words).output().unwrap();
+        assert_eq!(output.status.code(), Some(0));
+        assert_eq!(String::from_utf8_lossy(&output.stderr), "");
+    }
 }
 
 #[test]
