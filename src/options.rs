@@ -54,6 +54,8 @@ pub struct CopyOptions {
     pub times: bool,
     /// Give copies the extended attributes of their source.
     pub xattrs: bool,
+    /// Turn runs of zeros into holes. Those of the source are kept in any case.
+    pub sparse: bool,
     /// Make names of one file at the source names of one file at the destination.
     pub hard_links: bool,
 }
@@ -94,6 +96,7 @@ impl CopyOptions {
             perms: true,
             times: true,
             xattrs: true,
+            sparse: false,
             hard_links: true,
         }
     }

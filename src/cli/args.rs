@@ -156,6 +156,12 @@ pub(crate) struct CopyArgs {
     #[arg(long, help_heading = CONTENT)]
     pub(crate) no_xattrs: bool,
 
+    /// Turn runs of zeros into holes
+    ///
+    /// The holes of a source are kept in any case.
+    #[arg(long, help_heading = CONTENT)]
+    pub(crate) sparse: bool,
+
     /// Copy each name of a hard-linked file as a file of its own
     #[arg(long, help_heading = CONTENT)]
     pub(crate) no_hard_links: bool,

@@ -90,6 +90,7 @@ pub(crate) fn copy(args: &CopyArgs, view: View) -> Result<CopyOptions, Error> {
     options.xattrs = !args.no_xattrs;
     options.hard_links = !args.no_hard_links;
     options.dry_run = args.dry.dry_run;
+    options.sparse = args.sparse;
     Ok(options)
 }
 

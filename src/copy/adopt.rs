@@ -136,10 +136,11 @@ fn compare<F: Fs>(
         let mut hasher = BlockHasher::new(range.start, single);
         let mut same = true;
         let read = worker.for_each_piece(work, source, range.clone(), |piece, offset| {
+            let piece = piece.bytes();
             if same {
                 let asked = piece.len().next_multiple_of(ALIGN);
                 let have = file.read_at(&mut there[..asked], offset)?;
-                same = have >= piece.len() && there[..piece.len()] == *piece;
+                same = have >= piece.len() && &there[..piece.len()] == piece;
             }
             hasher.update(piece);
             Ok(())

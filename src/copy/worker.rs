@@ -29,9 +29,11 @@ const SEQUENTIAL_BYTES: u64 = 4 << 20;
 mod named;
 mod pieces;
 mod single;
+mod sink;
 mod survey;
 
-pub(super) use pieces::PieceError;
+pub(super) use pieces::{Piece, PieceError};
+use sink::Sink;
 
 pub(super) struct Worker<'a, F: Fs> {
     pub(super) shared: &'a Shared<F>,
@@ -276,9 +278,10 @@ impl<'a, F: Fs> Worker<'a, F> {
             let range = size.range(index, stat.size);
             self.shared.board.reached(self.number, range.start);
             let mut hasher = BlockHasher::new(range.start, false);
+            let mut sink = Sink::<F>::new(self.shared, file, range.start);
             let whole = self.for_each_piece(work, source, range.clone(), |piece, offset| {
-                hasher.update(piece);
-                file.write_at(piece, offset)
+                hasher.update(piece.bytes());
+                sink.put(piece, offset)
             });
             match whole {
                 Ok(true) => {}
@@ -289,6 +292,7 @@ impl<'a, F: Fs> Worker<'a, F> {
                 }
                 Err(PieceError::Visit(error)) => return Err(at_dest(error)),
             }
+            sink.finish(range.end).map_err(&at_dest)?;
             let hash = hasher.finish();
             merger.push(hash);
             self.send(Message::Block {

@@ -3,11 +3,13 @@
 //! Not guaranteed: that a source stays the same while it is read. Whoever reads compares
 //! [`SourceFile::stat`] before and after.
 
+use std::cell::RefCell;
 use std::fs::{self, File, Metadata};
 use std::io;
+use std::ops::Range;
 use std::os::fd::AsFd;
 use std::os::unix::ffi::OsStrExt;
-use std::os::unix::fs::OpenOptionsExt;
+use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 
 use rustix::fs::OFlags;
@@ -68,6 +70,26 @@ impl SourceRoot {
 pub struct SourceFile {
     file: File,
     opened: Stat,
+    holes: RefCell<Holes>,
+}
+
+/// Where a file has something and where it has nothing.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Extent {
+    /// There may be something, up to this offset at least.
+    Data(u64),
+    /// There is nothing up to this offset: it reads as zeros.
+    Hole(u64),
+}
+
+/// What is known of a file's holes.
+#[derive(Debug)]
+struct Holes {
+    /// It has any at all. Files of which all space is taken are not asked: that spares calls, and
+    /// trusts no more file systems with the question than need be.
+    any: bool,
+    /// What was found last: nothing lies between where it was looked for and its start.
+    data: Range<u64>,
 }
 
 impl SourceFile {
@@ -81,16 +103,41 @@ impl SourceFile {
             Err(error) if error.kind() == io::ErrorKind::PermissionDenied => open(path, flags)?,
             result => result?,
         };
-        let opened = sys::stat_of_metadata(&file.metadata()?);
+        let metadata = file.metadata()?;
+        let opened = sys::stat_of_metadata(&metadata);
         if opened.kind != Kind::File {
             return Err(sys::not_regular(opened.kind));
         }
-        Ok(SourceFile { file, opened })
+        let taken = metadata.blocks().saturating_mul(512);
+        let holes = RefCell::new(Holes {
+            any: taken < metadata.size(),
+            data: 0..0,
+        });
+        Ok(SourceFile {
+            file,
+            opened,
+            holes,
+        })
     }
 
     /// What `fstat` said when it was opened.
     pub fn opened(&self) -> &Stat {
         &self.opened
+    }
+
+    /// What is at an offset. Asked from the front to the back, this is cheap.
+    pub fn extent(&self, offset: u64) -> Extent {
+        let mut holes = self.holes.borrow_mut();
+        if !holes.any {
+            return Extent::Data(u64::MAX);
+        }
+        if offset >= holes.data.end {
+            holes.data = sys::next_data(&self.file, offset);
+        }
+        match offset < holes.data.start {
+            true => Extent::Hole(holes.data.start),
+            false => Extent::Data(holes.data.end),
+        }
     }
 
     /// What `fstat` says.
@@ -225,6 +272,38 @@ mod tests {
         }
         let missing = SourceFile::open(&dir.path().join("none")).unwrap_err();
         assert_eq!(missing.kind(), io::ErrorKind::NotFound);
+    }
+
+    #[test]
+    fn holes_are_told_from_data_where_the_file_system_tells_and_all_of_the_file_is_covered() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("f");
+        let made = File::create(&path).unwrap();
+        let at = |offset| std::os::unix::fs::FileExt::write_all_at(&made, b"data", offset).unwrap();
+        at(1 << 20);
+        at(5 << 20);
+        made.set_len(8 << 20).unwrap();
+        made.sync_all().unwrap();
+        let file = SourceFile::open(&path).unwrap();
+        let (mut offset, mut data) = (0, Vec::new());
+        while offset < 8 << 20 {
+            let end = match file.extent(offset) {
+                Extent::Hole(end) => end,
+                Extent::Data(end) => {
+                    data.push(offset..end);
+                    end
+                }
+            };
+            assert!(end > offset);
+            offset = end;
+        }
+        for written in [1 << 20, 5 << 20] {
+            assert!(data.iter().any(|data| data.contains(&written)));
+        }
+        let full = dir.path().join("full");
+        fs::write(&full, b"full").unwrap();
+        let full = SourceFile::open(&full).unwrap();
+        assert_eq!(full.extent(0), Extent::Data(u64::MAX));
     }
 
     #[test]

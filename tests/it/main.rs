@@ -28,4 +28,5 @@ mod record;
 mod resume;
 mod retries;
 mod slow;
+mod sparse;
 mod verify;

@@ -3,9 +3,29 @@
 use std::ops::Range;
 
 use super::*;
+use crate::fs::source::Extent;
 
 /// What is read and written at once.
 pub(in crate::copy) const PIECE_BYTES: usize = 256 << 10;
+
+static ZEROS: [u8; PIECE_BYTES] = [0; PIECE_BYTES];
+
+/// A part of a source.
+#[derive(Clone, Copy)]
+pub(in crate::copy) enum Piece<'a> {
+    /// It was read.
+    Data(&'a [u8]),
+    /// It is a hole, which is not read: these zeros are what reading would give.
+    Hole(&'static [u8]),
+}
+
+impl Piece<'_> {
+    pub(in crate::copy) fn bytes(&self) -> &[u8] {
+        match self {
+            Piece::Data(bytes) | Piece::Hole(bytes) => bytes,
+        }
+    }
+}
 
 /// Which side failed.
 pub(in crate::copy) enum PieceError {
@@ -17,20 +37,31 @@ pub(in crate::copy) enum PieceError {
 }
 
 impl<F: Fs> Worker<'_, F> {
-    /// Reads a range of a source in pieces, each again if that is worth it. `false`: the source
-    /// ended early.
+    /// Reads a range of a source in pieces, each again if that is worth it, but for its holes.
+    /// `false`: the source ended early.
     pub(in crate::copy) fn for_each_piece(
         &mut self,
         work: &Work<F>,
         source: &SourceFile,
         range: Range<u64>,
-        mut visit: impl FnMut(&[u8], u64) -> io::Result<()>,
+        mut visit: impl FnMut(Piece<'_>, u64) -> io::Result<()>,
     ) -> Result<bool, PieceError> {
         let trier = self.trier();
         let mut offset = range.start;
         while offset < range.end {
-            let want = usize::try_from(range.end - offset).unwrap_or(usize::MAX);
-            let want = want.min(self.buf.len());
+            let mut want = to_len(range.end - offset).min(self.buf.len());
+            match source.extent(offset) {
+                Extent::Data(end) => want = want.min(to_len(end - offset)),
+                Extent::Hole(end) => {
+                    let zeros = &ZEROS[..want.min(to_len(end - offset))];
+                    visit(Piece::Hole(zeros), offset).map_err(PieceError::Visit)?;
+                    offset += zeros.len() as u64;
+                    if self.shared.should_stop() {
+                        return Err(PieceError::Stopped);
+                    }
+                    continue;
+                }
+            }
             self.shared.throttle.take(want as u64);
             if self.shared.should_stop() {
                 return Err(PieceError::Stopped);
@@ -41,9 +72,13 @@ impl<F: Fs> Worker<'_, F> {
             if have < want {
                 return Ok(false);
             }
-            visit(piece, offset).map_err(PieceError::Visit)?;
+            visit(Piece::Data(piece), offset).map_err(PieceError::Visit)?;
             offset += want as u64;
         }
         Ok(true)
     }
+}
+
+fn to_len(bytes: u64) -> usize {
+    usize::try_from(bytes).unwrap_or(usize::MAX)
 }

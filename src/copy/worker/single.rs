@@ -44,9 +44,11 @@ impl<F: Fs> Worker<'_, F> {
         file: &F::File,
     ) -> Result<Option<(Hash32, DestMeta)>, Failure> {
         let mut hasher = BlockHasher::new(0, true);
+        let mut sink = Sink::<F>::new(self.shared, file, 0);
+        let at_dest = self.at_dest("write to the partial copy of", &work.path);
         let whole = self.for_each_piece(work, source, 0..stat.size, |piece, offset| {
-            hasher.update(piece);
-            file.write_at(piece, offset)
+            hasher.update(piece.bytes());
+            sink.put(piece, offset)
         });
         match whole {
             Ok(true) => {}
@@ -55,12 +57,9 @@ impl<F: Fs> Worker<'_, F> {
             Err(PieceError::Read(at, error)) => {
                 return Err(self.survey(work, source, stat.size, (at, error)));
             }
-            Err(PieceError::Visit(error)) => {
-                return Err(self.at_dest("write to the partial copy of", &work.path)(
-                    error,
-                ));
-            }
+            Err(PieceError::Visit(error)) => return Err(at_dest(error)),
         }
+        sink.finish(stat.size).map_err(at_dest)?;
         if !self.is_unchanged(work, source, &source_id(stat))? {
             return Ok(None);
         }

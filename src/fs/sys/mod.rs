@@ -6,10 +6,11 @@
 use std::ffi::{OsStr, OsString};
 use std::fs::{File, Metadata};
 use std::io;
+use std::ops::Range;
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::os::unix::fs::{FileExt, FileTypeExt, MetadataExt};
 
-use rustix::fs::{FileType, Mode, Timespec, Timestamps};
+use rustix::fs::{FileType, Mode, SeekFrom, Timespec, Timestamps};
 use rustix::io::{Errno, retry_on_intr};
 use rustix::process::{Pid, Resource, getrlimit, setrlimit};
 
@@ -135,6 +136,20 @@ pub(super) fn read_full(file: &File, buf: &mut [u8], offset: u64) -> io::Result<
         }
     }
     Ok(done)
+}
+
+/// Where there is something at or behind `offset`. Empty and at the end of all numbers: nowhere.
+/// Where the file system cannot say, there may be something everywhere.
+pub(super) fn next_data(file: &File, offset: u64) -> Range<u64> {
+    let start = match rustix::fs::seek(file, SeekFrom::Data(offset)) {
+        Ok(start) => start,
+        Err(Errno::NXIO) => return u64::MAX..u64::MAX,
+        Err(_) => return offset..u64::MAX,
+    };
+    match rustix::fs::seek(file, SeekFrom::Hole(start)) {
+        Ok(end) if end > start => start..end,
+        _ => start..u64::MAX,
+    }
 }
 
 /// Runs a rustix call again while signals interrupt it. Not for flushes.

@@ -61,6 +61,12 @@ pub(crate) const CASES: &[Case] = &[
     Case::new("adopting each", FlushBy::Each, small_files, adopting),
     Case::new("stopped", FlushBy::Whole, large_file, stopped),
     Case::new("stopped each", FlushBy::Each, large_file, stopped),
+    Case::new("sparse files", FlushBy::Whole, sparse_files, |lab| {
+        lab.fresh()
+    }),
+    Case::new("sparse files each", FlushBy::Each, sparse_files, stopped),
+    Case::new("metadata mends", FlushBy::Whole, small_files, mending),
+    Case::new("metadata mends each", FlushBy::Each, small_files, mending),
     Case::new("compacting", FlushBy::Whole, long_names, compacting),
     Case::new("compacting each", FlushBy::Each, long_names, compacting),
     Case::new("read back", FlushBy::Whole, mixed_files, read_back),
@@ -299,6 +305,43 @@ fn large_file(source: &Source) {
 fn change_large(source: &Source) {
     source.file("large", 2, 20 * BLOCK + 1234);
     source.file("less", 2, 3 * BLOCK);
+}
+
+/// Files with holes, in front, between and at the end.
+fn sparse_files(source: &Source) {
+    source.sparse("large", 20);
+    source.sparse("few", 3);
+    source.sparse("hole", 1);
+    source.file("full", 1, 2 * BLOCK);
+    source.dir_time(".");
+}
+
+/// Other metadata, the same content.
+fn change_meta(source: &Source) {
+    source.mode("a/b/c", 0o755);
+    source.mode("one", 0o4711);
+    source.mode("two", 0o640);
+    source.mode("a/b/2", 0o600);
+    source.mode("void", 0o1777);
+    for name in ["two", "a/three", "a/b/1", "z"] {
+        source.attribute(name, "changed");
+    }
+    for dir in ["a/b/c", "a/b", "a", "z", "."] {
+        source.dir_time(dir);
+    }
+}
+
+/// What is there already gets other modes and attributes, and is not copied for that.
+fn mending(lab: &Lab) -> Log {
+    let fs = lab.disk();
+    lab.done(&fs);
+    let disk = lab.settle(&fs);
+    change_meta(&lab.source);
+    let fs = lab.mount(disk);
+    let end = lab.run(&fs, Stop::Never);
+    let (copied, mended) = (end.summary.bytes_copied, end.summary.metadata_mended);
+    assert!(copied == 0 && mended > 5, "{}", end.describe());
+    fs.log()
 }
 
 /// Paths so long that their records soon fill a manifest.

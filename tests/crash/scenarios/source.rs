@@ -4,7 +4,7 @@
 //! the engine (inode, change time) cannot be made again.
 
 use std::fs::{File, FileTimes, Permissions};
-use std::os::unix::fs::PermissionsExt;
+use std::os::unix::fs::{FileExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime};
 
@@ -43,6 +43,26 @@ impl Source {
         let path = self.path(name);
         std::fs::write(&path, content(name, version, len)).expect("a source file can be written");
         set_time(&path, version);
+    }
+
+    /// Makes a file of `blocks` blocks with content in one of every three; the rest are holes.
+    pub(crate) fn sparse(&self, name: &str, blocks: usize) {
+        let file = File::create(self.path(name)).expect("a source file can be made");
+        for block in (1..blocks).step_by(3) {
+            let (offset, part) = (block * BLOCK + 8192, content(name, block as u64, 20_000));
+            let written = file.write_all_at(&part, offset as u64);
+            written.expect("a source file can be written");
+        }
+        let sized = file.set_len((blocks * BLOCK) as u64 - 7);
+        sized.expect("a source file can be written");
+        set_time(&self.path(name), 1);
+    }
+
+    /// Gives an entry an extended attribute.
+    pub(crate) fn attribute(&self, name: &str, value: &str) {
+        let flags = rustix::fs::XattrFlags::empty();
+        let set = rustix::fs::lsetxattr(self.path(name), "user.note", value.as_bytes(), flags);
+        set.expect("the source's file system holds attributes");
     }
 
     /// Sets the mode of an entry.

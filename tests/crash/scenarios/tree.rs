@@ -5,6 +5,7 @@ use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 
+use sprag::fs::Xattrs;
 use sprag::path::RelPath;
 
 use crate::sim::{Content, Disk, Entry};
@@ -19,6 +20,7 @@ pub(crate) struct Node {
     mode: u32,
     mtime_ns: i128,
     ino: u64,
+    xattrs: Xattrs,
 }
 
 /// What a disk holds, told apart.
@@ -58,6 +60,7 @@ pub(crate) fn of_source(dir: &Path) -> Tree {
             mode: metadata.mode() & 0o7777,
             mtime_ns: mtime_ns + i128::from(metadata.mtime_nsec()),
             ino: metadata.ino(),
+            xattrs: sprag::fs::source::xattrs(&real).expect("a source that can be read"),
         };
         tree.insert(path, node);
     }
@@ -77,6 +80,10 @@ pub(crate) fn of_disk(disk: &Disk) -> Found {
                 mode: stat.mode,
                 mtime_ns: stat.mtime_ns,
                 ino: stat.ino,
+                xattrs: disk
+                    .get(stat.ino)
+                    .expect("an inode that was walked")
+                    .all_xattrs(),
             };
             found.tree.insert(path.clone(), node);
         }
@@ -125,6 +132,10 @@ pub(crate) fn holds(there: &Tree, wanted: &Tree) -> Result<(), String> {
                 "{path} has mode {:o} and time {}, not {:o} and {}",
                 found.mode, found.mtime_ns, node.mode, node.mtime_ns
             ));
+        }
+        if !node.is_symlink() && found.xattrs != node.xattrs {
+            let (found, wanted) = (&found.xattrs, &node.xattrs);
+            return Err(format!("{path} has {found:?}, not {wanted:?}"));
         }
         if node.is_file() && *inodes.entry(node.ino).or_insert(found.ino) != found.ino {
             return Err(format!("{path} is no longer a hard link"));
