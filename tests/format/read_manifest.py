@@ -27,6 +27,20 @@ RECORDS = [
     ("Removed", [("path", "bytes")]),
     ("Barrier", [("covers", "u")]),
     ("ReadBack", [("due", "bool")]),
+    ("VerifyBegin", [("started_ms", "u"), ("key", "u"), ("seed", "u"), ("what", "bytes")]),
+    ("Verified", [("run", "u"), ("at_ms", "u"), ("depth", "u"), ("spans", "[span")]),
+    ("Finding", [("run", "u"), ("pos", "u"), ("what", "found")]),
+    ("VerifyEnd", [("run", "u"), ("ended_ms", "u"), ("exit_code", "u8"), ("entries_ok", "u"), ("entries_bad", "u")]),
+]
+DAMAGE = [("ranges", "[range"), ("blocks_bad", "u"), ("blocks_zero", "u"), ("blocks_shifted", "u"), ("first_shift", "shift?")]
+FOUND = [
+    ("unproven", []),
+    ("corrupt", [("damage", "damage")]),
+    ("modified", [("text", "bytes"), ("damage", "damage?")]),
+    ("missing", []),
+    ("incomplete", [("bytes", "u"), ("of", "u")]),
+    ("unreadable", [("text", "bytes")]),
+    ("metadata", [("text", "bytes")]),
 ]
 
 
@@ -55,7 +69,11 @@ class Payload:
         if kind == "i128":
             number = self.varint()
             return -(number + 1) // 2 if number & 1 else number // 2
-        fields = {"dest": DEST_META, "lesser": LESSER, "pair": [("uid", "u"), ("gid", "u")], "failure": [("path", "bytes"), ("why", "bytes")]}
+        fields = {"dest": DEST_META, "lesser": LESSER, "pair": [("uid", "u"), ("gid", "u")], "failure": [("path", "bytes"), ("why", "bytes")],
+                  "damage": DAMAGE, "span": [("gap", "u"), ("length", "u")], "range": [("start", "u"), ("end", "u")], "shift": [("at", "u"), ("belongs", "u")]}
+        if kind == "found":
+            name, found = FOUND[self.varint()]
+            return {"kind": name, **self.fields(found)}
         if kind in fields:
             return self.fields(fields[kind])
         simple = {"u": self.varint, "u8": lambda: self.take(1)[0], "bool": lambda: self.take(1)[0] == 1,
