@@ -1,0 +1,341 @@
+//! What `sprag status` says, in the manner of `git status`: the state first, then a part for each kind
+//! of thing with what to type about it. Pure.
+
+use std::ffi::OsStr;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use sprag::exit::Exit;
+use sprag::path::{Printable, PrintableText};
+use sprag::{LastRun, Status, VerifiedPart};
+
+use crate::cli::{quote, units};
+
+/// The whole text.
+pub(super) fn status(dest: &Path, status: &Status) -> String {
+    let mut lines = vec![format!(
+        "On {} (manifest {}, {}, blocks of {})",
+        Printable(dest),
+        status.manifest_id,
+        units::size(status.manifest_bytes),
+        units::size(status.block_size)
+    )];
+    lines.extend(match &status.last_run {
+        Some(run) => last_run(run),
+        None => vec!["No copy is recorded.".to_owned()],
+    });
+    lines.extend(part("Finished:", None, finished(status)));
+    let again = copy_command(dest, status);
+    let hint = |what: &str| {
+        again
+            .as_ref()
+            .map(|again| format!("use \"{again}\" {what}"))
+    };
+    lines.extend(part("Half done:", hint("to finish them"), partial(status)));
+    lines.extend(part(
+        "Failed in the last copy:",
+        hint("to try them again"),
+        failed(status),
+    ));
+    let verify = verify_command(dest);
+    let hint = format!("use \"{verify}\" to read the device and compare");
+    lines.extend(part("Verified:", Some(hint), verified(status)));
+    lines.push(String::new());
+    lines.push(conclusion(dest, status));
+    lines.join("\n")
+}
+
+/// A part with its heading, unless it is empty.
+fn part(title: &str, hint: Option<String>, items: Vec<String>) -> Vec<String> {
+    if items.is_empty() {
+        return items;
+    }
+    let mut lines = vec![String::new(), title.to_owned()];
+    lines.extend(hint.map(|hint| format!("  ({hint})")));
+    lines.extend(items.into_iter().map(|item| format!("    {item}")));
+    lines
+}
+
+fn last_run(run: &LastRun) -> Vec<String> {
+    let sources: Vec<String> = run
+        .sources
+        .iter()
+        .map(|source| Printable(source).to_string())
+        .collect();
+    let began = units::utc(run.started_ms);
+    let end = match (run.exit, run.ended_ms) {
+        (Some(exit), Some(ended_ms)) => {
+            let took = Duration::from_millis(ended_ms.saturating_sub(run.started_ms));
+            format!("{} after {}", exit.meaning(), units::duration(took))
+        }
+        (Some(exit), None) => exit.meaning().to_owned(),
+        (None, _) => "cut off, or still running".to_owned(),
+    };
+    let mut lines = Vec::new();
+    if !sources.is_empty() {
+        lines.push(format!("Copied from {}", sources.join(", ")));
+    }
+    lines.push(format!("Last copy begun {began}: {end}"));
+    lines.push(format!(
+        "  it copied {} ({}); {} failed",
+        units::count(run.files_copied, "file", "files"),
+        units::size(run.bytes_copied),
+        run.files_failed
+    ));
+    lines
+}
+
+fn finished(status: &Status) -> Vec<String> {
+    vec![format!(
+        "{} ({}), {}, {}",
+        units::count(status.files_done, "file", "files"),
+        units::size(status.bytes_done),
+        units::count(status.dirs, "directory", "directories"),
+        units::count(status.symlinks, "symlink", "symlinks")
+    )]
+}
+
+fn partial(status: &Status) -> Vec<String> {
+    let mut items: Vec<String> = status
+        .partial
+        .iter()
+        .map(|file| {
+            let (bytes, of) = (units::size(file.bytes), units::size(file.of));
+            format!("{}: {bytes} of {of}", file.path)
+        })
+        .collect();
+    items.extend(unlisted(status.files_partial, items.len()));
+    items
+}
+
+fn failed(status: &Status) -> Vec<String> {
+    let Some(run) = &status.last_run else {
+        return Vec::new();
+    };
+    let mut items: Vec<String> = run
+        .failures
+        .iter()
+        // The text comes from the drive, and who wrote it there is not known.
+        .map(|(path, why)| format!("{path}: {}", PrintableText(why)))
+        .collect();
+    items.extend(unlisted(run.files_failed, items.len()));
+    items
+}
+
+/// When what was verified last, and how.
+fn verified(status: &Status) -> Vec<String> {
+    let mut lines = Vec::new();
+    match &status.last_verify {
+        None => lines.push("nothing yet".to_owned()),
+        Some(last) => lines.push(format!(
+            "last on {}: {}; {}, {}",
+            units::utc(last.started_ms),
+            PrintableText(&last.what),
+            match (last.exit, last.ended_ms) {
+                (Some(Exit::Done), _) => "nothing wrong",
+                (Some(exit), _) => exit.meaning(),
+                (None, Some(_)) => "ended",
+                (None, None) => "it was stopped, and goes on when it is rerun",
+            },
+            units::count(last.entries_bad, "bad entry", "bad entries")
+        )),
+    }
+    lines.extend(status.verified.iter().map(part_line));
+    lines
+}
+
+fn part_line(part: &VerifiedPart) -> String {
+    let name = match part.path.is_root() {
+        true => "all else".to_owned(),
+        false => part.path.to_string(),
+    };
+    let mut text = format!(
+        "{name}: {} ({})",
+        units::count(part.files, "file", "files"),
+        units::size(part.bytes)
+    );
+    text += &match (part.oldest_ms, part.newest_ms) {
+        (Some(oldest), Some(newest)) if day(oldest) == day(newest) => {
+            format!(", verified {}", day(oldest))
+        }
+        (Some(oldest), Some(newest)) => {
+            format!(", verified between {} and {}", day(oldest), day(newest))
+        }
+        _ => String::new(),
+    };
+    if part.files_never > 0 {
+        text += &format!(", {} never", part.files_never);
+    }
+    if part.files_cached > 0 {
+        text += &format!(", {} possibly from the page cache", part.files_cached);
+    }
+    text
+}
+
+/// The date alone.
+fn day(unix_ms: u64) -> String {
+    let text = units::utc(unix_ms);
+    text.split(' ').next().unwrap_or_default().to_owned()
+}
+
+/// A line for those that a list leaves out.
+fn unlisted(all: u64, listed: usize) -> Option<String> {
+    let more = all.saturating_sub(listed as u64);
+    (more > 0).then(|| format!("and {more} more"))
+}
+
+fn is_finished(status: &Status) -> bool {
+    let ended_well = |run: &LastRun| run.exit == Some(Exit::Done);
+    status.files_partial == 0 && status.last_run.as_ref().is_none_or(ended_well)
+}
+
+/// The last line: what to do next.
+fn conclusion(dest: &Path, status: &Status) -> String {
+    let verify = verify_command(dest);
+    let bad = status
+        .last_verify
+        .as_ref()
+        .map_or(0, |last| last.entries_bad);
+    if is_finished(status) && bad > 0 {
+        let bad = units::count(bad, "bad entry", "bad entries");
+        return format!("the last verification found {bad}; to see which:\n  {verify}");
+    }
+    if is_finished(status) {
+        return format!("nothing half done, nothing failed (use \"{verify}\" to check it)");
+    }
+    match copy_command(dest, status) {
+        Some(again) => {
+            let sources = status.last_run.iter().flat_map(|run| &run.sources);
+            let place = match sources.into_iter().any(|source| source.is_relative()) {
+                true => ", in the directory where it ran",
+                false => "",
+            };
+            format!("not finished; to go on, with the options that it had{place}:\n  {again}")
+        }
+        None => "not finished; to go on, rerun the copy that began this".to_owned(),
+    }
+}
+
+fn verify_command(dest: &Path) -> String {
+    let words = ["sprag", "verify"].map(OsStr::new);
+    quote::command(words.into_iter().chain([dest.as_os_str()]))
+}
+
+/// The copy that goes on, if its sources are known.
+fn copy_command(dest: &Path, status: &Status) -> Option<String> {
+    let run = status.last_run.as_ref()?;
+    if run.sources.is_empty() {
+        return None;
+    }
+    let mut dest: PathBuf = dest.to_path_buf();
+    if run.sources.iter().any(|source| source.is_relative()) {
+        // Where they were relative to is not known here, but where DEST is, is.
+        dest = std::path::absolute(&dest).unwrap_or(dest);
+    }
+    let words = ["sprag", "copy"].map(OsStr::new).into_iter();
+    let sources = run.sources.iter().map(|source| source.as_os_str());
+    Some(quote::command(
+        words.chain(sources).chain([dest.as_os_str()]),
+    ))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use sprag::path::RelPath;
+    use sprag::{LastVerification, PartialFile};
+
+    fn sample() -> Status {
+        Status {
+            block_size: 1 << 20,
+            manifest_id: "00ff".into(),
+            manifest_bytes: 4096,
+            files_done: 1,
+            files_partial: 0,
+            dirs: 2,
+            symlinks: 0,
+            bytes_done: 10,
+            bytes_partial: 0,
+            partial: Vec::new(),
+            last_run: Some(LastRun {
+                started_ms: 0,
+                ended_ms: Some(2000),
+                sources: vec!["/a b".into(), "/c/".into()],
+                exit: Some(Exit::Done),
+                files_copied: 1,
+                files_failed: 0,
+                bytes_copied: 10,
+                failures: Vec::new(),
+            }),
+            last_verify: None,
+            verified: Vec::new(),
+        }
+    }
+
+    #[test]
+    fn a_finished_destination_suggests_to_verify() {
+        insta::assert_snapshot!(status_of(&sample()));
+    }
+
+    #[test]
+    fn an_unfinished_destination_suggests_the_copy_that_goes_on() {
+        let mut status = sample();
+        status.files_partial = 3;
+        status.partial = vec![PartialFile {
+            path: RelPath::new("x\ny").unwrap(),
+            bytes: 1024,
+            of: 2048,
+        }];
+        if let Some(run) = &mut status.last_run {
+            run.exit = None;
+            run.ended_ms = None;
+            run.files_failed = 2;
+            run.failures = vec![(RelPath::new("z").unwrap(), "bad\x1b[2J".into())];
+        }
+        insta::assert_snapshot!(status_of(&status));
+    }
+
+    #[test]
+    fn each_part_says_when_it_was_verified() {
+        let mut status = sample();
+        status.last_verify = Some(LastVerification {
+            started_ms: 86_400_000,
+            ended_ms: None,
+            exit: None,
+            what: "everything".into(),
+            entries_bad: 1,
+        });
+        status.verified = vec![VerifiedPart {
+            path: RelPath::new("photos").unwrap(),
+            files: 3,
+            bytes: 2048,
+            files_never: 1,
+            files_cached: 2,
+            oldest_ms: Some(0),
+            newest_ms: Some(86_400_000),
+        }];
+        insta::assert_snapshot!(status_of(&status));
+    }
+
+    #[test]
+    fn relative_sources_make_the_destination_absolute() {
+        let mut status = sample();
+        status.last_run.as_mut().unwrap().sources = vec!["a".into()];
+        let again = copy_command(Path::new("d"), &status).unwrap();
+        assert!(again.starts_with("sprag copy a /"), "{again}");
+        assert_eq!(
+            copy_command(
+                Path::new("d"),
+                &Status {
+                    last_run: None,
+                    ..sample()
+                }
+            ),
+            None
+        );
+    }
+
+    fn status_of(status: &Status) -> String {
+        super::status(Path::new("/mnt/d"), status)
+    }
+}
