@@ -10,7 +10,12 @@ use std::path::{Path, PathBuf};
 
 use crate::block::{BlockSize, BlockSizeError};
 use crate::exit::Exit;
+use crate::limits::Unsupported;
 use crate::path::Printable;
+
+mod refusal;
+
+pub use refusal::{Refusal, RefusedGroup, Shortage};
 
 /// An I/O error with what was being done, and to which path.
 #[derive(Debug, thiserror::Error)]
@@ -79,6 +84,9 @@ pub enum Error {
         "{0}\nThe device is gone; progress is saved on it. Plug it in, mount it and rerun the same command to go on."
     )]
     DeviceGone(#[source] PathError),
+    /// The destination can never hold everything that was asked for.
+    #[error(transparent)]
+    Refused(Box<Refusal>),
 }
 
 impl Error {
@@ -90,6 +98,7 @@ impl Error {
             Error::Manifest(error) => error.exit(),
             Error::Io(_) | Error::Full(_) => Exit::Io,
             Error::DeviceGone(_) | Error::SourceGone(_) => Exit::DeviceGone,
+            Error::Refused(_) => Exit::Refused,
         }
     }
 }
@@ -441,6 +450,26 @@ pub enum EntryError {
         /// What is wrong with it.
         reason: crate::path::RelPathError,
     },
+    /// The destination's file system cannot hold it.
+    #[error("{} was left out: {why}", Printable(path))]
+    Unsupported {
+        /// The source path.
+        path: PathBuf,
+        /// Why.
+        why: Unsupported,
+    },
+    /// Something stands there under a name that the file system takes for the same.
+    #[error(
+        "{} was not copied: {} stands there, and the file system takes both names for one. Rename one of them",
+        Printable(path),
+        Printable(there)
+    )]
+    SameName {
+        /// The destination path.
+        path: PathBuf,
+        /// What stands there.
+        there: PathBuf,
+    },
     /// The first name of a hard-linked file failed, so there is nothing to link to.
     #[error("{} is a hard link to {to}, which failed", Printable(path))]
     LinkTarget {
@@ -468,6 +497,8 @@ impl EntryError {
             EntryError::ReadBack(_) => "read_back",
             EntryError::BadMedium { .. } => "bad_medium",
             EntryError::LinkTarget { .. } => "link",
+            EntryError::Unsupported { .. } => "unsupported",
+            EntryError::SameName { .. } => "same_name",
         }
     }
 

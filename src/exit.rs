@@ -30,13 +30,15 @@ pub enum Exit {
     Locked = 41,
     /// The device is gone; progress is saved.
     DeviceGone = 42,
+    /// Refused before writing: the destination can never hold what was asked for.
+    Refused = 43,
     /// The manifest is damaged beyond its torn tail.
     BadManifest = 44,
 }
 
 impl Exit {
     /// Every code, in order.
-    pub const ALL: [Exit; 12] = [
+    pub const ALL: [Exit; 13] = [
         Exit::Done,
         Exit::Usage,
         Exit::Unusable,
@@ -48,6 +50,7 @@ impl Exit {
         Exit::Damaged,
         Exit::Locked,
         Exit::DeviceGone,
+        Exit::Refused,
         Exit::BadManifest,
     ];
 
@@ -75,6 +78,7 @@ impl Exit {
             Exit::Damaged => "damage found",
             Exit::Locked => "another sprag holds the destination",
             Exit::DeviceGone => "device gone; progress saved",
+            Exit::Refused => "refused: the destination cannot hold it",
             Exit::BadManifest => "the manifest is damaged",
         }
     }
@@ -93,7 +97,7 @@ mod tests {
     #[test]
     fn the_codes_are_the_documented_ones() {
         let codes: Vec<u8> = Exit::ALL.iter().map(|exit| exit.code()).collect();
-        assert_eq!(codes, [0, 1, 3, 11, 20, 23, 24, 25, 40, 41, 42, 44]);
+        assert_eq!(codes, [0, 1, 3, 11, 20, 23, 24, 25, 40, 41, 42, 43, 44]);
         for exit in Exit::ALL {
             assert_eq!(Exit::from_code(exit.code()), Some(exit));
         }

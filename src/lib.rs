@@ -21,6 +21,7 @@ pub mod fs;
 pub mod fuzzing;
 pub mod hash;
 mod inspect;
+pub mod limits;
 mod lock;
 mod manifest;
 mod options;

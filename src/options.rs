@@ -35,8 +35,11 @@ pub struct CopyOptions {
     pub verify: bool,
     /// No more bytes a second than this are read and written; a byte that is copied counts once.
     pub bytes_per_s: Option<NonZeroU64>,
-    /// Run the counting walk beside the copy, for totals.
+    /// Run the counting walk beside the copy on a rerun, too, for totals. A first copy always
+    /// begins with it, to refuse what the destination can never hold.
     pub count: bool,
+    /// Leave out, and report, what the destination can never hold, instead of refusing to copy.
+    pub skip_unsupported: bool,
     /// Give copies the owner and group of their source. Needs root.
     pub owner: bool,
     /// Which entries of the sources are copied.
@@ -88,6 +91,7 @@ impl CopyOptions {
             verify: false,
             bytes_per_s: None,
             count: false,
+            skip_unsupported: false,
             owner: crate::fs::is_root(),
             selection: Selection::default(),
             existing: Existing::default(),

@@ -4,7 +4,7 @@
 //! into. It reads names and `lstat` only. What a source may not be (missing, around or inside the
 //! destination) was settled before; see `copy::setup`.
 
-use std::collections::HashSet;
+use std::ops::ControlFlow;
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 
@@ -251,27 +251,14 @@ pub(crate) fn earlier(before: &[Source], scanned: &Scanned) -> Option<PathBuf> {
     })
 }
 
-/// Counts entries and bytes, for totals; what it cannot read is the real walk's to report.
-pub(crate) fn count(
+/// Walks all sources and passes over what cannot be read, which is the real walk's to report.
+pub(crate) fn each(
     sources: &[Source],
     selection: &Selection,
-    mut each: impl FnMut(u64, u64) -> bool,
-) -> bool {
-    let (mut entries, mut bytes) = (0, 0);
-    let mut linked = HashSet::new();
-    for source in sources {
-        for scanned in Scan::new(source, selection).flatten() {
-            let stat = scanned.stat;
-            entries += 1;
-            // A hard-linked file is copied once, under the first of its names.
-            let counts = stat.kind == Kind::File && !scanned.left_out;
-            if counts && (stat.nlink == 1 || linked.insert((stat.dev, stat.ino))) {
-                bytes += stat.size;
-            }
-            if !each(entries, bytes) {
-                return false;
-            }
-        }
-    }
-    true
+    mut visit: impl FnMut(&Scanned) -> ControlFlow<()>,
+) -> ControlFlow<()> {
+    let mut all = sources
+        .iter()
+        .flat_map(|source| Scan::new(source, selection).flatten());
+    all.try_for_each(|scanned| visit(&scanned))
 }

@@ -42,6 +42,7 @@ Exit codes:
   40  verify found damage
   41  another sprag holds the destination
   42  the device is gone; progress saved
+  43  refused before writing: DEST has no room, or cannot hold some names, sizes or kinds
   44  the manifest is damaged
 
 Example:
@@ -135,6 +136,13 @@ pub(crate) struct CopyArgs {
     /// is never tried again in the same run; rerun to go on.
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(0..=1000), help_heading = RESUME)]
     pub(crate) retries: Option<u32>,
+
+    /// Leave out what DEST can never hold, instead of refusing to copy
+    ///
+    /// Such as files of 4 GiB on FAT32, or names with a colon on exFAT. Each is reported, and the
+    /// exit code is 23.
+    #[arg(long, help_heading = CONTENT)]
+    pub(crate) skip_unsupported: bool,
 
     /// Do not give copies the owner and group of their source
     ///

@@ -81,6 +81,7 @@ pub(crate) fn copy(args: &CopyArgs, view: View) -> Result<CopyOptions, Error> {
     options.verify = args.verify;
     // The count costs a walk of the source, and only progress has a use for it.
     options.count = view.json_progress || view.show != Show::Hidden;
+    options.skip_unsupported = args.skip_unsupported;
     options.owner = options.owner && !args.no_owner;
     options.selection = args.selection.read()?;
     options.existing = args.existing.rules();
@@ -197,13 +198,14 @@ mod tests {
             "--checkpoint-size=1MiB",
             "--retries=7",
             "--no-owner",
+            "--skip-unsupported",
             "--no-progress",
             "a",
             "c",
         ]);
         let options = copy(&args, View::new(&args.common)).unwrap();
         assert_eq!(options.jobs, NonZeroUsize::new(4));
-        assert!(options.restart && options.require_manifest);
+        assert!(options.restart && options.require_manifest && options.skip_unsupported);
         assert!(!options.owner && !options.count);
         assert_eq!(options.block_size, BlockSize::new(65_536).ok());
         assert_eq!(options.checkpoint_interval, Duration::from_millis(500));

@@ -80,7 +80,7 @@ fn ending(summary: &CopySummary) -> String {
             "Some source files vanished or kept changing while they were read. \
              All else is durable on the device: {SAFE}."
         ),
-        Exit::Stopped => format!(
+        Exit::Stopped | Exit::Refused => format!(
             "Not finished. Durable on the device: {}, all that was written: {SAFE}.",
             units::size(summary.bytes_durable)
         ),

@@ -19,7 +19,7 @@ use crossbeam_channel::{Receiver, Select, Sender};
 use super::flusher::{Dirty, Job};
 use super::message::{Completed, Content, Message, Settled};
 use super::{Shared, failure};
-use crate::error::{EntryError, Error, ManifestError, PathError};
+use crate::error::{EntryError, Error, ManifestError, PathError, Refusal};
 use crate::event::{CopySummary, Counted, Event, Outcome, Phase, Progress};
 use crate::exit::Exit;
 use crate::fs::{FlushBy, Fs};
@@ -29,6 +29,7 @@ use crate::path::RelPath;
 
 mod active;
 mod barrier;
+mod ending;
 mod metadata;
 mod publish;
 mod reading;
@@ -66,6 +67,7 @@ pub(super) struct Committer<'a, F: Fs> {
     /// The worst of the entries' failures.
     worst: Exit,
     fatal: Option<Error>,
+    refusal: Option<Box<Refusal>>,
     /// The directory last marked as due, which is nearly always the next one too.
     due_dir: Option<RelPath>,
 }
@@ -112,6 +114,7 @@ impl<'a, F: Fs> Committer<'a, F> {
             failures: Vec::new(),
             worst: Exit::Done,
             fatal: None,
+            refusal: None,
             due_dir: None,
         }
     }
@@ -218,12 +221,20 @@ impl<'a, F: Fs> Committer<'a, F> {
         lock_mutex(&self.shared.store)
     }
 
-    /// Ends the run: nothing is recorded from here on.
+    /// Ends the run: nothing is recorded from here on, but after a refusal.
     pub(super) fn fail(&mut self, error: Error) {
         self.shared
             .failed
             .store(true, std::sync::atomic::Ordering::Relaxed);
-        self.fatal.get_or_insert(error);
+        match error {
+            // Nothing went wrong: what is there is made durable, as when stopped.
+            Error::Refused(refusal) => {
+                self.refusal.get_or_insert(refusal);
+            }
+            error => {
+                self.fatal.get_or_insert(error);
+            }
+        }
     }
 
     pub(super) fn has_failed(&self) -> bool {
@@ -292,6 +303,7 @@ impl<'a, F: Fs> Committer<'a, F> {
                 self.record(&Record::Removed(path));
             }
             Message::Retry(retry) => self.emit(Event::Retry(retry)),
+            Message::Planning => self.enter(Phase::Copying),
             Message::Warning(text) => self.emit(Event::Warning(text)),
             Message::Fatal(error) => self.fail(error),
         }
@@ -412,46 +424,5 @@ impl<'a, F: Fs> Committer<'a, F> {
         self.unflushed_bytes += bytes;
         self.progress.bytes_written += bytes;
         self.tell_progress();
-    }
-
-    /// The end of the run: its last record, and what the consumer is told.
-    pub(super) fn end(&mut self, elapsed: Duration) -> (RunEnd, Exit) {
-        let exit = match &self.fatal {
-            Some(error) => error.exit(),
-            None if self.shared.stopper.is_stopped() => Exit::Stopped,
-            None => self.worst,
-        };
-        self.summary.exit_code = exit;
-        self.summary.bytes_durable = self.progress.bytes_durable;
-        self.summary.elapsed_ms = u64::try_from(elapsed.as_millis()).unwrap_or(u64::MAX);
-        let end = RunEnd {
-            ended_ms: crate::time::now_ms(),
-            exit_code: exit.code(),
-            files_copied: self.summary.files_copied,
-            files_failed: self.summary.files_failed,
-            bytes_copied: self.summary.bytes_copied,
-            failures: self.failures.clone(),
-        };
-        (end, exit)
-    }
-
-    /// Notes how a run that failed ended, if the manifest still takes it. Nothing depends on it:
-    /// it is history, and no barrier covers it.
-    pub(super) fn note_failed_end(&mut self, elapsed: Duration) {
-        let (end, _) = self.end(elapsed);
-        let mut store = self.store();
-        let _ = store
-            .append(&Record::RunEnd(end))
-            .and_then(|_| store.write_out());
-    }
-
-    pub(super) fn take_fatal(&mut self) -> Option<Error> {
-        self.fatal.take()
-    }
-
-    /// Whether a run that failed may still make a last barrier: neither a full disk nor a lost
-    /// source makes what was written before suspect, a failed write or flush does.
-    pub(super) fn failed_harmlessly(&self) -> bool {
-        matches!(self.fatal, Some(Error::Full(_) | Error::SourceGone(_)))
     }
 }

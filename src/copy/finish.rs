@@ -124,6 +124,7 @@ impl<F: Fs> Committer<'_, F> {
             self.record(&Record::Removed(link.path.clone()));
             return Ok(Outcome::Skipped);
         }
+        self.shared.check_place(&dir, &link.path)?;
         let (attempt, partial, ()) = self
             .shared
             .make_partial(&link.path, &dir, |name| {

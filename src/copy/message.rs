@@ -97,6 +97,8 @@ pub(super) enum Message<F: Fs> {
     Retry(Retry),
     /// Metadata was set right; this is what is to be recorded now.
     Mended { path: RelPath, record: Record },
+    /// The planner begins; it may have waited for the counting walk.
+    Planning,
     /// Something that the user should know, once.
     Warning(String),
     /// The counting walk's totals.

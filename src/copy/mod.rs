@@ -27,6 +27,7 @@ use crate::error::Error;
 use crate::event::{Event, Pull, Standing};
 use crate::fs::source::SourceRoot;
 use crate::fs::{Fs, OsFs, found};
+use crate::limits::Limits;
 use crate::manifest::Store;
 use crate::options::CopyOptions;
 use crate::path::RelPath;
@@ -38,6 +39,7 @@ mod again;
 mod board;
 mod classify;
 mod committer;
+mod counter;
 mod delete;
 mod dry_run;
 mod failure;
@@ -53,6 +55,7 @@ mod recover;
 mod retry;
 mod run;
 mod setup;
+mod siblings;
 mod worker;
 
 /// Events wait in a queue of this length; a consumer that stops pulling stops the copy here.
@@ -70,6 +73,12 @@ struct Shared<F: Fs> {
     dest: PathBuf,
     options: CopyOptions,
     block_size: crate::block::BlockSize,
+    /// What the destination can hold.
+    limits: Limits,
+    /// Held while names are tried.
+    probing: Mutex<()>,
+    /// The manifest knew of something when this run began.
+    is_rerun: bool,
     stopper: Stopper,
     board: Arc<board::Board>,
     /// An earlier run was cut short: names and metadata of its making may not be flushed, even
@@ -216,10 +225,14 @@ impl CopyRun {
         let stopper = Stopper::new();
         let board = Arc::new(board::Board::new());
         let (store, after_cut) = run::open(&fs, &setup, &options)?;
+        let limits = run::measure(&fs, &setup)?;
         let (send, receive) = crossbeam_channel::bounded(EVENTS_MAX);
         let shared = Arc::new(Shared {
             names: names::Names::new(*store.id()),
             block_size: store.block_size(),
+            limits,
+            probing: Mutex::new(()),
+            is_rerun: !store.totals().is_empty(),
             was_cut: store.was_cut(),
             fs,
             store: Mutex::new(store),

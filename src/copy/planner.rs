@@ -1,7 +1,7 @@
 //! The planner: walks the sources, decides about each entry, makes the directories and hands the
 //! rest to the workers.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
@@ -12,8 +12,9 @@ use super::Shared;
 use super::failure::{self, Failure};
 use super::message::{Completed, Content, Message, Settled, Task, Work};
 use super::retry::Trier;
+use super::siblings::Siblings;
 use crate::error::EntryError;
-use crate::event::{Counted, Outcome};
+use crate::event::Outcome;
 use crate::fs::{self, Fs, Kind, Meta, Stat, source};
 use crate::lock_mutex;
 use crate::manifest::{DestMeta, Entry};
@@ -21,9 +22,7 @@ use crate::path::RelPath;
 use crate::plan::{self, DIR_WORKING_BITS, DirPlan, FilePlan, SymlinkPlan};
 use crate::scan::{self, Scan, Scanned, Source};
 
-/// The counting walk reports after this many entries.
-const COUNTED_EVERY: u64 = 1000;
-
+mod alike;
 mod leave;
 mod links;
 mod mends;
@@ -40,6 +39,9 @@ pub(super) struct Planner<'a, F: Fs> {
     /// The first destination path of each inode with several names, until all were met.
     links: HashMap<(u64, u64), FirstName>,
     holds_links: Option<bool>,
+    siblings: Siblings,
+    /// What the directories from the root to where the walk is hold, where names fold.
+    listed: Vec<(RelPath, HashSet<Vec<u8>>)>,
 }
 
 /// Whether the walk goes down into a directory.
@@ -64,11 +66,16 @@ impl<'a, F: Fs> Planner<'a, F> {
             open: Vec::new(),
             links: HashMap::new(),
             holds_links: None,
+            siblings: Siblings::default(),
+            listed: Vec::new(),
         }
     }
 
     /// Walks all sources, until the end or until the run ends.
     pub(super) fn run(&mut self) {
+        if self.shared.should_stop() || self.send(Message::Planning).is_err() {
+            return;
+        }
         for number in 0..self.sources.len() {
             let selection = &self.shared.options.selection;
             let mut scan = Scan::new(&self.sources[number], selection);
@@ -146,6 +153,14 @@ impl<'a, F: Fs> Planner<'a, F> {
                 return Ok(Descend::Yes);
             };
             let parent = self.open_dir(&parent)?;
+            if let Some(failure) = self.cannot_stand(&scanned, &parent)? {
+                let left_out = self.leave_out(scanned.dest, failure);
+                // Passing over what is below is for directories: else it is what is beside.
+                return match dir {
+                    true => left_out,
+                    false => left_out.map(|_| Descend::Yes),
+                };
+            }
             match scanned.stat.kind {
                 Kind::Dir => self.dir(scanned, Some(parent)),
                 Kind::File => self.file(scanned, parent).map(|()| Descend::Yes),
@@ -453,26 +468,5 @@ impl<'a, F: Fs> Planner<'a, F> {
                 file: None,
             },
         })
-    }
-}
-
-/// The counting walk: totals for whoever shows progress.
-pub(super) fn count<F: Fs>(shared: &Shared<F>, sources: &[Source], messages: &Sender<Message<F>>) {
-    let mut last = Counted::default();
-    let selection = &shared.options.selection;
-    let tell = |counted| {
-        // A run that is paused takes no message, and its totals become firm all the same.
-        shared.board.counted(counted);
-        messages.send(Message::Counted(counted)).is_ok()
-    };
-    let complete = scan::count(sources, selection, |entries, bytes| {
-        last.entries = entries;
-        last.bytes = bytes;
-        let report = entries % COUNTED_EVERY == 0;
-        !shared.should_stop() && (!report || tell(last))
-    });
-    if complete {
-        last.complete = true;
-        tell(last);
     }
 }

@@ -8,8 +8,9 @@ use crossbeam_channel::Sender;
 
 use super::again;
 use super::committer::Committer;
+use super::counter;
 use super::flusher;
-use super::planner::{self, Planner};
+use super::planner::Planner;
 use super::read_back;
 use super::reader;
 use super::recover;
@@ -19,9 +20,11 @@ use super::{Shared, failure};
 use crate::error::{Error, PathError, SetupError, UsageError};
 use crate::event::{Event, Phase};
 use crate::fs::Fs;
+use crate::limits::{self, Limits};
 use crate::lock_mutex;
 use crate::manifest::{Holder, OpenMode, Record, RunBegin, Store};
 use crate::options::CopyOptions;
+use crate::path::RelPath;
 use crate::scan::Source;
 use crate::time;
 
@@ -82,6 +85,15 @@ pub(super) fn open<F: Fs>(
         .and_then(|_| store.write_out());
     begun.map_err(|error| failure::manifest_failed(&**fs, error))?;
     Ok((store, after_cut))
+}
+
+/// Finds out what the destination can hold.
+pub(super) fn measure<F: Fs>(fs: &Arc<F>, setup: &Setup) -> Result<Limits, Error> {
+    let measured = limits::measure(&**fs);
+    measured.map_err(|error| {
+        let path = RelPath::state_dir().below(&setup.root);
+        failure::ends_run(&**fs, "try what names are possible in", path, error)
+    })
 }
 
 /// How many workers a run has by default: a few, so that reading, hashing and writing overlap.
@@ -159,7 +171,10 @@ fn stages<F: Fs>(
     workers: usize,
 ) -> std::io::Result<()> {
     let shared = committer.shared;
-    committer.enter(Phase::Copying);
+    committer.enter(match shared.is_rerun {
+        true => Phase::Copying,
+        false => Phase::Counting,
+    });
     thread::scope(|scope| {
         let (messages_in, messages_out) = crossbeam_channel::bounded(MESSAGES_MAX);
         let (works_in, works_out) = crossbeam_channel::bounded(WORKS_MAX);
@@ -173,17 +188,25 @@ fn stages<F: Fs>(
             started = started.and(thread.map(drop));
         }
         drop(works_out);
-        if shared.options.count && started.is_ok() {
+        let (gate_in, gate_out) = crossbeam_channel::bounded(0);
+        // A rerun mostly copies little, and its first run was checked.
+        let counts = shared.options.count || !shared.is_rerun;
+        if counts && started.is_ok() {
             let messages = messages_in.clone();
             let builder = thread::Builder::new().name("sprag-counter".into());
             let thread = builder.spawn_scoped(scope, move || {
-                planner::count(shared, sources, &messages);
+                counter::count(shared, sources, &messages, gate_in);
             });
             started = started.and(thread.map(drop));
+        } else {
+            drop(gate_in);
         }
         if started.is_ok() {
             let builder = thread::Builder::new().name("sprag-planner".into());
             let thread = builder.spawn_scoped(scope, move || {
+                if !shared.is_rerun {
+                    counter::wait(shared, &gate_out);
+                }
                 Planner::new(shared, sources, works_in, messages_in).run();
             });
             started = started.and(thread.map(drop));
@@ -242,11 +265,11 @@ fn make_durable<F: Fs>(committer: &mut Committer<'_, F>, sources: &[Source]) {
     if committer.has_unsealed() {
         committer.barrier_now();
     }
-    if committer.shared.options.verify {
+    if committer.shared.options.verify && !committer.is_ending_early() {
         // Before the links: they are made to what is there in the end.
         again::read_back_all(committer, sources);
     }
-    if !committer.shared.stopper.is_stopped() {
+    if !committer.is_ending_early() {
         committer.enter(Phase::Finishing);
         committer.finish(sources);
         committer.enter(Phase::Flushing);

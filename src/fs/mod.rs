@@ -15,6 +15,7 @@ use std::sync::Arc;
 use crate::event::ReadHow;
 use crate::path::RelPath;
 
+mod about;
 mod aligned;
 mod file;
 mod meta;
@@ -24,6 +25,7 @@ pub mod source;
 mod sys;
 mod xattr;
 
+pub use about::{About, FsKind};
 pub use aligned::{ALIGN, AlignedBuf};
 pub use file::OsFile;
 pub use os::{OsDir, OsFs};
@@ -65,6 +67,8 @@ pub struct Stat {
     pub kind: Kind,
     /// Size in bytes.
     pub size: u64,
+    /// Space it takes, in bytes; less than the size where it has holes.
+    pub allocated: u64,
     /// Modification time in ns.
     pub mtime_ns: i128,
     /// Access time in ns.
@@ -182,6 +186,14 @@ pub trait FsMeta: Send + Sync + 'static {
     /// An open file.
     type File: FsFile;
 
+    /// What the root's file system is, and the room it has.
+    fn about(&self) -> io::Result<About> {
+        Ok(About::unlimited())
+    }
+    /// Whether this very directory ignores case, where that is a matter of each directory.
+    fn dir_folds(&self, _dir: &Self::Dir) -> bool {
+        false
+    }
     /// The root of the destination.
     fn root(&self) -> Arc<Self::Dir>;
     /// Opens a directory below the root; no component of the path may be a symlink.

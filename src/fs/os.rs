@@ -20,7 +20,7 @@ use super::file::OsFile;
 use super::meta::{self, Target};
 use super::notice::Notice;
 use super::sys::{self, component, retry};
-use super::{Access, FlushBy, Fs, FsMeta, Kind, Meta, Stat, Xattrs, found};
+use super::{About, Access, FlushBy, Fs, FsMeta, Kind, Meta, Stat, Xattrs, found};
 use crate::path::RelPath;
 
 const DIRECTORY: OFlags = OFlags::RDONLY
@@ -143,6 +143,14 @@ fn open_file(dir: &OsDir, name: &[u8], flags: OFlags, mode: u32) -> io::Result<O
 impl FsMeta for OsFs {
     type Dir = OsDir;
     type File = OsFile;
+
+    fn about(&self) -> io::Result<About> {
+        sys::about(&self.shared.root.fd)
+    }
+
+    fn dir_folds(&self, dir: &OsDir) -> bool {
+        sys::dir_folds(&dir.fd)
+    }
 
     fn root(&self) -> Arc<OsDir> {
         Arc::clone(&self.shared.root)

@@ -13,6 +13,7 @@ use serde::Serialize;
 
 use crate::error::{Error, ManifestError, PathContext, PathError};
 use crate::fs::{self, Fs, FsFile, FsMeta, Kind, OsFs, found};
+use crate::limits::PROBE_DIR;
 use crate::manifest::{Entry, Holder, OpenMode, Record, STATE_DIR, SlotKind, Store};
 use crate::partial;
 use crate::path::RelPath;
@@ -153,6 +154,14 @@ fn remove_state(fs: &OsFs, dest: &Path) -> Result<(), Error> {
     let dir = fs.open_dir(&path).at("open", &full)?;
     for name in STATE_FILES {
         found(fs.remove(&dir, name)).at("remove what is in", &full)?;
+    }
+    // There only if a run was killed while it tried what names are possible.
+    let probe = path.join(PROBE_DIR).unwrap_or_else(|_| path.clone());
+    if let Some(probe) = found(fs.open_dir(&probe)).at("open", &full)? {
+        for (name, _) in fs.list(&probe).at("list", &full)? {
+            found(fs.remove(&probe, &name)).at("remove what is in", &full)?;
+        }
+        found(fs.remove_dir(&dir, PROBE_DIR)).at("remove what is in", &full)?;
     }
     let root = fs.root();
     match fs.remove_dir(&root, STATE_DIR) {

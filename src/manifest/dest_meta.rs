@@ -174,6 +174,7 @@ mod tests {
         let stat = Stat {
             kind: Kind::File,
             size: 1,
+            allocated: 1,
             mtime_ns,
             atime_ns: 0,
             ctime_ns: 0,

@@ -73,6 +73,7 @@ mod tests {
         Stat {
             kind,
             size,
+            allocated: size,
             mtime_ns,
             atime_ns: 0,
             ctime_ns: 1,

@@ -20,6 +20,7 @@ mod hostile;
 mod inject;
 mod interchange;
 mod kill;
+mod limits;
 mod media;
 mod medium;
 mod metadata;

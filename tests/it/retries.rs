@@ -59,10 +59,10 @@ fn a_busy_name_at_the_destination_is_tried_again() {
         return;
     }
     let (at, args) = scene("1");
-    fs::create_dir_all(at.source.join("dir/dir")).unwrap();
+    fs::create_dir_all(at.source.join("dir/dir/dir")).unwrap();
     let log = at.temp.path().join("log");
-    // The first thread makes one directory, `.sprag`.
-    let injected = strace::inject("mkdirat", "error=EBUSY:when=2", &log, &args);
+    // The first thread makes two directories, `.sprag` and the one for trying names in.
+    let injected = strace::inject("mkdirat", "error=EBUSY:when=3", &log, &args);
     assert_eq!(injected.ran.code, 0, "{}", injected.ran.stderr);
     assert_eq!(lines(&injected.ran, "retry").len(), 1);
     at.assert_same();

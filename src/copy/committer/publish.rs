@@ -6,6 +6,7 @@
 
 use super::*;
 use crate::copy::classify::Doing;
+use crate::copy::failure::Failure;
 use crate::fs::found;
 use std::sync::Arc;
 
@@ -30,7 +31,7 @@ impl<F: Fs> Committer<'_, F> {
         for waiting in files {
             match self.rename(&mut open, &waiting.completed) {
                 Ok(()) => self.published(waiting.completed),
-                Err(error) => self.not_published(waiting.completed, error),
+                Err(failure) => self.not_published(waiting.completed, failure),
             }
             if self.has_failed() {
                 return Vec::new();
@@ -43,24 +44,35 @@ impl<F: Fs> Committer<'_, F> {
         &mut self,
         open: &mut Option<(RelPath, Arc<F::Dir>)>,
         completed: &Completed<F>,
-    ) -> std::io::Result<()> {
+    ) -> Result<(), Failure> {
         let Some(attempt) = completed.attempt else {
             return Ok(());
         };
         let Some((parent, name)) = completed.path.split() else {
             return Ok(());
         };
-        let fs = &*self.shared.fs;
+        let (fs, path) = (&*self.shared.fs, &completed.path);
+        let at_dest = |error| {
+            let full = self.shared.full(path);
+            failure::at_dest(
+                fs,
+                Doing::Name,
+                "give its final name to the copy of",
+                full,
+                error,
+            )
+        };
         let dir = match open {
             Some((path, dir)) if *path == parent => Arc::clone(dir),
             _ => {
-                let dir = Arc::new(fs.open_dir(&parent)?);
+                let dir = Arc::new(fs.open_dir(&parent).map_err(at_dest)?);
                 *open = Some((parent, Arc::clone(&dir)));
                 dir
             }
         };
-        let partial = crate::partial::name(self.shared.names.id(), &completed.path, attempt);
-        fs.rename(&dir, &partial, name)
+        self.shared.check_place(&dir, path)?;
+        let partial = crate::partial::name(self.shared.names.id(), path, attempt);
+        fs.rename(&dir, &partial, name).map_err(at_dest)
     }
 
     fn published(&mut self, completed: Completed<F>) {
@@ -91,17 +103,10 @@ impl<F: Fs> Committer<'_, F> {
     }
 
     /// The rename failed: the record that ran ahead of it is taken back.
-    fn not_published(&mut self, completed: Completed<F>, error: std::io::Error) {
+    fn not_published(&mut self, completed: Completed<F>, failure: Failure) {
         let (fs, path) = (&*self.shared.fs, completed.path);
-        let full = self.shared.full(&path);
-        match failure::at_dest(
-            fs,
-            Doing::Name,
-            "give its final name to the copy of",
-            full,
-            error,
-        ) {
-            failure::Failure::Entry(error) => {
+        match failure {
+            Failure::Entry(error) => {
                 self.record(&Record::Removed(path.clone()));
                 if let (Some(attempt), Some((parent, _))) = (completed.attempt, path.split()) {
                     // Left over at worst: its name is ours and is cleared away when it is in the way.
@@ -113,8 +118,8 @@ impl<F: Fs> Committer<'_, F> {
                 }
                 self.entry_failed(path, error);
             }
-            failure::Failure::Fatal(error) => self.fail(error),
-            failure::Failure::Stopped => {}
+            Failure::Fatal(error) => self.fail(error),
+            Failure::Stopped => {}
         }
     }
 

@@ -8,7 +8,7 @@ use std::os::fd::{AsFd, OwnedFd};
 use rustix::fs::{AtFlags, Mode, OFlags};
 use rustix::io::Errno;
 
-use super::super::Xattrs;
+use super::super::{About, FsKind, Xattrs};
 use super::{FlushBy, Traits, component, retry};
 use crate::path::RelPath;
 
@@ -26,6 +26,23 @@ pub(crate) fn traits(_fd: impl AsFd) -> io::Result<Traits> {
         lacks_journal: false,
         may_lack_modes: false,
     })
+}
+
+/// The room that POSIX tells of; the kind is not known, so that names are tried.
+pub(crate) fn about(fd: impl AsFd) -> io::Result<About> {
+    let stat = retry(|| rustix::fs::fstatvfs(&fd))?;
+    Ok(About {
+        kind: FsKind::Other,
+        name_bytes_max: stat.f_namemax,
+        unit_bytes: stat.f_frsize.max(1),
+        free_bytes: stat.f_bavail.saturating_mul(stat.f_frsize),
+        free_inodes: None,
+    })
+}
+
+/// Not told for each directory.
+pub(crate) fn dir_folds(_dir: impl AsFd) -> bool {
+    false
 }
 
 /// There is no such call.

@@ -15,20 +15,23 @@ use crate::path::RelPath;
 pub(crate) const NO_ATIME: OFlags = OFlags::NOATIME;
 
 // `f_type` of statfs(2).
-const BTRFS: u32 = 0x9123_683E;
-const CIFS: u32 = 0xFF53_4D42;
-const EXFAT: u32 = 0x2011_BAB0;
-const F2FS: u32 = 0xF2F5_2010;
-const FUSE: u32 = 0x6573_5546;
-const MSDOS: u32 = 0x4D44;
-const NFS: u32 = 0x6969;
-const NTFS3: u32 = 0x7366_746E;
+pub(super) const BCACHEFS: u32 = 0xCA45_1A4E;
+pub(super) const BTRFS: u32 = 0x9123_683E;
+pub(super) const CIFS: u32 = 0xFF53_4D42;
+pub(super) const EXFAT: u32 = 0x2011_BAB0;
+pub(super) const EXT: u32 = 0xEF53;
+pub(super) const F2FS: u32 = 0xF2F5_2010;
+pub(super) const FUSE: u32 = 0x6573_5546;
+pub(super) const MSDOS: u32 = 0x4D44;
+pub(super) const NFS: u32 = 0x6969;
+pub(super) const NTFS3: u32 = 0x7366_746E;
 const OVERLAY: u32 = 0x794C_7630;
-const RAMFS: u32 = 0x8584_58F6;
-const SMB2: u32 = 0xFE53_4D42;
-const TMPFS: u32 = 0x0102_1994;
-const V9FS: u32 = 0x0102_1997;
-const ZFS: u32 = 0x2FC1_2FC1;
+pub(super) const RAMFS: u32 = 0x8584_58F6;
+pub(super) const SMB2: u32 = 0xFE53_4D42;
+pub(super) const TMPFS: u32 = 0x0102_1994;
+pub(super) const V9FS: u32 = 0x0102_1997;
+pub(super) const XFS: u32 = 0x5846_5342;
+pub(super) const ZFS: u32 = 0x2FC1_2FC1;
 
 /// What is to be known about the file system that holds an open file or directory.
 pub(crate) fn traits(fd: impl AsFd) -> io::Result<Traits> {
@@ -36,7 +39,7 @@ pub(crate) fn traits(fd: impl AsFd) -> io::Result<Traits> {
     Ok(traits_of(magic(fd)?, uname.release().to_bytes()))
 }
 
-fn magic(fd: impl AsFd) -> io::Result<u32> {
+pub(super) fn magic(fd: impl AsFd) -> io::Result<u32> {
     // The field is 32 or 64 bits wide, signed or not; the numbers all have 32.
     #[allow(clippy::unnecessary_cast)]
     let magic = retry(|| rustix::fs::fstatfs(&fd))?.f_type as u32;
@@ -192,8 +195,6 @@ pub fn random_bytes() -> io::Result<[u8; 16]> {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    const EXT: u32 = 0xEF53;
 
     #[test]
     fn one_flush_for_all_is_believed_only_where_it_reports_errors() {

@@ -17,6 +17,8 @@ use rustix::process::{Pid, Resource, getrlimit, setrlimit};
 use super::{FlushBy, Kind, Stat};
 
 #[cfg(target_os = "linux")]
+mod about;
+#[cfg(target_os = "linux")]
 mod cache;
 #[cfg(target_os = "linux")]
 mod device;
@@ -29,6 +31,8 @@ mod mountinfo;
 #[cfg(target_os = "linux")]
 mod xattrs;
 
+#[cfg(target_os = "linux")]
+pub(super) use about::{about, dir_folds};
 #[cfg(target_os = "linux")]
 pub(super) use cache::*;
 #[cfg(target_os = "linux")]
@@ -209,6 +213,7 @@ pub(super) fn stat_of(stat: &rustix::fs::Stat) -> Stat {
     Stat {
         kind: kind_of(FileType::from_raw_mode(stat.st_mode)).unwrap_or(Kind::Special("thing")),
         size: stat.st_size as u64,
+        allocated: (stat.st_blocks as u64).saturating_mul(512),
         mtime_ns: ns(stat.st_mtime as i128, stat.st_mtime_nsec as i128),
         atime_ns: ns(stat.st_atime as i128, stat.st_atime_nsec as i128),
         ctime_ns: ns(stat.st_ctime as i128, stat.st_ctime_nsec as i128),
@@ -242,6 +247,7 @@ pub(super) fn stat_of_metadata(metadata: &Metadata) -> Stat {
     Stat {
         kind,
         size: metadata.size(),
+        allocated: metadata.blocks().saturating_mul(512),
         mtime_ns: ns(metadata.mtime(), metadata.mtime_nsec()),
         atime_ns: ns(metadata.atime(), metadata.atime_nsec()),
         ctime_ns: ns(metadata.ctime(), metadata.ctime_nsec()),

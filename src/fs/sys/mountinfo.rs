@@ -29,6 +29,18 @@ pub(super) fn has_mount(mountinfo: &[u8], mount_id: &[u8]) -> bool {
     lines.any(|line| line.split(|byte| *byte == b' ').next() == Some(mount_id))
 }
 
+/// The type of the mount with that id, as `fuse.sshfs`.
+pub(super) fn type_of_mount<'a>(mountinfo: &'a [u8], mount_id: &[u8]) -> Option<&'a [u8]> {
+    mountinfo.split(|byte| *byte == b'\n').find_map(|line| {
+        let mut fields = line.split(|byte| *byte == b' ');
+        if fields.next()? != mount_id {
+            return None;
+        }
+        fields.find(|field| *field == b"-")?;
+        fields.next()
+    })
+}
+
 /// The mount id out of the text of a `/proc/self/fdinfo` file.
 pub(super) fn mount_id(fdinfo: &[u8]) -> Option<&[u8]> {
     fdinfo
@@ -90,6 +102,13 @@ cut off
     fn a_mount_is_found_by_its_whole_id() {
         assert!(has_mount(TEXT, b"36") && has_mount(TEXT, b"22"));
         assert!(!has_mount(TEXT, b"3") && !has_mount(TEXT, b"27"));
+    }
+
+    #[test]
+    fn the_type_stands_behind_the_dash() {
+        assert_eq!(type_of_mount(TEXT, b"36"), Some(&b"btrfs"[..]));
+        assert_eq!(type_of_mount(TEXT, b"37"), Some(&b"tmpfs"[..]));
+        assert_eq!(type_of_mount(TEXT, b"38"), None);
     }
 
     #[test]

@@ -14,6 +14,11 @@ pub(crate) struct Totals {
 }
 
 impl Totals {
+    /// Whether it speaks of nothing.
+    pub(crate) fn is_empty(&self) -> bool {
+        *self == Totals::default()
+    }
+
     /// Counts an entry in or out. `amount` is in bytes for a done file, in blocks for a partial.
     pub(super) fn count(&mut self, kind: SlotKind, amount: u64, add: bool) {
         let by = |total: &mut u64, by: u64| {

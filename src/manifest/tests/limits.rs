@@ -50,6 +50,7 @@ impl FsFile for Spy {
         Ok(Stat {
             kind: Kind::File,
             size: self.bytes.len() as u64,
+            allocated: self.bytes.len() as u64,
             mtime_ns: 0,
             atime_ns: 0,
             ctime_ns: 0,

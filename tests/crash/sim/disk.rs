@@ -73,13 +73,15 @@ impl Inode {
     }
 
     pub(crate) fn stat(&self, ino: Ino) -> Stat {
+        let size = match &self.node {
+            Node::File(content) => content.len(),
+            Node::Dir(_) => 4096,
+            Node::Symlink(target) => target.len() as u64,
+        };
         Stat {
             kind: self.kind(),
-            size: match &self.node {
-                Node::File(content) => content.len(),
-                Node::Dir(_) => 4096,
-                Node::Symlink(target) => target.len() as u64,
-            },
+            size,
+            allocated: size,
             mtime_ns: self.mtime_ns,
             atime_ns: self.atime_ns,
             ctime_ns: self.ctime_ns,

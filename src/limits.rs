@@ -1,0 +1,169 @@
+//! What a destination can hold: names, sizes, kinds of entries. Pure but for `probe`, which tries.
+//!
+//! What a file system refuses is never guessed from its name where it can be tried: [`NameRules`]
+//! are measured, and the tables here stand in where nothing could be tried. What can be written,
+//! but not be opened on Windows later, is a matter for a warning; see [`NameRules::windows`].
+
+use std::fmt;
+
+use crate::fs::{FsKind, Kind, Stat};
+use crate::path::RelPath;
+
+mod fold;
+mod names;
+mod probe;
+
+pub use fold::{fold_key, same_spelling};
+pub use names::{NameMax, NameProblem, NameRules};
+pub(crate) use probe::{DIR as PROBE_DIR, are_one, measure, spelled_otherwise};
+
+/// What a destination can hold.
+#[derive(Debug, Clone)]
+pub struct Limits {
+    /// The kind of its file system.
+    pub kind: FsKind,
+    /// The names it takes.
+    pub names: NameRules,
+    /// Whether it has symbolic links.
+    pub symlinks: bool,
+    /// Whether two names that differ can be the same file there.
+    pub folds: bool,
+    /// Whether a name may be listed in another Unicode normal form than it was given.
+    pub respells: bool,
+}
+
+impl Limits {
+    /// What is known without trying.
+    pub fn assumed(kind: FsKind, name_bytes_max: u64) -> Limits {
+        let windows = matches!(kind, FsKind::Fat | FsKind::ExFat);
+        Limits {
+            kind,
+            names: match windows {
+                true => NameRules::fat(),
+                false => NameRules::any(NameMax::Bytes(name_bytes_max)),
+            },
+            symlinks: !windows,
+            folds: windows,
+            respells: false,
+        }
+    }
+
+    /// Why an entry can never be copied. Names that fold to one are a matter of pairs, and not
+    /// looked at here.
+    pub fn refuses(&self, dest: &RelPath, stat: &Stat) -> Option<Unsupported> {
+        if !dest.is_root()
+            && let Some(problem) = self.names.check(dest.name())
+        {
+            return Some(Unsupported::Name(problem));
+        }
+        match stat.kind {
+            Kind::File => {
+                let max = self.kind.file_bytes_max()?;
+                (stat.size > max).then_some(Unsupported::TooLarge {
+                    bytes: stat.size,
+                    max,
+                })
+            }
+            Kind::Symlink => (!self.symlinks).then_some(Unsupported::Symlink),
+            Kind::Dir | Kind::Special(_) => None,
+        }
+    }
+}
+
+/// Why a destination can never hold an entry.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Unsupported {
+    /// Its name.
+    Name(NameProblem),
+    /// Its size.
+    TooLarge {
+        /// The size in bytes.
+        bytes: u64,
+        /// The largest there can be.
+        max: u64,
+    },
+    /// There are no symbolic links.
+    Symlink,
+    /// Another entry's name is the same name to the file system.
+    SameName {
+        /// That entry.
+        other: RelPath,
+    },
+}
+
+impl Unsupported {
+    /// What several entries of this kind have in common, as a heading.
+    pub fn heading(&self) -> &'static str {
+        match self {
+            Unsupported::Name(problem) => problem.heading(),
+            Unsupported::TooLarge { .. } => "files that are too large",
+            Unsupported::Symlink => "symbolic links, which it does not have",
+            Unsupported::SameName { .. } => {
+                "names that are one name there, as they differ in case or Unicode form only"
+            }
+        }
+    }
+}
+
+impl fmt::Display for Unsupported {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Unsupported::Name(problem) => problem.fmt(f),
+            Unsupported::TooLarge { bytes, max } => {
+                write!(
+                    f,
+                    "its {bytes} bytes are more than the {max} a file can have there"
+                )
+            }
+            Unsupported::Symlink => f.write_str("there are no symbolic links there"),
+            Unsupported::SameName { other } => {
+                write!(f, "its name is the same as that of {other} there")
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn stat(kind: Kind, size: u64) -> Stat {
+        Stat {
+            kind,
+            size,
+            ..crate::fs::source::lstat(std::path::Path::new("/")).unwrap()
+        }
+    }
+
+    #[test]
+    fn fat_takes_a_file_of_4_gib_less_one_byte_and_none_larger() {
+        let path = RelPath::new("dir/film").unwrap();
+        let max = (4 << 30) - 1;
+        let fat = Limits::assumed(FsKind::Fat, 255);
+        assert_eq!(fat.refuses(&path, &stat(Kind::File, max)), None);
+        assert_eq!(
+            fat.refuses(&path, &stat(Kind::File, max + 1)),
+            Some(Unsupported::TooLarge {
+                bytes: max + 1,
+                max
+            })
+        );
+        assert_eq!(fat.refuses(&path, &stat(Kind::Dir, max + 1)), None);
+        for kind in [FsKind::ExFat, FsKind::Ntfs, FsKind::Ext, FsKind::FuseBlock] {
+            let limits = Limits::assumed(kind, 255);
+            assert_eq!(limits.refuses(&path, &stat(Kind::File, 1 << 40)), None);
+        }
+    }
+
+    #[test]
+    fn a_symlink_is_refused_where_there_are_none_and_the_root_never() {
+        let link = stat(Kind::Symlink, 1);
+        let path = RelPath::new("link").unwrap();
+        let refused = |kind| Limits::assumed(kind, 255).refuses(&path, &link);
+        assert_eq!(refused(FsKind::ExFat), Some(Unsupported::Symlink));
+        assert_eq!(refused(FsKind::Ext), None);
+        assert_eq!(refused(FsKind::Ntfs), None);
+        let fat = Limits::assumed(FsKind::Fat, 255);
+        assert_eq!(fat.refuses(&RelPath::root(), &stat(Kind::Dir, 0)), None);
+    }
+}
