@@ -422,6 +422,27 @@ pub enum EntryError {
     /// Whether the source still has an entry cannot be told.
     #[error("{0}; so nothing is known of what has to be deleted there, and it was kept")]
     Undecided(#[source] PathError),
+    /// Somebody changed it since it was copied.
+    #[error(
+        "{} was changed since it was copied, and is left alone; a rerun of the copy brings back what was copied",
+        Printable(.0)
+    )]
+    Modified(PathBuf),
+    /// A source that is not what was copied any more.
+    #[error(
+        "{} cannot be repaired from {}: that is not what was copied, it was edited since or is damaged itself. Nothing was changed",
+        Printable(path),
+        Printable(from)
+    )]
+    SourceEdited {
+        /// The destination path.
+        path: PathBuf,
+        /// The source.
+        from: PathBuf,
+    },
+    /// No source has it.
+    #[error("{} cannot be repaired: it is in none of the sources", Printable(.0))]
+    NoSource(PathBuf),
     /// What was written does not read back.
     #[error(
         "{} does not read back as it was written: the interruption damaged the file system. Unmount it, check it with its own tool (fsck.exfat, fsck.vfat, chkdsk), mount it and rerun",
@@ -494,6 +515,9 @@ impl EntryError {
             EntryError::Clash { .. } => "clash",
             EntryError::Path { .. } => "path",
             EntryError::Undecided(_) => "undecided",
+            EntryError::Modified(_) => "modified",
+            EntryError::SourceEdited { .. } => "source_edited",
+            EntryError::NoSource(_) => "no_source",
             EntryError::ReadBack(_) => "read_back",
             EntryError::BadMedium { .. } => "bad_medium",
             EntryError::LinkTarget { .. } => "link",

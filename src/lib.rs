@@ -36,13 +36,13 @@ mod time;
 mod tree;
 mod verify;
 
-pub use copy::{CopyRun, copy};
+pub use copy::{CopyRun, copy, repair};
 pub use event::Event;
 pub use inspect::{
     CleanSummary, ExportFormat, ExportSummary, LastRun, LastVerification, LeftOut, PartialFile,
     Status, VerifiedPart, clean, export, export_bag, status,
 };
-pub use options::{CopyOptions, Reading, SampleAmount, VerifyOptions};
+pub use options::{CopyOptions, Reading, RepairOptions, SampleAmount, VerifyOptions};
 pub use selection::{Delete, Existing, Selection};
 pub use stop::Stopper;
 pub use time::utc_text;

@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use crate::block::BlockSize;
 use crate::filter::Filter;
+use crate::path::RelPath;
 use crate::selection::{Delete, Existing, Selection};
 
 /// What to copy, where to, and how.
@@ -104,6 +105,19 @@ impl CopyOptions {
             hard_links: true,
         }
     }
+}
+
+/// What to repair, and from what.
+#[derive(Debug, Clone)]
+pub struct RepairOptions {
+    /// The destination: the directory that holds `.sprag`.
+    pub dest: PathBuf,
+    /// What it was copied from, or anything of the same form: as the sources of a copy.
+    pub from: Vec<PathBuf>,
+    /// Only these paths; empty means all that is recorded.
+    pub paths: Vec<RelPath>,
+    /// How many files are worked on at a time; `None` lets the run choose.
+    pub jobs: Option<NonZeroUsize>,
 }
 
 /// What to verify, and how.

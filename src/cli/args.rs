@@ -14,6 +14,7 @@ const RESUME: &str = "Resume and durability";
 const CONTENT: &str = "What is copied";
 const SPEED: &str = "Speed";
 const SCOPE: &str = "What is checked";
+const REPAIR: &str = "Repair";
 const OUTPUT: &str = "Output";
 
 /// Resumable file copy with integrity verification
@@ -208,6 +209,7 @@ Examples:
   Check one directory of it:         sprag verify /mnt/drive Photos/2024
   Also list what sprag did not copy: sprag verify --extra /mnt/drive
   Read one file at a time:           sprag verify -j 1 /mnt/drive
+  Repair it from what was copied:    sprag verify --repair --from ~/Photos /mnt/drive
   Check against a list from b3sum:   sprag verify --check sums.b3 /mnt/drive
   Read a twentieth of it:            sprag verify --sample 5% /mnt/drive
   Once a year, in several evenings:  sprag verify --older-than 300d /mnt/drive
@@ -227,6 +229,17 @@ pub(crate) struct VerifyArgs {
     /// name are counted as extra. No manifest is needed.
     #[arg(long, value_name = "LIST", help_heading = SCOPE)]
     pub(crate) check: Option<PathBuf>,
+
+    /// Repair what is damaged or missing from the source that --from names
+    ///
+    /// Only bad blocks are read from the source, and none is written that is not what was copied. What
+    /// was edited, here or at the source, is left alone and named.
+    #[arg(long, requires = "from", conflicts_with = "check", help_heading = REPAIR)]
+    pub(crate) repair: bool,
+
+    /// What DEST was copied from: as the SOURCE of the copy, with its slash if it had one
+    #[arg(long, value_name = "SOURCE", requires = "repair", help_heading = REPAIR)]
+    pub(crate) from: Vec<PathBuf>,
 
     /// List the entries that the manifest does not know
     ///

@@ -214,6 +214,14 @@ pub(crate) enum Summary<'a> {
         #[serde(flatten)]
         figures: &'a VerifySummary,
     },
+    Repair {
+        exit_code: Exit,
+        files_repaired: u64,
+        files_failed: u64,
+        entries_left: u64,
+        bytes_repaired: u64,
+        elapsed_ms: u64,
+    },
     Clean {
         exit_code: Exit,
         partials_removed: u64,

@@ -26,6 +26,7 @@ mod out;
 mod progress;
 mod quote;
 mod record;
+mod repair;
 mod screen;
 mod selection;
 mod signals;

@@ -113,7 +113,8 @@ pub(crate) fn verify(args: &VerifyArgs) -> anyhow::Result<VerifyOptions> {
     };
     options.older_than = checks.older_than;
     options.require_medium = checks.require_medium;
-    options.restart = checks.restart;
+    // What is to be repaired has to be found by this very run.
+    options.restart = checks.restart || args.repair;
     options.record = true;
     options.paths = args
         .paths
@@ -127,7 +128,7 @@ pub(crate) fn verify(args: &VerifyArgs) -> anyhow::Result<VerifyOptions> {
     Ok(options)
 }
 
-fn jobs(args: &Common) -> Option<NonZeroUsize> {
+pub(crate) fn jobs(args: &Common) -> Option<NonZeroUsize> {
     args.jobs.and_then(|jobs| NonZeroUsize::new(jobs.into()))
 }
 

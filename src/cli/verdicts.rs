@@ -151,7 +151,7 @@ pub(crate) fn summary_text(
         return text;
     }
     if summary.files_corrupt > 0 {
-        text += "\nTo mend corrupt files, remove them and rerun the copy; \
+        text += "\n`sprag verify --repair --from SOURCE` mends corrupt files; \
                  what is modified or missing, a rerun of the copy brings back by itself.";
     } else if summary.files_modified + summary.files_missing > 0 {
         text += "\nA rerun of the copy brings back what is modified or missing.";

@@ -19,7 +19,7 @@ use super::progress::{Meter, Pace};
 use super::record::{Damaged, End, Recorder};
 use super::screen::Screen;
 use super::verdicts::{Scope, detail, summary_text};
-use super::{Failure, units};
+use super::{Failure, repair, units};
 
 const STOPPING: &str = "stopping; press Ctrl-C again to stop at once";
 const JSON_PROGRESS_INTERVAL: Duration = Duration::from_secs(1);
@@ -41,6 +41,13 @@ pub(crate) fn run(args: &VerifyArgs, rerun: &str) -> Exit {
             let text = report.text(&summary);
             let end = End::new(summary.exit_code, &summary, text, failure);
             let exit = report.recorder.end(&end);
+            let exit = match exit {
+                Exit::Done | Exit::Damaged | Exit::Partial if args.repair => {
+                    let damaged = std::mem::take(&mut report.damaged);
+                    repair::run(args, &summary, damaged, &mut report.out)
+                }
+                exit => exit,
+            };
             report.out.exit(exit)
         }
         Err(error) => {
@@ -106,6 +113,8 @@ struct Report {
     out: Out,
     screen: Screen,
     meter: Meter,
+    /// What can be repaired.
+    damaged: repair::Damaged,
     bytes_read: u64,
     bytes_total: u64,
     json_progress: Pace,
@@ -125,6 +134,7 @@ impl Report {
             out: Out::new(meter.screen()),
             screen: meter.screen(),
             meter,
+            damaged: repair::Damaged::default(),
             bytes_read: 0,
             bytes_total: 0,
             json_progress: Pace::after(JSON_PROGRESS_INTERVAL),
@@ -148,7 +158,16 @@ impl Report {
                 }
             }
             VerifyEvent::Progress { bytes_read } => self.bytes_read = bytes_read,
-            VerifyEvent::Entry { path, verdict, how } => self.entry(&path, &verdict, how),
+            VerifyEvent::Entry { path, verdict, how } => {
+                let mendable = matches!(
+                    verdict,
+                    Verdict::Corrupt { .. } | Verdict::Missing | Verdict::Unreadable { .. }
+                );
+                if mendable {
+                    self.damaged.add(&path);
+                }
+                self.entry(&path, &verdict, how);
+            }
             // The last event, which the caller keeps.
             VerifyEvent::Finished { .. } => {}
         }

@@ -33,6 +33,8 @@ pub(super) enum Task {
     Adopt,
     /// The same with a file that the manifest knows.
     Check(Done),
+    /// Look at the file, and mend what is bad of it.
+    Repair(Box<Done>),
     /// Make the symlink under its partial name.
     Symlink(Vec<u8>),
     /// Set its metadata, its content being as this record says.
@@ -142,6 +144,15 @@ pub(super) enum Content {
         /// Its blocks were reported one by one.
         blocks: bool,
     },
+    /// A file whose blocks stay recorded as they are.
+    Repaired {
+        size: u64,
+        hash: Hash32,
+        /// Position of the last record of its blocks; 0 for a single block.
+        chain: u64,
+        /// Bytes that came from the source.
+        taken: u64,
+    },
     Symlink {
         target: Vec<u8>,
     },
@@ -156,6 +167,7 @@ impl<F: Fs> Completed<F> {
                 blocks: false,
                 ..
             } => size,
+            Content::Repaired { taken, .. } => taken,
             _ => 0,
         }
     }

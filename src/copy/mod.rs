@@ -52,6 +52,7 @@ mod planner;
 mod read_back;
 mod reader;
 mod recover;
+mod repair;
 mod retry;
 mod run;
 mod setup;
@@ -72,6 +73,8 @@ struct Shared<F: Fs> {
     /// The destination's path, for messages.
     dest: PathBuf,
     options: CopyOptions,
+    /// What is on the destination is mended, and nothing else is copied.
+    repair: Option<repair::Repair>,
     block_size: crate::block::BlockSize,
     /// What the destination can hold.
     limits: Limits,
@@ -146,6 +149,8 @@ impl<F: Fs> Shared<F> {
     }
 }
 
+pub use repair::repair;
+
 /// Begins, or continues, a copy. See [`CopyRun`].
 pub fn copy(options: CopyOptions) -> Result<CopyRun, Error> {
     let setup = setup::resolve(&options)?;
@@ -156,7 +161,7 @@ pub fn copy(options: CopyOptions) -> Result<CopyRun, Error> {
         path: setup.root.clone(),
         source,
     })?;
-    CopyRun::start(Arc::new(fs), setup, options)
+    CopyRun::start(Arc::new(fs), setup, options, None)
 }
 
 /// A copy under way: an iterator of [`Event`]s that copies as it is pulled.
@@ -214,13 +219,14 @@ impl CopyRun {
     #[doc(hidden)]
     pub fn start_on<F: Fs>(fs: Arc<F>, options: CopyOptions) -> Result<CopyRun, Error> {
         let setup = setup::resolve_onto_root(&options)?;
-        CopyRun::start(fs, setup, options)
+        CopyRun::start(fs, setup, options, None)
     }
 
     fn start<F: Fs>(
         fs: Arc<F>,
         setup: setup::Setup,
         options: CopyOptions,
+        repair: Option<repair::Repair>,
     ) -> Result<CopyRun, Error> {
         let stopper = Stopper::new();
         let board = Arc::new(board::Board::new());
@@ -240,6 +246,7 @@ impl CopyRun {
             sources: setup.source_roots(),
             dest: setup.root.clone(),
             options,
+            repair,
             stopper: stopper.clone(),
             board: Arc::clone(&board),
             after_cut,

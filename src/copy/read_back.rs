@@ -111,7 +111,7 @@ pub(super) fn read_back<F: Fs>(
 }
 
 /// The recorded hashes of a file's blocks.
-fn hashes<F: Fs>(shared: &Shared<F>, done: &Done) -> Result<Vec<Hash32>, Error> {
+pub(super) fn hashes<F: Fs>(shared: &Shared<F>, done: &Done) -> Result<Vec<Hash32>, Error> {
     if done.chain == 0 {
         return Ok(vec![done.hash]);
     }

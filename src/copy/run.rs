@@ -14,6 +14,7 @@ use super::planner::Planner;
 use super::read_back;
 use super::reader;
 use super::recover;
+use super::repair::Repairer;
 use super::setup::Setup;
 use super::worker::Worker;
 use super::{Shared, failure};
@@ -190,7 +191,7 @@ fn stages<F: Fs>(
         drop(works_out);
         let (gate_in, gate_out) = crossbeam_channel::bounded(0);
         // A rerun mostly copies little, and its first run was checked.
-        let counts = shared.options.count || !shared.is_rerun;
+        let counts = (shared.options.count || !shared.is_rerun) && shared.repair.is_none();
         if counts && started.is_ok() {
             let messages = messages_in.clone();
             let builder = thread::Builder::new().name("sprag-counter".into());
@@ -203,11 +204,21 @@ fn stages<F: Fs>(
         }
         if started.is_ok() {
             let builder = thread::Builder::new().name("sprag-planner".into());
-            let thread = builder.spawn_scoped(scope, move || {
-                if !shared.is_rerun {
-                    counter::wait(shared, &gate_out);
+            let thread = builder.spawn_scoped(scope, move || match &shared.repair {
+                None => {
+                    if !shared.is_rerun {
+                        counter::wait(shared, &gate_out);
+                    }
+                    Planner::new(shared, sources, works_in, messages_in).run();
                 }
-                Planner::new(shared, sources, works_in, messages_in).run();
+                Some(repair) => Repairer {
+                    shared,
+                    repair,
+                    sources,
+                    works: works_in,
+                    messages: messages_in,
+                }
+                .run(),
             });
             started = started.and(thread.map(drop));
         } else {

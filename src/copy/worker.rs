@@ -11,7 +11,7 @@ use crossbeam_channel::{Receiver, Sender};
 use super::failure::{self, Failure};
 use super::message::{Completed, Content, Message, Task, Work};
 use super::retry::Trier;
-use super::{Shared, adopt};
+use super::{Shared, adopt, repair};
 use crate::error::EntryError;
 use crate::fs::source::{self, SourceFile};
 use crate::fs::{FlushBy, Fs, FsFile, Stat};
@@ -120,6 +120,7 @@ impl<'a, F: Fs> Worker<'a, F> {
         match &work.task {
             Task::Symlink(target) => return self.symlink(work, target),
             Task::Mend(record) => return self.mend(work, record),
+            Task::Repair(done) => return repair::mend(self, work, done),
             Task::Copy | Task::Resume(_) | Task::Adopt | Task::Check(_) => {}
         }
         let opened = self
@@ -391,7 +392,7 @@ impl<'a, F: Fs> Worker<'a, F> {
     }
 
     /// Makes an empty partial.
-    fn create(&self, work: &Work<F>) -> Result<(u8, Vec<u8>, F::File), Failure> {
+    pub(super) fn create(&self, work: &Work<F>) -> Result<(u8, Vec<u8>, F::File), Failure> {
         let create = |name: &[u8]| self.shared.fs.create_new(&work.dir, name);
         let made = self.trier().name(&self.shared.full(&work.path), || {
             self.shared.make_partial(&work.path, &work.dir, create)
@@ -409,7 +410,7 @@ impl<'a, F: Fs> Worker<'a, F> {
     }
 
     /// Removes a partial that is of no use.
-    fn discard(&self, work: &Work<F>, attempt: u8, name: &[u8]) -> Result<(), Failure> {
+    pub(super) fn discard(&self, work: &Work<F>, attempt: u8, name: &[u8]) -> Result<(), Failure> {
         let removed = crate::fs::found(self.shared.fs.remove(&work.dir, name));
         removed.map_err(self.at_dest("remove the partial copy of", &work.path))?;
         self.shared.names.release(&work.path, attempt);

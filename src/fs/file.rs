@@ -203,6 +203,10 @@ impl FsFile for OsFile {
         self.file.set_len(len)
     }
 
+    fn share(&self, other: &Self) -> io::Result<bool> {
+        sys::share(&self.file, &other.file)
+    }
+
     fn sync(&self) -> io::Result<()> {
         sys::sync_data(&self.file)
     }

@@ -232,6 +232,11 @@ pub trait FsFile: Send + Sync + 'static {
     fn write_at(&self, buf: &[u8], offset: u64) -> io::Result<()>;
     /// Sets the length.
     fn set_len(&self, len: u64) -> io::Result<()>;
+    /// Makes this new and empty file share the blocks of another, if the file system can do that.
+    fn share(&self, other: &Self) -> io::Result<bool> {
+        let _ = other;
+        Ok(false)
+    }
     /// Makes data and what is needed to find it durable.
     fn sync(&self) -> io::Result<()>;
     /// What `fstat` says.

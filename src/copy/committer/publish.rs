@@ -90,7 +90,7 @@ impl<F: Fs> Committer<'_, F> {
         };
         match completed.content {
             Content::Symlink { .. } => self.summary.symlinks += 1,
-            Content::File { size, .. } => {
+            Content::File { size, .. } | Content::Repaired { size, .. } => {
                 self.summary.bytes_total += size;
                 match outcome {
                     Outcome::Adopted => self.summary.files_adopted += 1,
@@ -151,6 +151,17 @@ fn done_record<F: Fs>(waiting: &Waiting<F>) -> Record {
             hash: *hash,
             attempt: completed.attempt,
             chain: waiting.chain,
+        }),
+        Content::Repaired {
+            size, hash, chain, ..
+        } => Record::Done(Done {
+            path: completed.path.clone(),
+            size: *size,
+            mtime_ns: completed.mtime_ns,
+            dest: completed.dest,
+            hash: *hash,
+            attempt: completed.attempt,
+            chain: *chain,
         }),
         Content::Symlink { target } => Record::Symlink(SymlinkRecord {
             path: completed.path.clone(),

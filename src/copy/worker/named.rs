@@ -42,7 +42,12 @@ impl<F: Fs> Worker<'_, F> {
 
     /// The metadata that the copy of a source shall have.
     fn wanted(&self, work: &Work<F>) -> Result<Meta, Failure> {
-        let xattrs = (self.shared).xattrs(|| source::xattrs(&work.source));
+        // What is made from its record alone may have no source.
+        let read = || match work.source.as_os_str().is_empty() {
+            true => Ok(fs::Xattrs::default()),
+            false => source::xattrs(&work.source),
+        };
+        let xattrs = (self.shared).xattrs(read);
         let xattrs = xattrs.map_err(|error| unreadable(self.shared, work, error))?;
         Ok(self.shared.wanted(&work.stat, xattrs, work.there.as_ref()))
     }

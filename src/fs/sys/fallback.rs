@@ -67,6 +67,11 @@ pub(crate) fn sync_fs(_dir: impl AsFd) -> io::Result<()> {
     Ok(())
 }
 
+/// No way to share blocks is used here.
+pub(crate) fn share(_to: &File, _from: &File) -> io::Result<bool> {
+    Ok(false)
+}
+
 /// There is no O_DIRECT.
 pub(crate) fn set_direct(_file: &File, _on: bool) -> io::Result<bool> {
     Ok(false)

@@ -146,6 +146,25 @@ pub(crate) fn set_direct(file: &File, on: bool) -> io::Result<bool> {
     }
 }
 
+/// Makes a file share all blocks of another, so that each is copied only when it is written to.
+/// `false` if the file system cannot.
+pub(crate) fn share(to: &File, from: &File) -> io::Result<bool> {
+    match rustix::fs::ioctl_ficlone(to, from) {
+        Ok(()) => Ok(true),
+        Err(
+            Errno::OPNOTSUPP
+            | Errno::NOSYS
+            | Errno::NOTTY
+            | Errno::INVAL
+            | Errno::XDEV
+            | Errno::PERM
+            | Errno::ACCESS
+            | Errno::TXTBSY,
+        ) => Ok(false),
+        Err(errno) => Err(errno.into()),
+    }
+}
+
 /// Asks for a file's clean pages to be dropped from the page cache. Only a request: pages that
 /// are dirty or mapped stay, and the kernel does not say so.
 pub(crate) fn drop_cache(file: &File) -> io::Result<()> {

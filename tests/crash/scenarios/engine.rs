@@ -10,7 +10,7 @@ use sprag::error::Error;
 use sprag::event::{CopySummary, Progress, VerifyEvent};
 use sprag::exit::Exit;
 use sprag::filter::Rules;
-use sprag::{CopyOptions, CopyRun, Delete, Event, VerifyOptions, VerifyRun};
+use sprag::{CopyOptions, CopyRun, Delete, Event, RepairOptions, VerifyOptions, VerifyRun};
 
 use super::cases::PROTECTED;
 use crate::sim::SimFs;
@@ -72,7 +72,23 @@ pub(crate) fn delete(options: &mut CopyOptions) {
 
 /// Runs the copy to its end, and notes on the disk what the outside world is told.
 pub(crate) fn run(fs: &SimFs, options: CopyOptions, stop: Stop) -> End {
-    let started = CopyRun::start_on(Arc::new(fs.clone()), options);
+    drive(fs, CopyRun::start_on(Arc::new(fs.clone()), options), stop)
+}
+
+/// Repairs from a source, and notes on the disk what the outside world is told.
+pub(crate) fn repair(fs: &SimFs, source: &Path) -> End {
+    let copy = options(source);
+    let options = RepairOptions {
+        dest: copy.dest,
+        from: copy.sources,
+        paths: Vec::new(),
+        jobs: copy.jobs,
+    };
+    let run = CopyRun::repair_on(Arc::new(fs.clone()), options);
+    drive(fs, run, Stop::Never)
+}
+
+fn drive(fs: &SimFs, started: Result<CopyRun, Error>, stop: Stop) -> End {
     let mut run = match started {
         Ok(run) => run,
         Err(error) => return End::of_error(error),

@@ -8,6 +8,7 @@ mod faults;
 mod kill;
 mod lies;
 mod read_back;
+mod repair;
 mod source;
 mod tree;
 
