@@ -141,6 +141,11 @@ pub enum UsageError {
         "--delete does not go with --files-from: what the list does not name would be deleted. Choose with --include and --exclude instead"
     )]
     DeleteWithList,
+    /// What one run moved, the next would delete.
+    #[error(
+        "--delete does not go with --remove-source-files: what one run removes from the source, the next would delete at the destination"
+    )]
+    DeleteWithRemove,
     /// The block size differs from the one the destination was begun with.
     #[error(
         "{} was begun with a block size of {} bytes, not {}: leave --block-size out, or begin again with --restart",
@@ -419,6 +424,27 @@ pub enum EntryError {
         /// The source path that was copied.
         earlier: PathBuf,
     },
+    /// The source was copied and could not be removed.
+    #[error("{0}; its copy is whole, and the source stays")]
+    SourceKept(#[source] PathError),
+    /// The source is not, or may not be, what was copied.
+    #[error(
+        "{} is not what was copied any more, so it was not removed; rerun to copy it again",
+        Printable(.0)
+    )]
+    ChangedSince(PathBuf),
+    /// A copy does not read back, so its source stays.
+    #[error(
+        "{} does not read back as it was written ({}), so its source was not removed; rerun to copy it again",
+        Printable(path),
+        ranges_text(ranges)
+    )]
+    NotReadBack {
+        /// The destination path.
+        path: PathBuf,
+        /// The bytes that differ, in whole blocks.
+        ranges: Vec<Range<u64>>,
+    },
     /// Whether the source still has an entry cannot be told.
     #[error("{0}; so nothing is known of what has to be deleted there, and it was kept")]
     Undecided(#[source] PathError),
@@ -514,6 +540,9 @@ impl EntryError {
             EntryError::Special { .. } => "special",
             EntryError::Clash { .. } => "clash",
             EntryError::Path { .. } => "path",
+            EntryError::SourceKept(_) => "source_kept",
+            EntryError::ChangedSince(_) => "changed_since",
+            EntryError::NotReadBack { .. } => "not_read_back",
             EntryError::Undecided(_) => "undecided",
             EntryError::Modified(_) => "modified",
             EntryError::SourceEdited { .. } => "source_edited",

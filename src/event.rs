@@ -185,6 +185,8 @@ pub enum Outcome {
     Skipped,
     /// No source has it, and it was deleted at the destination.
     Deleted,
+    /// Its copy is durable and was read back, and the source was removed.
+    SourceRemoved,
     /// Its content was already there, as the manifest says; its metadata was set right.
     Mended,
 }
@@ -211,6 +213,8 @@ pub struct CopySummary {
     pub files_failed: u64,
     /// Entries of any kind that were deleted at the destination, because no source has them.
     pub files_deleted: u64,
+    /// Source files and symlinks that were removed after they were copied.
+    pub sources_removed: u64,
     /// Directories that are at the destination.
     pub dirs: u64,
     /// Symbolic links that are at the destination.
@@ -252,6 +256,7 @@ impl Default for CopySummary {
             files_skipped: 0,
             files_failed: 0,
             files_deleted: 0,
+            sources_removed: 0,
             dirs: 0,
             symlinks: 0,
             metadata_mended: 0,

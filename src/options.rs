@@ -47,6 +47,8 @@ pub struct CopyOptions {
     pub selection: Selection,
     /// What becomes of files that exist at the destination.
     pub existing: Existing,
+    /// Remove each source file and symlink whose copy is durable and reads back as its source is.
+    pub remove_source_files: bool,
     /// Only tell what would be done, and touch nothing.
     pub dry_run: bool,
     /// Delete what the sources do not have, once all that they have is durable.
@@ -96,6 +98,7 @@ impl CopyOptions {
             owner: crate::fs::is_root(),
             selection: Selection::default(),
             existing: Existing::default(),
+            remove_source_files: false,
             dry_run: false,
             delete: None,
             perms: true,

@@ -335,6 +335,7 @@ fn word(outcome: Outcome) -> &'static str {
         Outcome::Adopted => "adopted",
         Outcome::Skipped => "skipped",
         Outcome::Deleted => "deleted",
+        Outcome::SourceRemoved => "moved",
         Outcome::Mended => "mended",
     }
 }

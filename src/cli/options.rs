@@ -92,6 +92,7 @@ pub(crate) fn copy(args: &CopyArgs, view: View) -> Result<CopyOptions, Error> {
     options.hard_links = !args.no_hard_links;
     options.dry_run = args.dry.dry_run;
     options.sparse = args.sparse;
+    options.remove_source_files = args.dry.remove_source_files;
     Ok(options)
 }
 

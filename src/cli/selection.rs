@@ -110,6 +110,14 @@ pub(crate) struct DryRunArgs {
     /// compared is listed as adopted.
     #[arg(short = 'n', long, help_heading = HEADING)]
     pub(crate) dry_run: bool,
+
+    /// Remove each source file once its copy is durable and was read back
+    ///
+    /// It is done last. The copy is read from the medium and the source once more; both have to be
+    /// as they were when it was copied. Files that were there before are removed, too; what a rule
+    /// leaves out or alone stays, and so do directories.
+    #[arg(long, help_heading = DELETING)]
+    pub(crate) remove_source_files: bool,
 }
 
 impl DeleteArgs {

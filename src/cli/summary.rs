@@ -26,6 +26,9 @@ pub(crate) fn summary_text(summary: &CopySummary) -> String {
     if summary.files_skipped > 0 {
         text += &format!("{} skipped, ", summary.files_skipped);
     }
+    if summary.sources_removed > 0 {
+        text += &format!("{} removed from the source, ", summary.sources_removed);
+    }
     if summary.files_deleted > 0 {
         text += &format!("{} deleted, ", summary.files_deleted);
     }
@@ -120,7 +123,7 @@ pub(crate) fn state_dir(dest: &Path) -> &Path {
 }
 
 /// Every figure, under the name it has in JSON.
-pub(crate) fn figures(summary: &CopySummary) -> [(&'static str, u64); 21] {
+pub(crate) fn figures(summary: &CopySummary) -> [(&'static str, u64); 22] {
     [
         ("exit_code", summary.exit_code.code().into()),
         ("files_copied", summary.files_copied),
@@ -129,6 +132,7 @@ pub(crate) fn figures(summary: &CopySummary) -> [(&'static str, u64); 21] {
         ("files_skipped", summary.files_skipped),
         ("files_failed", summary.files_failed),
         ("files_deleted", summary.files_deleted),
+        ("sources_removed", summary.sources_removed),
         ("dirs", summary.dirs),
         ("symlinks", summary.symlinks),
         ("metadata_mended", summary.metadata_mended),

@@ -371,6 +371,11 @@ impl<'a, F: Fs> Committer<'a, F> {
 
     pub(super) fn entry_failed(&mut self, path: RelPath, error: EntryError) {
         self.summary.files_failed += 1;
+        self.problem(path, error);
+    }
+
+    /// Tells what went wrong with an entry that was counted as something else.
+    pub(super) fn problem(&mut self, path: RelPath, error: EntryError) {
         // "Some entries failed" says more than "some vanished".
         self.worst = match (self.worst, error.exit()) {
             (Exit::Partial, _) | (_, Exit::Partial) => Exit::Partial,

@@ -178,6 +178,18 @@ impl DryRun {
             (_, Outcome::Adopted) => summary.files_adopted += 1,
             _ => summary.files_copied += 1,
         }
-        self.send(Event::Entry { path, outcome })
+        let removes = self.options.remove_source_files
+            && matches!(stat.kind, Kind::File | Kind::Symlink)
+            && outcome != Outcome::Skipped;
+        self.summary.sources_removed += u64::from(removes);
+        let removed = removes.then(|| path.clone());
+        self.send(Event::Entry { path, outcome })?;
+        match removed {
+            Some(path) => {
+                let outcome = Outcome::SourceRemoved;
+                self.send(Event::Entry { path, outcome })
+            }
+            None => Ok(()),
+        }
     }
 }

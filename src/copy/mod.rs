@@ -52,6 +52,7 @@ mod planner;
 mod read_back;
 mod reader;
 mod recover;
+mod remove_source;
 mod repair;
 mod retry;
 mod run;

@@ -244,6 +244,9 @@ fn close<F: Fs>(
             committer.enter(Phase::ReadingBack);
             committer.read_back_since(since);
         }
+        if committer.shared.options.remove_source_files && !committer.shared.should_stop() {
+            committer.remove_sources(sources);
+        }
         if !committer.has_failed() {
             committer.enter(Phase::Flushing);
             let (end, _) = committer.end(started.elapsed());

@@ -98,6 +98,9 @@ fn look_at(options: &CopyOptions) -> Result<Vec<Given>, Error> {
         return Err(UsageError::NoSource.into());
     }
     let listed = options.selection.files_from.is_some();
+    if options.remove_source_files && options.delete.is_some() {
+        return Err(UsageError::DeleteWithRemove.into());
+    }
     if listed && options.delete.is_some() {
         return Err(UsageError::DeleteWithList.into());
     }

@@ -184,6 +184,11 @@ pub fn lstat(path: &Path) -> io::Result<Stat> {
     Ok(from_metadata(&fs::symlink_metadata(path)?))
 }
 
+/// Removes a name that is not a directory.
+pub fn remove(path: &Path) -> io::Result<()> {
+    fs::remove_file(path)
+}
+
 /// Looks at a path, following symlinks.
 pub fn stat_follow(path: &Path) -> io::Result<Stat> {
     Ok(from_metadata(&fs::metadata(path)?))

@@ -26,6 +26,7 @@ mod medium;
 mod metadata;
 mod neighbour;
 mod record;
+mod remove_source;
 mod repair;
 mod resume;
 mod retries;
