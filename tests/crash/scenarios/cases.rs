@@ -24,6 +24,8 @@ pub(crate) struct Case {
     change: Option<fn(&Source)>,
     /// The run deletes what the source does not have, but for [`PROTECTED`].
     deletes: bool,
+    /// The recorded run removes its source files; they are made again for the rerun.
+    moves: bool,
 }
 
 /// What the runs that delete leave out.
@@ -97,6 +99,16 @@ pub(crate) const CASES: &[Case] = &[
         ..Case::new("fat deleting", FlushBy::Whole, small_files, deleting)
     },
     Case {
+        moves: true,
+        change: Some(build_again),
+        ..Case::new("moving", FlushBy::Whole, movable_files, moving)
+    },
+    Case {
+        moves: true,
+        change: Some(build_again),
+        ..Case::new("moving each", FlushBy::Each, movable_files, moving)
+    },
+    Case {
         change: Some(change_large),
         ..Case::new("source changed", FlushBy::Whole, large_file, |lab| {
             lab.fresh()
@@ -134,6 +146,7 @@ impl Case {
             record,
             change: None,
             deletes: false,
+            moves: false,
         }
     }
 
@@ -162,6 +175,7 @@ impl Case {
         if self.change.is_some() {
             expected.first = lab.as_built();
             expected.new = expected.first.clone();
+            expected.moves = self.moves;
         }
         (log, expected)
     }
@@ -426,6 +440,38 @@ fn deleting(lab: &Lab) -> Log {
         lab.source.dir_time(dir);
     }
     lab.onto(disk)
+}
+
+/// Files, links of both kinds, in directories that can be changed.
+fn movable_files(source: &Source) {
+    source.file("empty", 1, 0);
+    source.file("exact", 1, BLOCK);
+    source.file("a/several", 1, 3 * BLOCK + 5);
+    for n in 0..6 {
+        source.file(&format!("a/b/{n}"), n, 100 + 700 * n as usize);
+    }
+    source.symlink("a/ln", "several");
+    source.link("z/hard", "a/several");
+    for dir in ["a/b", "a", "z", "."] {
+        source.dir_time(dir);
+    }
+}
+
+fn build_again(source: &Source) {
+    source.clear();
+    movable_files(source);
+}
+
+/// Moved: each source is seen to go at the moment at which it goes.
+fn moving(lab: &Lab) -> Log {
+    let fs = lab.mount(lab.settle(&lab.disk()));
+    fs.watch(lab.source.witness());
+    let mut options = engine::options(&lab.source.dir);
+    options.remove_source_files = true;
+    let end = engine::run(&fs, options, Stop::Never);
+    assert_eq!(end.exit, sprag::exit::Exit::Done, "{}", end.describe());
+    assert_eq!(end.summary.sources_removed, 11, "{}", end.describe());
+    fs.log()
 }
 
 /// A disk onto which a stranger just copied everything, but for one file that is not the same

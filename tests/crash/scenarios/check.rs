@@ -9,7 +9,7 @@ use sprag::path::RelPath;
 
 use super::cases::PROTECTED;
 use super::engine::{self, CHECKPOINT_BYTES, DONE, End, JOBS, READ_BACK, Stop};
-use super::source::{BLOCK, Source};
+use super::source::{BLOCK, GONE, Source};
 use super::tree::{self, Tree};
 use crate::explore::{Budget, CrashState, Exploration, Explored, recorded, saved_log};
 use crate::sim::{CrashKind, Disk, Log, Replay, Rng, SimFs};
@@ -46,6 +46,8 @@ pub(crate) struct Expected {
     pub(crate) after: Tree,
     /// The runs delete what the source does not have.
     deletes: bool,
+    /// The recorded run removed its sources as it went.
+    pub(crate) moves: bool,
     /// What has to be there at any moment.
     kept: Tree,
 }
@@ -57,6 +59,7 @@ impl Expected {
         let old = tree::of_disk(&log.base).tree;
         Expected {
             deletes: false,
+            moves: false,
             kept: old.clone(),
             source: source.clone(),
             flush_by,
@@ -136,6 +139,15 @@ impl Expected {
         let found = tree::of_disk(disk);
         tree::is_whole(&found.tree, &self.allowed(), &self.kept)
             .map_err(|problem| format!("before the rerun: {problem}"))?;
+        for path in marks.iter().filter_map(|mark| mark.strip_prefix(GONE)) {
+            let path = RelPath::new(path).map_err(|error| error.to_string())?;
+            let (there, wanted) = (found.tree.get(&path), self.new.get(&path));
+            if there.map(|node| &node.what) != wanted.map(|node| &node.what) {
+                return Err(format!(
+                    "{path} is gone from the source, and its copy is {there:?}"
+                ));
+            }
+        }
         if marks.contains(&DONE) {
             tree::holds(&found.tree, &self.new)
                 .map_err(|problem| format!("after success was reported: {problem}"))?;
@@ -158,7 +170,8 @@ impl Expected {
                 "the rerun rehashed {rehashed} bytes, more than {max}"
             ));
         }
-        let unchanged = tree::holds(&self.new, &self.after).is_ok();
+        // What was moved is another file when it is made again.
+        let unchanged = !self.moves && tree::holds(&self.new, &self.after).is_ok();
         let halved = state.seed.to_string().contains("half-renames");
         if unchanged && !halved {
             let durable = engine::durable(state.marks);

@@ -8,7 +8,10 @@ use std::os::unix::fs::{FileExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime};
 
-use crate::sim::Rng;
+use crate::sim::{Rng, Witness};
+
+/// How the mark of an entry begins that is gone from the source.
+pub(crate) const GONE: &str = "gone ";
 
 /// The block size of all scenarios, the smallest there is.
 pub(crate) const BLOCK: usize = 64 << 10;
@@ -102,6 +105,30 @@ impl Source {
     /// Sets the time of a directory, once it has all its entries.
     pub(crate) fn dir_time(&self, name: &str) {
         set_time(&self.dir.join(name), 77);
+    }
+
+    /// Who tells, as marks, which entries have gone since it was asked last.
+    pub(crate) fn witness(&self) -> Witness {
+        let dir = self.dir.clone();
+        let mut left = self.entries();
+        Box::new(move || {
+            let gone = |path: &PathBuf| dir.join(path).symlink_metadata().is_err();
+            let (lost, kept) = std::mem::take(&mut left).into_iter().partition(gone);
+            left = kept;
+            let lost: Vec<PathBuf> = lost;
+            lost.iter()
+                .map(|path| format!("{GONE}{}", path.display()))
+                .collect()
+        })
+    }
+
+    fn entries(&self) -> Vec<PathBuf> {
+        let all = walkdir::WalkDir::new(&self.dir).min_depth(1);
+        let below = |path: &Path| path.strip_prefix(&self.dir).map(Path::to_path_buf);
+        all.into_iter()
+            .map(|entry| entry.expect("a source that can be read"))
+            .map(|entry| below(entry.path()).expect("a path below the source"))
+            .collect()
     }
 
     fn path(&self, name: &str) -> PathBuf {

@@ -48,6 +48,9 @@ use log::{Event, Flush, Op, SECTOR};
 const EPOCH_NS: i128 = 1_700_000_000_000_000_000;
 const TICK_NS: i128 = 1_000;
 
+/// Looks at the outside world; what it sees is recorded as marks.
+pub(crate) type Witness = Box<dyn FnMut() -> Vec<String> + Send>;
+
 /// The simulated disk. Clones are the same disk.
 #[derive(Clone)]
 pub(crate) struct SimFs {
@@ -72,6 +75,8 @@ struct State {
     faults: Faults,
     /// So many of the next files to be published lie on bad blocks.
     bad_files: u64,
+    /// Asked before each event what happened outside since the last.
+    witness: Option<Witness>,
     rng: Rng,
     now_ns: i128,
     next_ino: Ino,
@@ -104,6 +109,7 @@ impl SimFs {
             log: Log::new(disk.clone()),
             faults: Faults::default(),
             bad_files: 0,
+            witness: None,
             rng: Rng::of(&[0]),
             disk,
         };
@@ -142,6 +148,11 @@ impl SimFs {
     /// Records that the outside world was told something at this moment.
     pub(crate) fn mark(&self, what: &str) {
         self.shared.lock().log.events.push(Event::Mark(what.into()));
+    }
+
+    /// Has the outside world looked at before each event from now on.
+    pub(crate) fn watch(&self, witness: Witness) {
+        self.shared.lock().witness = Some(witness);
     }
 
     /// Makes calls fail from now on.
@@ -230,7 +241,7 @@ impl Shared {
             state.fail_flush(what);
             return Err(fault.error);
         }
-        state.log.events.push(Event::FlushBegan(what));
+        state.event(Event::FlushBegan(what));
         drop(state);
         if self.flush_takes.is_zero() {
             std::thread::yield_now();
@@ -242,7 +253,7 @@ impl Shared {
             // Another flush failed to write what this one waited for: Linux tells both.
             return Err(Errno::IO.into());
         }
-        state.log.events.push(Event::Flushed { what, began });
+        state.event(Event::Flushed { what, began });
         Ok(())
     }
 
@@ -261,6 +272,14 @@ impl Shared {
 }
 
 impl State {
+    fn event(&mut self, event: Event) {
+        if let Some(witness) = &mut self.witness {
+            let marks = witness().into_iter().map(Event::Mark);
+            self.log.events.extend(marks);
+        }
+        self.log.events.push(event);
+    }
+
     fn tick(&mut self) -> i128 {
         self.now_ns += TICK_NS;
         self.now_ns
@@ -278,7 +297,7 @@ impl State {
         {
             medium.set_len(len);
         }
-        self.log.events.push(Event::Op(op));
+        self.event(Event::Op(op));
     }
 
     /// Writes to the cached view, and records all of the sectors that this makes dirty.
