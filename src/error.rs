@@ -469,6 +469,21 @@ pub enum EntryError {
     /// No source has it.
     #[error("{} cannot be repaired: it is in none of the sources", Printable(.0))]
     NoSource(PathBuf),
+    /// The source rotted, by its own manifest.
+    #[error(
+        "{} is damaged at its source: its size and time are as {} recorded them, its content is not; it was {}. `sprag verify` there tells more",
+        Printable(path),
+        Printable(root),
+        if *accepted { "copied all the same" } else { "not copied (--accept-source-rot copies it all the same)" }
+    )]
+    SourceCorrupt {
+        /// The source file.
+        path: PathBuf,
+        /// The directory whose manifest knows it.
+        root: PathBuf,
+        /// It was copied all the same.
+        accepted: bool,
+    },
     /// What was written does not read back.
     #[error(
         "{} does not read back as it was written: the interruption damaged the file system. Unmount it, check it with its own tool (fsck.exfat, fsck.vfat, chkdsk), mount it and rerun",
@@ -547,6 +562,7 @@ impl EntryError {
             EntryError::Modified(_) => "modified",
             EntryError::SourceEdited { .. } => "source_edited",
             EntryError::NoSource(_) => "no_source",
+            EntryError::SourceCorrupt { .. } => "source_corrupt",
             EntryError::ReadBack(_) => "read_back",
             EntryError::BadMedium { .. } => "bad_medium",
             EntryError::LinkTarget { .. } => "link",

@@ -36,6 +36,8 @@ pub struct CopyOptions {
     pub verify: bool,
     /// No more bytes a second than this are read and written; a byte that is copied counts once.
     pub bytes_per_s: Option<NonZeroU64>,
+    /// Copy files all the same that rotted at a source which has a manifest of its own.
+    pub accept_source_rot: bool,
     /// Run the counting walk beside the copy on a rerun, too, for totals. A first copy always
     /// begins with it, to refuse what the destination can never hold.
     pub count: bool,
@@ -92,6 +94,7 @@ impl CopyOptions {
             require_manifest: false,
             retries: Self::RETRIES,
             verify: false,
+            accept_source_rot: false,
             bytes_per_s: None,
             count: false,
             skip_unsupported: false,

@@ -105,6 +105,13 @@ pub(crate) struct CopyArgs {
     #[arg(long, help_heading = RESUME)]
     pub(crate) require_manifest: bool,
 
+    /// Copy files all the same that rotted at a source which sprag wrote
+    ///
+    /// A source with a manifest of its own, at it or above it, is compared with that while it is read.
+    /// A file whose content is not as recorded though its size and time are is otherwise not copied.
+    #[arg(long, help_heading = CONTENT)]
+    pub(crate) accept_source_rot: bool,
+
     /// Read every copied file back from the medium
     ///
     /// Files are read back when they are durable, while the copying goes on. One that is not as it was

@@ -79,6 +79,7 @@ pub(crate) fn copy(args: &CopyArgs, view: View) -> Result<CopyOptions, Error> {
     options.restart = args.restart;
     options.require_manifest = args.require_manifest;
     options.verify = args.verify;
+    options.accept_source_rot = args.accept_source_rot;
     // The count costs a walk of the source, and only progress has a use for it.
     options.count = view.json_progress || view.show != Show::Hidden;
     options.skip_unsupported = args.skip_unsupported;

@@ -48,6 +48,7 @@ mod flusher;
 mod message;
 mod metadata;
 mod names;
+mod origin;
 mod planner;
 mod read_back;
 mod reader;
@@ -71,6 +72,8 @@ struct Shared<F: Fs> {
     throttle: Arc<Throttle>,
     /// The sources, to tell a drive that is gone from files that are.
     sources: Vec<SourceRoot>,
+    /// What their own manifests say of them.
+    origins: origin::Origins,
     /// The destination's path, for messages.
     dest: PathBuf,
     options: CopyOptions,
@@ -245,6 +248,11 @@ impl CopyRun {
             store: Mutex::new(store),
             throttle: Arc::new(Throttle::new(options.bytes_per_s, stopper.clone())),
             sources: setup.source_roots(),
+            origins: match repair {
+                None => origin::Origins::of(&setup.sources),
+                // Each block is compared with its hash at the destination anyway.
+                Some(_) => origin::Origins::default(),
+            },
             dest: setup.root.clone(),
             options,
             repair,

@@ -121,6 +121,9 @@ pub(super) fn run<F: Fs>(shared: &Shared<F>, sources: &[Source], events: Sender<
             Ok(Some(recovered)) => {
                 committer.summary.bytes_rehashed = recovered.bytes_rehashed;
                 committer.emit(Event::Opened(recovered));
+                for text in &shared.origins.warnings {
+                    committer.emit(Event::Warning(text.clone()));
+                }
                 if shared.was_cut {
                     committer.emit(Event::Warning(read_back::WARNING.into()));
                 }

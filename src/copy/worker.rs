@@ -11,7 +11,7 @@ use crossbeam_channel::{Receiver, Sender};
 use super::failure::{self, Failure};
 use super::message::{Completed, Content, Message, Task, Work};
 use super::retry::Trier;
-use super::{Shared, adopt, repair};
+use super::{Shared, adopt, origin, repair};
 use crate::error::EntryError;
 use crate::fs::source::{self, SourceFile};
 use crate::fs::{FlushBy, Fs, FsFile, Stat};
@@ -156,6 +156,7 @@ impl<'a, F: Fs> Worker<'a, F> {
                 _ => self.copy(work, &source, &stat)?,
             };
             if let Reading::Done(completed) = reading {
+                origin::check(self, work, &stat, &completed)?;
                 let multi = matches!(completed.content, Content::File { blocks: true, .. });
                 return Ok(Message::Complete {
                     worker: multi.then_some(self.number),

@@ -31,5 +31,6 @@ mod repair;
 mod resume;
 mod retries;
 mod slow;
+mod source_rot;
 mod sparse;
 mod verify;
