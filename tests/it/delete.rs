@@ -6,6 +6,7 @@ use std::fs;
 use std::os::unix::fs::{PermissionsExt, symlink};
 use std::path::Path;
 
+use crate::support::fuse::FuseImage;
 use crate::support::*;
 
 fn with(fixture: &Fixture, code: i32, flags: &[&str]) -> Ran {
@@ -311,4 +312,29 @@ fn delete_with_a_list_of_files_is_refused() {
     let ran = with(&fixture, 1, &["--delete", &list]);
     assert!(ran.stderr.contains("--files-from"), "{}", ran.stderr);
     assert!(!fixture.dest.exists());
+}
+
+#[test]
+fn delete_takes_nothing_that_the_file_system_holds_under_another_spelling() {
+    let Some(exfat) = FuseImage::exfat("delete: another spelling on exFAT") else {
+        return;
+    };
+    let fixture = Fixture::new();
+    let dest = exfat.at("dest");
+    write(fixture.source.join("dir/Readme"), "content");
+    write(fixture.source.join("dir/gone"), "x");
+    write(fixture.source.join("other/gone"), "x");
+    copy(0, [fixture.contents(), dest.clone()]);
+    let (from, to) = ("dir/Readme", "dir/README");
+    fs::rename(fixture.source.join(from), fixture.source.join(to)).unwrap();
+    for gone in ["dir/gone", "other/gone"] {
+        fs::remove_file(fixture.source.join(gone)).unwrap();
+    }
+    // The new spelling cannot be copied beside the old one, which is the only copy there is.
+    let ran = copy(23, ["--delete".into(), fixture.contents(), dest.clone()]);
+    assert_eq!(fs::read(dest.join(from)).unwrap(), b"content");
+    let warned = |text: &String| text.contains("spelled");
+    assert!(warnings(&ran).iter().any(warned), "{:?}", ran.lines);
+    assert!(dest.join("dir/gone").exists());
+    assert!(!dest.join("other/gone").exists());
 }
