@@ -242,6 +242,27 @@ pub enum SetupError {
         /// Why not.
         why: &'static str,
     },
+    /// A destination held a manifest in an earlier run and holds none now.
+    #[error(
+        "{} held a copy made by sprag, and holds none now: the drive is not mounted, or its state was removed; `--new` begins afresh",
+        Printable(path)
+    )]
+    ManifestLost {
+        /// The destination.
+        path: PathBuf,
+    },
+    /// The destination is below a mount point at which nothing is mounted.
+    #[error(
+        "{} is below {}, which /etc/fstab lists and where nothing is mounted: mount the drive, or use --no-mount-check",
+        Printable(dest),
+        Printable(point)
+    )]
+    NotMounted {
+        /// The destination.
+        dest: PathBuf,
+        /// The mount point.
+        point: PathBuf,
+    },
     /// There is no manifest where one has to be.
     #[error(
         "{} holds no sprag manifest: nothing was copied there by sprag, or its drive is not mounted",

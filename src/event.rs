@@ -42,6 +42,21 @@ pub enum Event {
     },
     /// A call failed with an error that may pass; it is made again after a wait.
     Retry(Retry),
+    /// A drive is gone and is waited for; no other event comes until it is found.
+    Waiting {
+        /// What was about to be used on it.
+        path: PathBuf,
+        /// How that was noticed.
+        reason: String,
+        /// How long it is waited for, if not for ever.
+        limit: Option<Duration>,
+    },
+    /// It is back, and the copy goes on as after a crash, beginning with another
+    /// [`Event::Opened`].
+    Found {
+        /// The destination, which may be at another mount point.
+        path: PathBuf,
+    },
     /// The destination cannot hold something; said once a kind.
     Warning(String),
     /// The run is over; the last event.
@@ -121,6 +136,8 @@ pub enum Phase {
     Finishing,
     /// What was copied is read back.
     ReadingBack,
+    /// A drive is gone and is waited for.
+    Waiting,
 }
 
 /// How a run stands at some moment, whether or not its events are pulled.

@@ -20,6 +20,7 @@ pub mod fs;
 #[doc(hidden)]
 pub mod fuzzing;
 pub mod hash;
+pub mod id;
 mod inspect;
 pub mod limits;
 mod lock;
@@ -36,13 +37,13 @@ mod time;
 mod tree;
 mod verify;
 
-pub use copy::{CopyRun, copy, repair};
+pub use copy::{CopyRun, Place, copy, repair};
 pub use event::Event;
 pub use inspect::{
     CleanSummary, ExportFormat, ExportSummary, LastRun, LastVerification, LeftOut, PartialFile,
     Status, VerifiedPart, clean, export, export_bag, status,
 };
-pub use options::{CopyOptions, Reading, RepairOptions, SampleAmount, VerifyOptions};
+pub use options::{CopyOptions, Known, Reading, RepairOptions, SampleAmount, VerifyOptions, Wait};
 pub use selection::{Delete, Existing, Selection};
 pub use stop::Stopper;
 pub use time::utc_text;

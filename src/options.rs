@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use crate::block::BlockSize;
 use crate::filter::Filter;
+use crate::id::ManifestId;
 use crate::path::RelPath;
 use crate::selection::{Delete, Existing, Selection};
 
@@ -30,6 +31,11 @@ pub struct CopyOptions {
     pub restart: bool,
     /// Refuse a destination without a manifest.
     pub require_manifest: bool,
+    /// What the destination is known to have held before. If it holds no manifest now, it is
+    /// refused, or waited for.
+    pub known: Option<Known>,
+    /// Wait for a drive that is gone instead of ending the run.
+    pub wait: Option<Wait>,
     /// How often a call that failed with an error that may pass is made again.
     pub retries: u32,
     /// Read every copied file back from the medium, and copy again what is not as it was written.
@@ -92,6 +98,8 @@ impl CopyOptions {
             checkpoint_interval: Self::CHECKPOINT_INTERVAL,
             restart: false,
             require_manifest: false,
+            known: None,
+            wait: None,
             retries: Self::RETRIES,
             verify: false,
             accept_source_rot: false,
@@ -124,6 +132,33 @@ pub struct RepairOptions {
     pub paths: Vec<RelPath>,
     /// How many files are worked on at a time; `None` lets the run choose.
     pub jobs: Option<NonZeroUsize>,
+}
+
+/// What is known of a destination from an earlier run.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Known {
+    /// The id of its manifest.
+    pub id: ManifestId,
+    /// Its path from the root of its file system, by which it is found at another mount point.
+    pub inside: Option<PathBuf>,
+}
+
+/// How long a drive that is gone is waited for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Wait {
+    /// Until it is back.
+    Forever,
+    /// So long each time, not counting the time that the machine sleeps.
+    For(Duration),
+}
+
+impl Wait {
+    pub(crate) fn limit(self) -> Option<Duration> {
+        match self {
+            Wait::Forever => None,
+            Wait::For(limit) => Some(limit),
+        }
+    }
 }
 
 /// What to verify, and how.

@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
 use super::checks::Checks;
+use super::guard::Guards;
 use super::manual::{CompletionsArgs, ManArgs};
 use super::neighbour::Neighbour;
 use super::record::RecordArgs;
@@ -118,6 +119,9 @@ pub(crate) struct CopyArgs {
     /// written is copied again, up to 3 times. Success then means that everything reads back right.
     #[arg(long, help_heading = RESUME)]
     pub(crate) verify: bool,
+
+    #[command(flatten)]
+    pub(crate) guards: Guards,
 
     /// Hash and resume in blocks of SIZE [default: 1M]
     ///

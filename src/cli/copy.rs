@@ -1,6 +1,7 @@
 //! `sprag copy`: pulls the engine's events and says what they mean.
 
 use std::ops::Range;
+use std::path::Path;
 use std::time::Duration;
 
 use sprag::error::EntryError;
@@ -16,6 +17,7 @@ use super::options::{self, View};
 use super::out::Out;
 use super::progress::{Meter, Pace};
 use super::record::{Damaged, End, Recorder};
+use super::remembered::Remembered;
 use super::screen::Screen;
 use super::summary::{figures, next_step, summary_text};
 use super::{Failure, units};
@@ -69,7 +71,9 @@ fn drive(
 ) -> anyhow::Result<(CopySummary, Option<Failure>)> {
     let (dest, sources, screen) = (&args.dest, &args.sources, report.screen.clone());
     report.recorder = Recorder::open(&args.record, screen, rerun, dest, sources)?;
-    let options = options::copy(args, view)?;
+    let mut options = options::copy(args, view)?;
+    let remembered = Remembered::of_environment();
+    args.guards.apply(&mut options, &remembered)?;
     let neighbour = &args.common.neighbour;
     neighbour.lower_priority(&report.screen, view.verbose);
     let mut desk = Desk::new(report.screen.clone(), view.show, STOPPING)?;
@@ -80,9 +84,17 @@ fn drive(
     loop {
         match desk.next(&mut run) {
             Next::Event(Event::Finished { summary, error }) => {
+                if let Some((place, id)) = run.place() {
+                    remembered.note(&args.dest, &place, id, Some(summary.exit_code));
+                }
                 return Ok((summary, error.map(Failure::from)));
             }
-            Next::Event(event) => report.event(event),
+            Next::Event(event) => {
+                if let (Event::Opened(_), Some((place, id))) = (&event, run.place()) {
+                    remembered.note(&args.dest, &place, id, None);
+                }
+                report.event(event);
+            }
             Next::Tick => {
                 report.meter.stood_still(desk.take_suspended());
                 let standing = run.standing();
@@ -150,6 +162,12 @@ impl Report {
                 }
             }
             Event::Retry(retry) => self.retry(&retry),
+            Event::Waiting {
+                path,
+                reason,
+                limit,
+            } => self.waiting(&path, &reason, limit),
+            Event::Found { path } => self.found(&path),
             Event::Warning(text) => {
                 self.recorder.warning(&text);
                 self.screen.complain(&format!("warning: {text}"));
@@ -180,6 +198,29 @@ impl Report {
             self.out.json(&Line::Phase {
                 command: "copy",
                 phase,
+            });
+        }
+    }
+
+    fn waiting(&mut self, path: &Path, reason: &str, limit: Option<Duration>) {
+        self.recorder.note("waiting", reason);
+        self.screen.complain(&waiting_text(reason, limit));
+        if self.view.json {
+            self.out.json(&Line::Waiting {
+                path: JsonPath::from(path),
+                limit_ms: limit.map(units::whole_ms),
+                detail: reason,
+            });
+        }
+    }
+
+    fn found(&mut self, path: &Path) {
+        let text = format!("the drive is back: going on at {}", Printable(path));
+        self.recorder.note("found", &text);
+        self.screen.complain(&text);
+        if self.view.json {
+            self.out.json(&Line::Found {
+                path: JsonPath::from(path),
             });
         }
     }
@@ -299,6 +340,15 @@ fn opened_text(recovered: Recovered) -> String {
         );
     }
     text
+}
+
+fn waiting_text(reason: &str, limit: Option<Duration>) -> String {
+    let limit = limit.map_or("until it is back".into(), |limit| {
+        format!("for {} at most", units::duration(limit))
+    });
+    format!(
+        "{reason}\nThe drive is gone; progress is saved. Waiting {limit}: plug it in and mount it. Ctrl-C ends the waiting."
+    )
 }
 
 fn retry_text(retry: &Retry) -> String {

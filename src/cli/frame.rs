@@ -71,6 +71,7 @@ pub(crate) fn phase_word(phase: Phase) -> &'static str {
         Phase::Flushing => "flushing",
         Phase::Finishing => "finishing directories",
         Phase::ReadingBack => "reading back",
+        Phase::Waiting => "waiting for the drive",
     }
 }
 

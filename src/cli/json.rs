@@ -78,6 +78,16 @@ pub(crate) enum Line<'a> {
         #[serde(flatten)]
         more: More,
     },
+    Waiting {
+        #[serde(flatten)]
+        path: JsonPath,
+        limit_ms: Option<u64>,
+        detail: &'a str,
+    },
+    Found {
+        #[serde(flatten)]
+        path: JsonPath,
+    },
     Retry {
         #[serde(flatten)]
         path: JsonPath,

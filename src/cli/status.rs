@@ -7,6 +7,7 @@ use sprag::exit::Exit;
 use super::args::{CleanArgs, StatusArgs};
 use super::json::{self, Line};
 use super::out::Out;
+use super::remembered::Remembered;
 use super::screen::{Screen, Show};
 use super::{Failure, out, units};
 
@@ -29,7 +30,12 @@ pub(crate) fn status(args: &StatusArgs) -> Exit {
 pub(crate) fn clean(args: &CleanArgs) -> Exit {
     let mut out = plain_out();
     let (exit, summary) = match sprag::clean(&args.dest, args.all) {
-        Ok(summary) => (Exit::Done, summary),
+        Ok(summary) => {
+            if args.all {
+                Remembered::of_environment().forget(&args.dest);
+            }
+            (Exit::Done, summary)
+        }
         Err(error) => {
             let failure = fail(&mut out, error, args.json);
             if !args.json {

@@ -176,9 +176,21 @@ impl<'a, F: Fs> Committer<'a, F> {
     }
 
     /// Tells where the content stands.
+    /// Where the content stands. What was durable before a drive was lost, and is not yet met
+    /// again, counts as there.
+    fn shown_progress(&self) -> Progress {
+        let floor = self.shared.durable_before;
+        Progress {
+            bytes_written: self.progress.bytes_written.max(floor),
+            bytes_durable: self.progress.bytes_durable.max(floor),
+            bytes_before: self.progress.bytes_before.max(floor),
+        }
+    }
+
     fn tell_progress(&mut self) {
-        self.shared.board.progress(self.progress);
-        self.emit(Event::Progress(self.progress));
+        let shown = self.shown_progress();
+        self.shared.board.progress(shown);
+        self.emit(Event::Progress(shown));
     }
 
     /// Queues an event; sent as soon as the consumer has room for it.
@@ -348,7 +360,7 @@ impl<'a, F: Fs> Committer<'a, F> {
         if let Some(barrier) = &mut self.barrier {
             barrier.bytes_written += bytes;
         }
-        self.shared.board.progress(self.progress);
+        self.shared.board.progress(self.shown_progress());
     }
 
     /// Notes a hard link, to be made when the name it goes to is there.

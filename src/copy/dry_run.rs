@@ -58,8 +58,9 @@ pub(super) fn open(setup: &Setup, options: &CopyOptions) -> Result<Option<There>
         }
     };
     let is_begun = there.as_ref().is_some_and(|there| there.store.is_some());
-    if options.require_manifest && !is_begun && !options.restart {
-        return Err(SetupError::NoManifest { path: path() }.into());
+    let required = options.require_manifest || options.known.is_some();
+    if required && !is_begun && !options.restart {
+        return Err(super::setup::no_manifest(options, &setup.root).into());
     }
     Ok(there)
 }

@@ -17,20 +17,23 @@ use std::io;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::Mutex;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
-use crossbeam_channel::{Receiver, RecvTimeoutError};
+use crossbeam_channel::{Receiver, RecvTimeoutError, Sender};
 
-use crate::error::Error;
+use crate::error::{Error, SetupError};
 use crate::event::{Event, Pull, Standing};
 use crate::fs::source::SourceRoot;
 use crate::fs::{Fs, OsFs, found};
+use crate::id::ManifestId;
 use crate::limits::Limits;
+use crate::lock_mutex;
 use crate::manifest::Store;
 use crate::options::CopyOptions;
 use crate::path::RelPath;
+use crate::scan::Source;
 use crate::stop::Stopper;
 use crate::throttle::Throttle;
 
@@ -49,6 +52,7 @@ mod message;
 mod metadata;
 mod names;
 mod origin;
+mod place;
 mod planner;
 mod read_back;
 mod reader;
@@ -59,7 +63,10 @@ mod retry;
 mod run;
 mod setup;
 mod siblings;
+mod wait;
 mod worker;
+
+pub use place::Place;
 
 /// Events wait in a queue of this length; a consumer that stops pulling stops the copy here.
 const EVENTS_MAX: usize = 16;
@@ -88,6 +95,8 @@ struct Shared<F: Fs> {
     is_rerun: bool,
     stopper: Stopper,
     board: Arc<board::Board>,
+    /// What was durable when an earlier run of this process lost its drive.
+    durable_before: u64,
     /// An earlier run was cut short: names and metadata of its making may not be flushed, even
     /// where nothing has to be done again.
     after_cut: bool,
@@ -157,15 +166,120 @@ pub use repair::repair;
 
 /// Begins, or continues, a copy. See [`CopyRun`].
 pub fn copy(options: CopyOptions) -> Result<CopyRun, Error> {
-    let setup = setup::resolve(&options)?;
     if options.dry_run {
-        return CopyRun::start_dry(setup, options);
+        return CopyRun::start_dry(setup::resolve(&options)?, options);
     }
-    let fs = OsFs::open_root(&setup.root).map_err(|source| crate::error::SetupError::Dest {
+    let handles = Handles::new();
+    let begun = match begin_os(&options, &handles, None) {
+        Err(error) if !wait::may_begin_later(&options, &error) => return Err(error),
+        begun => begun,
+    };
+    CopyRun::spawn(handles, move |handles, events| {
+        wait::run(begun, options, handles, &events);
+    })
+}
+
+/// What a run keeps over all its beginnings.
+#[derive(Debug, Clone)]
+struct Handles {
+    stopper: Stopper,
+    board: Arc<board::Board>,
+    place: Arc<Mutex<Option<(Place, ManifestId)>>>,
+    /// What was durable when a drive was lost; figures that are shown do not fall below.
+    durable: Arc<AtomicU64>,
+}
+
+impl Handles {
+    fn new() -> Handles {
+        Handles {
+            stopper: Stopper::new(),
+            board: Arc::new(board::Board::new()),
+            place: Arc::default(),
+            durable: Arc::default(),
+        }
+    }
+
+    fn note_place(&self, place: &Place, id: ManifestId) {
+        *lock_mutex(&self.place) = Some((place.clone(), id));
+    }
+
+    fn keep_durable(&self, bytes: u64) {
+        self.durable.fetch_max(bytes, Ordering::Relaxed);
+    }
+}
+
+/// A run whose manifest is open.
+struct Begun<F: Fs> {
+    shared: Shared<F>,
+    sources: Vec<Source>,
+}
+
+/// Begins a run on the real file system. It must be on the manifest `id`, if that is given.
+fn begin_os(
+    options: &CopyOptions,
+    handles: &Handles,
+    id: Option<ManifestId>,
+) -> Result<Begun<OsFs>, Error> {
+    let mut options = options.clone();
+    options.require_manifest |= id.is_some();
+    let setup = setup::resolve(&options)?;
+    let fs = OsFs::open_root(&setup.root).map_err(|source| SetupError::Dest {
         path: setup.root.clone(),
         source,
     })?;
-    CopyRun::start(Arc::new(fs), setup, options, None)
+    let begun = begin(Arc::new(fs), setup, options, None, handles)?;
+    match id {
+        Some(id) if id.0 != *begun.shared.names.id() => {
+            let path = begun.shared.dest;
+            Err(SetupError::NoManifest { path }.into())
+        }
+        _ => Ok(begun),
+    }
+}
+
+/// Opens the manifest.
+fn begin<F: Fs>(
+    fs: Arc<F>,
+    setup: setup::Setup,
+    options: CopyOptions,
+    repair: Option<repair::Repair>,
+    handles: &Handles,
+) -> Result<Begun<F>, Error> {
+    let (store, after_cut) = run::open(&fs, &setup, &options)?;
+    let limits = run::measure(&fs, &setup)?;
+    let stopper = handles.stopper.clone();
+    let shared = Shared {
+        names: names::Names::new(*store.id()),
+        block_size: store.block_size(),
+        limits,
+        probing: Mutex::new(()),
+        is_rerun: !store.totals().is_empty(),
+        was_cut: store.was_cut(),
+        fs,
+        store: Mutex::new(store),
+        throttle: Arc::new(Throttle::new(options.bytes_per_s, stopper.clone())),
+        sources: setup.source_roots(),
+        origins: match repair {
+            None => origin::Origins::of(&setup.sources),
+            // Each block is compared with its hash at the destination anyway.
+            Some(_) => origin::Origins::default(),
+        },
+        dest: setup.root,
+        options,
+        repair,
+        stopper,
+        board: Arc::clone(&handles.board),
+        durable_before: handles.durable.load(Ordering::Relaxed),
+        after_cut,
+        own: metadata::Own::of_this_process(),
+        told: metadata::Told::default(),
+        failed: AtomicBool::new(false),
+        walk_failed: AtomicBool::new(false),
+    };
+    Ok(Begun {
+        shared,
+        sources: setup.sources,
+    })
 }
 
 /// A copy under way: an iterator of [`Event`]s that copies as it is pulled.
@@ -212,8 +326,7 @@ pub fn copy(options: CopyOptions) -> Result<CopyRun, Error> {
 pub struct CopyRun {
     /// `None` once dropped.
     events: Option<Receiver<Event>>,
-    stopper: Stopper,
-    board: Arc<board::Board>,
+    handles: Handles,
     thread: Option<JoinHandle<()>>,
 }
 
@@ -226,58 +339,39 @@ impl CopyRun {
         CopyRun::start(fs, setup, options, None)
     }
 
+    /// Begins a run that ends when it loses its drive.
     fn start<F: Fs>(
         fs: Arc<F>,
         setup: setup::Setup,
         options: CopyOptions,
         repair: Option<repair::Repair>,
     ) -> Result<CopyRun, Error> {
-        let stopper = Stopper::new();
-        let board = Arc::new(board::Board::new());
-        let (store, after_cut) = run::open(&fs, &setup, &options)?;
-        let limits = run::measure(&fs, &setup)?;
+        let handles = Handles::new();
+        let begun = begin(fs, setup, options, repair, &handles)?;
+        CopyRun::spawn(handles, move |_, events| {
+            let (summary, error) = run::run(&begun.shared, &begun.sources, events.clone());
+            // Fails only if nobody wants to know.
+            let _ = events.send(Event::Finished { summary, error });
+        })
+    }
+
+    fn spawn(
+        handles: Handles,
+        body: impl FnOnce(&Handles, Sender<Event>) + Send + 'static,
+    ) -> Result<CopyRun, Error> {
         let (send, receive) = crossbeam_channel::bounded(EVENTS_MAX);
-        let shared = Arc::new(Shared {
-            names: names::Names::new(*store.id()),
-            block_size: store.block_size(),
-            limits,
-            probing: Mutex::new(()),
-            is_rerun: !store.totals().is_empty(),
-            was_cut: store.was_cut(),
-            fs,
-            store: Mutex::new(store),
-            throttle: Arc::new(Throttle::new(options.bytes_per_s, stopper.clone())),
-            sources: setup.source_roots(),
-            origins: match repair {
-                None => origin::Origins::of(&setup.sources),
-                // Each block is compared with its hash at the destination anyway.
-                Some(_) => origin::Origins::default(),
-            },
-            dest: setup.root.clone(),
-            options,
-            repair,
-            stopper: stopper.clone(),
-            board: Arc::clone(&board),
-            after_cut,
-            own: metadata::Own::of_this_process(),
-            told: metadata::Told::default(),
-            failed: AtomicBool::new(false),
-            walk_failed: AtomicBool::new(false),
-        });
-        let thread = spawn("sprag-committer", move || {
-            run::run(&shared, &setup.sources, send);
-        })?;
+        let own = handles.clone();
+        let thread = spawn("sprag-committer", move || body(&own, send))?;
         Ok(CopyRun {
             events: Some(receive),
-            stopper,
-            board,
+            handles,
             thread: Some(thread),
         })
     }
 
     /// Begins to tell what a copy would do.
     fn start_dry(setup: setup::Setup, options: CopyOptions) -> Result<CopyRun, Error> {
-        let stopper = Stopper::new();
+        let handles = Handles::new();
         let there = dry_run::open(&setup, &options)?;
         let (send, receive) = crossbeam_channel::bounded(EVENTS_MAX);
         let dry_run = dry_run::DryRun {
@@ -285,23 +379,27 @@ impl CopyRun {
             options,
             there,
             own: metadata::Own::of_this_process(),
-            stopper: stopper.clone(),
+            stopper: handles.stopper.clone(),
             events: send,
             summary: crate::event::CopySummary::default(),
         };
         let thread = spawn("sprag-dry-run", move || dry_run.run())?;
         Ok(CopyRun {
             events: Some(receive),
-            stopper,
-            board: Arc::new(board::Board::new()),
+            handles,
             thread: Some(thread),
         })
+    }
+
+    /// Where the destination is, and the id of its manifest, once that is open.
+    pub fn place(&self) -> Option<(Place, ManifestId)> {
+        lock_mutex(&self.handles.place).clone()
     }
 
     /// A handle to ask this run to stop: it makes durable what it has and then ends with
     /// [`Event::Finished`], its summary saying [`Exit::Stopped`](crate::exit::Exit::Stopped).
     pub fn stopper(&self) -> Stopper {
-        self.stopper.clone()
+        self.handles.stopper.clone()
     }
 
     /// The next event, if there is one within `wait`.
@@ -319,13 +417,13 @@ impl CopyRun {
     /// How the run stands now, ahead of the events that wait to be pulled. Of a run that is paused
     /// this shows how what is written becomes durable.
     pub fn standing(&self) -> Standing {
-        self.board.read()
+        self.handles.board.read()
     }
 
     /// Asks the run to make durable now what is written now, and returns at once.
     /// [`Standing::checkpoint_asked`] is true until that is done or the run is over.
     pub fn checkpoint(&self) {
-        self.board.ask_checkpoint();
+        self.handles.board.ask_checkpoint();
     }
 }
 
@@ -351,7 +449,7 @@ impl Iterator for CopyRun {
 impl Drop for CopyRun {
     /// Asks the run to stop and waits until it has; it checkpoints on its own thread.
     fn drop(&mut self) {
-        self.stopper.stop();
+        self.handles.stopper.stop();
         self.events = None;
         if let Some(thread) = self.thread.take() {
             // A panic over there was reported by the panic hook; there is nothing to add.

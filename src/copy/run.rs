@@ -15,11 +15,11 @@ use super::read_back;
 use super::reader;
 use super::recover;
 use super::repair::Repairer;
-use super::setup::Setup;
+use super::setup::{Setup, no_manifest};
 use super::worker::Worker;
 use super::{Shared, failure};
-use crate::error::{Error, PathError, SetupError, UsageError};
-use crate::event::{Event, Phase};
+use crate::error::{Error, PathError, UsageError};
+use crate::event::{CopySummary, Event, Phase};
 use crate::fs::Fs;
 use crate::limits::{self, Limits};
 use crate::lock_mutex;
@@ -44,15 +44,15 @@ pub(super) fn open<F: Fs>(
     options: &CopyOptions,
 ) -> Result<(Store<F>, bool), Error> {
     let asked = options.block_size;
-    let mode = match (options.restart, options.require_manifest) {
+    let required = options.require_manifest || options.known.is_some();
+    let mode = match (options.restart, required) {
         (true, false) => OpenMode::Restart(asked.unwrap_or_default()),
         (false, false) => OpenMode::Create(asked.unwrap_or_default()),
         (restart, true) => {
             let there = Store::open(fs, &setup.root, OpenMode::Read);
             let there = there.map_err(|error| failure::manifest_failed(&**fs, error))?;
             if there.is_none() {
-                let path = setup.root.clone();
-                return Err(SetupError::NoManifest { path }.into());
+                return Err(no_manifest(options, &setup.root).into());
             }
             match restart {
                 true => OpenMode::Restart(asked.unwrap_or_default()),
@@ -63,8 +63,7 @@ pub(super) fn open<F: Fs>(
     let store = Store::open(fs, &setup.root, mode);
     let store = store.map_err(|error| failure::manifest_failed(&**fs, error))?;
     let Some(mut store) = store else {
-        let path = setup.root.clone();
-        return Err(SetupError::NoManifest { path }.into());
+        return Err(no_manifest(options, &setup.root).into());
     };
     let have = store.block_size();
     if let Some(asked) = asked.filter(|asked| *asked != have) {
@@ -105,7 +104,12 @@ fn jobs(options: &CopyOptions) -> usize {
 }
 
 /// Runs the copy; this is the committer's thread.
-pub(super) fn run<F: Fs>(shared: &Shared<F>, sources: &[Source], events: Sender<Event>) {
+/// Gives the totals, and what ended it early if something did: the last event is the caller's.
+pub(super) fn run<F: Fs>(
+    shared: &Shared<F>,
+    sources: &[Source],
+    events: Sender<Event>,
+) -> (CopySummary, Option<Error>) {
     let started = Instant::now();
     let workers = jobs(&shared.options);
     let (jobs_in, jobs_out) = crossbeam_channel::bounded(1);
@@ -150,10 +154,11 @@ pub(super) fn run<F: Fs>(shared: &Shared<F>, sources: &[Source], events: Sender<
                 committer.fail(error);
             }
         }
-        close(&mut committer, sources, started, proven, since);
+        let end = close(&mut committer, sources, started, proven, since);
         // The flusher ends when its job queue does.
         drop(committer);
-    });
+        end
+    })
 }
 
 /// Starts the thread that reads back what was copied; gives how to ask it, and its answers.
@@ -232,7 +237,7 @@ fn stages<F: Fs>(
     })
 }
 
-/// Makes everything durable that can be, and tells the consumer how it ended. `proven`: recovery
+/// Makes everything durable that can be, and says how the run ended. `proven`: recovery
 /// was completed, so that barriers may be made.
 fn close<F: Fs>(
     committer: &mut Committer<'_, F>,
@@ -240,7 +245,7 @@ fn close<F: Fs>(
     started: Instant,
     proven: bool,
     since: u64,
-) {
+) -> (CopySummary, Option<Error>) {
     if proven && !committer.has_failed() {
         make_durable(committer, sources);
         if committer.shared.was_cut {
@@ -266,12 +271,8 @@ fn close<F: Fs>(
     }
     committer.store().set_holder(None);
     committer.shared.board.over();
-    let event = Event::Finished {
-        summary: committer.summary.clone(),
-        error: committer.take_fatal(),
-    };
-    committer.emit(event);
     committer.pump_all();
+    (committer.summary.clone(), committer.take_fatal())
 }
 
 /// The barriers before the last: data and final names, then the renames and what came with them.

@@ -64,6 +64,7 @@ pub(super) fn resolve(options: &CopyOptions) -> Result<Setup, Error> {
     } else {
         (dest.clone(), None)
     };
+    must_hold_a_manifest(options, &root)?;
     check_overlap(&given, &root, file_name)?;
     if there.is_none() && !as_file && !options.dry_run {
         match source::make_dir(dest) {
@@ -77,6 +78,28 @@ pub(super) fn resolve(options: &CopyOptions) -> Result<Setup, Error> {
         .map(|given| source_of(given, file_name))
         .collect::<Result<_, _>>()?;
     Ok(Setup { root, sources })
+}
+
+/// Where a manifest has to be, nothing is made, not even the directory for it.
+fn must_hold_a_manifest(options: &CopyOptions, root: &Path) -> Result<(), Error> {
+    if !options.require_manifest && options.known.is_none() {
+        return Ok(());
+    }
+    match source::stat_follow(root) {
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
+            Err(no_manifest(options, root).into())
+        }
+        _ => Ok(()),
+    }
+}
+
+/// The refusal of a destination without a manifest.
+pub(super) fn no_manifest(options: &CopyOptions, root: &Path) -> SetupError {
+    let path = root.to_path_buf();
+    match options.known {
+        Some(_) => SetupError::ManifestLost { path },
+        None => SetupError::NoManifest { path },
+    }
 }
 
 /// Resolves sources alone; the destination is a directory that is known to be good.

@@ -19,6 +19,7 @@ mod about;
 mod aligned;
 mod file;
 mod meta;
+pub mod mounts;
 mod notice;
 mod os;
 pub mod source;

@@ -45,6 +45,11 @@ impl SourceRoot {
         })
     }
 
+    /// Whether it can be read now.
+    pub fn stands(&self) -> bool {
+        !self.device.gone(&self.dir) && !sys::Device::detached(&self.dir)
+    }
+
     /// Whether `path` is the source or in it.
     pub fn holds(&self, path: &Path) -> bool {
         path.starts_with(&self.path)

@@ -102,6 +102,7 @@ fn what_cannot_be_read_is_reported_and_the_rest_is_copied() {
     let output = Command::new("setpriv")
         .args(["--reuid=65534", "--regid=65534", "--clear-groups"])
         .arg(&program)
+        .env("XDG_STATE_HOME", "/dev/null/state")
         .args(["copy", "--json"])
         .args([fixture.contents(), fixture.dest.clone()])
         .output()

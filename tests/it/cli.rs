@@ -8,7 +8,9 @@ use predicates::prelude::*;
 use crate::support;
 
 fn sprag() -> Command {
-    Command::new(env!("CARGO_BIN_EXE_sprag"))
+    let mut command = Command::new(env!("CARGO_BIN_EXE_sprag"));
+    command.env("XDG_STATE_HOME", "/dev/null/state");
+    command
 }
 
 /// The last line of standard output, as JSON.

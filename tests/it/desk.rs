@@ -177,6 +177,7 @@ fn ctrl_z_gives_the_terminal_to_the_shell_and_fg_goes_on() {
         .args(["--norc", "--noprofile", "--noediting", "-i"])
         .env("PS1", "ready> ")
         .env("PATH", path_with_program())
+        .env("XDG_STATE_HOME", "/dev/null/state")
         .current_dir(fixture.temp.path());
     let mut session = Session::start(100, 24, "", &shell);
     session.wait_for("the shell", |screen| screen.contains("ready>"));
@@ -218,6 +219,7 @@ fn a_copy_in_the_background_leaves_the_terminal_alone() {
         .args(["--norc", "--noprofile", "--noediting", "-i"])
         .env("PS1", "ready> ")
         .env("PATH", path_with_program())
+        .env("XDG_STATE_HOME", "/dev/null/state")
         .current_dir(fixture.temp.path());
     let mut session = Session::start(100, 24, "", &shell);
     let words = copying(&fixture);

@@ -239,6 +239,7 @@ fn run_small(command: &str, args: &[PathBuf]) -> Ran {
             let mut prlimit = Command::new("prlimit");
             prlimit.arg(format!("--data={DATA_BYTES_MAX}"));
             prlimit.arg(env!("CARGO_BIN_EXE_sprag"));
+            forgetful(&mut prlimit);
             prlimit
         }
         false => sprag(),

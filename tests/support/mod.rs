@@ -206,8 +206,18 @@ pub(crate) fn alter(root: &Path) {
 }
 
 /// The program under test.
+///
+/// What it would remember of destinations goes nowhere, nor does it ask this machine's fstab.
 pub(crate) fn sprag() -> Command {
-    Command::new(env!("CARGO_BIN_EXE_sprag"))
+    let mut command = Command::new(env!("CARGO_BIN_EXE_sprag"));
+    forgetful(&mut command);
+    command
+}
+
+/// Keeps a command from remembering destinations.
+pub(crate) fn forgetful(command: &mut Command) {
+    command.env("XDG_STATE_HOME", "/dev/null/state");
+    command.env("LIBMOUNT_FSTAB", "/dev/null");
 }
 
 /// What a run with `--json` said.

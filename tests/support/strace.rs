@@ -33,7 +33,9 @@ pub(crate) fn works(test: &str) -> bool {
 
 /// Runs the program under strace with these options of strace's.
 fn strace<S: AsRef<OsStr>>(options: &[String], log: &Path, args: &[S]) -> std::process::Output {
-    let child = Command::new("strace")
+    let mut command = Command::new("strace");
+    super::forgetful(&mut command);
+    let child = command
         .args(["-f", "-o"])
         .arg(log)
         .args(options)

@@ -7,6 +7,8 @@ use std::ffi::OsString;
 use std::os::unix::ffi::OsStringExt;
 use std::path::PathBuf;
 
+use crate::fs::mounts::unescape;
+
 /// The source of the mount with that id, if it is a path below `/dev`.
 pub(super) fn device_of_mount(mountinfo: &[u8], mount_id: &[u8]) -> Option<PathBuf> {
     let source = mountinfo.split(|byte| *byte == b'\n').find_map(|line| {
@@ -47,29 +49,6 @@ pub(super) fn mount_id(fdinfo: &[u8]) -> Option<&[u8]> {
         .split(|byte| *byte == b'\n')
         .find_map(|line| line.strip_prefix(b"mnt_id:"))
         .map(<[u8]>::trim_ascii)
-}
-
-fn unescape(field: &[u8]) -> Vec<u8> {
-    let mut text = Vec::with_capacity(field.len());
-    let mut rest = field;
-    while let Some((first, after)) = rest.split_first() {
-        match after {
-            [
-                a @ b'0'..=b'3',
-                b @ b'0'..=b'7',
-                c @ b'0'..=b'7',
-                behind @ ..,
-            ] if *first == b'\\' => {
-                text.push((a - b'0') << 6 | (b - b'0') << 3 | (c - b'0'));
-                rest = behind;
-            }
-            _ => {
-                text.push(*first);
-                rest = after;
-            }
-        }
-    }
-    text
 }
 
 #[cfg(test)]

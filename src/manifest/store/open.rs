@@ -1,7 +1,8 @@
 //! Opening a manifest: find or make it, lock it, read it, cut its torn tail.
 
 use super::*;
-use crate::fs::Meta;
+use crate::fs::{AlignedBuf, Meta};
+use crate::id::ManifestId;
 use crate::path::PrintableText;
 use crate::time;
 
@@ -61,6 +62,16 @@ impl<F: Fs> Store<F> {
             }
         }
         Err(locked::<F::File>(&path, None))
+    }
+
+    /// The id of the manifest that the medium holds, if it holds one. Nothing is locked or changed.
+    pub(crate) fn peek(fs: &Arc<F>) -> Option<ManifestId> {
+        let dir = fs.open_dir(&RelPath::state_dir()).ok()?;
+        let file = fs.open_medium(&dir, MANIFEST).ok()?;
+        let mut bytes = AlignedBuf::new(HEADER_BYTES);
+        let have = file.read_at(&mut bytes, 0).ok()?;
+        let header = Header::decode(&bytes[..have]).ok()?;
+        Some(ManifestId(header.id))
     }
 
     /// Opens the manifest that is there and locked.

@@ -131,6 +131,8 @@ fn drive(fs: &SimFs, started: Result<CopyRun, Error>, stop: Stop) -> End {
             | Event::Phase(_)
             | Event::Counted(_)
             | Event::Retry(_)
+            | Event::Waiting { .. }
+            | Event::Found { .. }
             | Event::Entry { .. } => {}
         }
     }

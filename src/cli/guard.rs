@@ -1,0 +1,109 @@
+//! Guards against writing where the drive should be and is not, and waiting until it is there.
+
+use std::path::{Path, PathBuf};
+
+use clap::Args;
+use sprag::error::{Error, SetupError};
+use sprag::fs::mounts;
+use sprag::{CopyOptions, Wait};
+
+use super::remembered::Remembered;
+use super::units;
+
+const RESUME: &str = "Resume and durability";
+/// What util-linux takes as the path of another fstab.
+const FSTAB_VARIABLE: &str = "LIBMOUNT_FSTAB";
+
+/// Flags about drives that are not there.
+#[derive(Debug, Args)]
+pub(crate) struct Guards {
+    /// Wait for a drive that is gone, for DURATION or until it is back, and go on
+    ///
+    /// The destination is known again by its manifest, at the same path or at another mount point; a
+    /// source by its path. At the start it is waited for a destination that an earlier run knew.
+    #[arg(long, value_name = "DURATION", num_args = 0..=1, require_equals = true,
+        default_missing_value = "forever", value_parser = parse_wait, help_heading = RESUME)]
+    pub(crate) wait: Option<Wait>,
+
+    /// Begin afresh where an earlier copy was and is no more
+    ///
+    /// Without it such a destination is refused: its drive may not be mounted.
+    #[arg(long, conflicts_with = "require_manifest", help_heading = RESUME)]
+    pub(crate) new: bool,
+
+    /// Do not ask /etc/fstab whether a drive should be mounted where DEST is
+    #[arg(long, help_heading = RESUME)]
+    pub(crate) no_mount_check: bool,
+}
+
+impl Guards {
+    /// Sets the options that follow, and refuses a destination whose drive is not mounted.
+    pub(crate) fn apply(
+        &self,
+        options: &mut CopyOptions,
+        remembered: &Remembered,
+    ) -> Result<(), Error> {
+        options.wait = self.wait;
+        if !self.new {
+            options.known = remembered.look_up(&options.dest);
+        }
+        let waits = options.wait.is_some() && options.known.is_some();
+        // Who waits for a manifest writes nothing without it.
+        if self.no_mount_check || waits {
+            return Ok(());
+        }
+        let fstab = std::env::var_os(FSTAB_VARIABLE).unwrap_or_else(|| "/etc/fstab".into());
+        let listed = mounts::listed_in(Path::new(&fstab)).unwrap_or_default();
+        let mounted: Vec<PathBuf> = mounts::mounts().into_iter().map(|m| m.point).collect();
+        match unmounted(&options.dest, &listed, &mounted) {
+            None => Ok(()),
+            Some(point) => Err(SetupError::NotMounted {
+                dest: options.dest.clone(),
+                point,
+            }
+            .into()),
+        }
+    }
+}
+
+/// The mount point over `dest` that is listed and not mounted.
+fn unmounted(dest: &Path, listed: &[PathBuf], mounted: &[PathBuf]) -> Option<PathBuf> {
+    let by_name = sprag::fs::source::absolute(dest);
+    let real = sprag::fs::source::canonicalize(dest).unwrap_or_else(|_| by_name.clone());
+    let over = |point: &&PathBuf| by_name.starts_with(point) || real.starts_with(point);
+    let missing = |point: &&PathBuf| !mounted.contains(point);
+    listed.iter().filter(over).find(missing).cloned()
+}
+
+fn parse_wait(text: &str) -> Result<Wait, String> {
+    match text {
+        "forever" => Ok(Wait::Forever),
+        text => units::parse_interval(text).map(Wait::For),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::time::Duration;
+
+    #[test]
+    fn a_listed_mount_point_over_the_destination_has_to_be_mounted() {
+        let listed = ["/", "/nowhere/drive"].map(PathBuf::from);
+        let all = ["/", "/nowhere/drive"].map(PathBuf::from);
+        let root_only = &all[..1];
+        let check = |dest: &str, mounted: &[PathBuf]| unmounted(Path::new(dest), &listed, mounted);
+        assert_eq!(check("/nowhere/drive/a", &all), None);
+        assert_eq!(check("/nowhere/drive/a", root_only), Some(all[1].clone()));
+        assert_eq!(check("/nowhere/drive", root_only), Some(all[1].clone()));
+        assert_eq!(check("/nowhere/driver", root_only), None);
+        assert_eq!(check("/nowhere", root_only), None);
+    }
+
+    #[test]
+    fn a_wait_is_for_ever_or_for_a_duration() {
+        assert_eq!(parse_wait("forever"), Ok(Wait::Forever));
+        assert_eq!(parse_wait("2m"), Ok(Wait::For(Duration::from_secs(120))));
+        assert!(parse_wait("soon").is_err());
+    }
+}

@@ -1,0 +1,262 @@
+//! `--wait`: drives that go while a copy runs and come back. A loop image is shut down and
+//! unmounted under the copy, as a system does with a drive that was pulled, and mounted again.
+
+use std::fs;
+use std::io::{BufRead, BufReader};
+use std::path::{Path, PathBuf};
+use std::process::{Child, ChildStdout, Command, Stdio};
+
+use serde_json::Value;
+
+use crate::support::*;
+
+/// `FS_IOC_SHUTDOWN` without a flush of the log.
+const CUT: &str = "
+import fcntl, os, struct, sys
+fcntl.ioctl(os.open(sys.argv[1], os.O_RDONLY), 0x8004587d, struct.pack('I', 2))
+";
+
+/// A drive, and two places to mount it at.
+struct Drive {
+    temp: tempfile::TempDir,
+}
+
+impl Drive {
+    fn new(test: &str) -> Option<Drive> {
+        if !is_root() {
+            skip(test, "root");
+            return None;
+        }
+        for program in ["mkfs.ext4", "mount", "python3"] {
+            if !has(program) {
+                skip(test, program);
+                return None;
+            }
+        }
+        let temp = tempfile::tempdir().unwrap();
+        let drive = Drive { temp };
+        for dir in [drive.here(), drive.there()] {
+            fs::create_dir(dir).unwrap();
+        }
+        let image = drive.path("image");
+        fs::File::create(&image)
+            .unwrap()
+            .set_len(200 << 20)
+            .unwrap();
+        tool(Command::new("mkfs.ext4").arg("-q").arg(&image)).unwrap();
+        match drive.mount(&drive.here()) {
+            Ok(()) => Some(drive),
+            Err(why) => {
+                skip(test, &format!("to mount a loop image: {why}"));
+                None
+            }
+        }
+    }
+
+    fn path(&self, name: &str) -> PathBuf {
+        self.temp.path().join(name)
+    }
+
+    fn here(&self) -> PathBuf {
+        self.path("here")
+    }
+
+    fn there(&self) -> PathBuf {
+        self.path("there")
+    }
+
+    fn mount(&self, at: &Path) -> Result<(), String> {
+        tool(
+            Command::new("mount")
+                .args(["-o", "loop"])
+                .arg(self.path("image"))
+                .arg(at),
+        )
+    }
+
+    /// What was not flushed is lost, every later call fails, and the mount point is bare.
+    fn pull(&self, at: &Path) {
+        tool(Command::new("python3").args(["-c", CUT]).arg(at)).unwrap();
+        tool(Command::new("umount").arg("--lazy").arg(at)).unwrap();
+    }
+}
+
+impl Drop for Drive {
+    fn drop(&mut self) {
+        for at in [self.here(), self.there()] {
+            let _ = tool(Command::new("umount").arg("--lazy").arg(at));
+        }
+    }
+}
+
+fn tool(command: &mut Command) -> Result<(), String> {
+    let output = command.output().unwrap();
+    match output.status.success() {
+        true => Ok(()),
+        false => Err(String::from_utf8_lossy(&output.stderr).trim().to_string()),
+    }
+}
+
+fn is_empty(dir: &Path) -> bool {
+    fs::read_dir(dir).unwrap().next().is_none()
+}
+
+/// A copy that runs, and what it says.
+struct Copying {
+    child: Child,
+    lines: std::io::Lines<BufReader<ChildStdout>>,
+}
+
+impl Copying {
+    fn start(state: &Path, flags: &[&str], source: &Path, dest: &Path) -> Copying {
+        let mut child = sprag()
+            .env("XDG_STATE_HOME", state)
+            .args(["copy", "--json", "-v", "--block-size", "64K"])
+            .args(["--checkpoint-size", "1M", "--checkpoint-interval", "100ms"])
+            .args(flags)
+            .arg(source.join(""))
+            .arg(dest)
+            .stdout(Stdio::piped())
+            .stderr(Stdio::null())
+            .spawn()
+            .unwrap();
+        let lines = BufReader::new(child.stdout.take().unwrap()).lines();
+        Copying { child, lines }
+    }
+
+    /// The next line of that type; the run must not end before.
+    #[track_caller]
+    fn until(&mut self, kind: &str) -> Value {
+        for line in self.lines.by_ref() {
+            let line: Value = serde_json::from_str(&line.unwrap()).unwrap();
+            if line["type"] == kind {
+                return line;
+            }
+            assert_ne!(
+                line["type"], "summary",
+                "ended without a line {kind}: {line}"
+            );
+        }
+        panic!("no line {kind}");
+    }
+
+    #[track_caller]
+    fn end(mut self, code: i32) -> Value {
+        let summary = self.until("summary");
+        assert_eq!(summary["exit_code"], code, "{summary}");
+        assert_eq!(self.child.wait().unwrap().code(), Some(code));
+        summary
+    }
+}
+
+/// Enough that a limited copy does not end before its drive is pulled.
+fn source(drive: &Drive) -> PathBuf {
+    let source = drive.path("source");
+    mixed_tree(&source, 60, &[1 << 20; 9]);
+    source
+}
+
+const LIMIT: &str = "--bwlimit=2M";
+
+#[test]
+fn a_destination_that_is_pulled_and_mounted_again_is_gone_on_with_by_the_same_process() {
+    let Some(drive) = Drive::new("a destination that is pulled") else {
+        return;
+    };
+    let (source, state, dest) = (
+        source(&drive),
+        drive.path("state"),
+        drive.here().join("copy"),
+    );
+    let mut copying = Copying::start(&state, &["--wait", LIMIT], &source, &dest);
+    // Twice: back at the same place, then at another.
+    for back in [drive.here(), drive.there()] {
+        copying.until("entry");
+        copying.until("progress");
+        drive.pull(&drive.here());
+        let waiting = copying.until("waiting");
+        assert!(
+            waiting["detail"].as_str().unwrap().contains("cannot"),
+            "{waiting}"
+        );
+        assert!(
+            is_empty(&drive.here()),
+            "something was written into the mount point"
+        );
+        drive.mount(&back).unwrap();
+        let found = copying.until("found");
+        assert_eq!(found["path"], back.join("copy").to_str().unwrap());
+        copying.until("opened");
+    }
+    copying.end(0);
+    assert_same_tree(&source, &drive.there().join("copy"));
+    assert!(
+        is_empty(&drive.here()),
+        "something was written into the mount point"
+    );
+    let dest = drive.there().join("copy");
+    assert_eq!(run("verify", [&dest]).code, 0);
+    let again = copy(0, [source.join(""), dest]);
+    assert_eq!(again.sum("bytes_copied"), 0);
+}
+
+#[test]
+fn without_wait_a_pulled_destination_ends_the_run_and_a_wait_has_an_end() {
+    let Some(drive) = Drive::new("a destination that stays away") else {
+        return;
+    };
+    let (source, state, dest) = (
+        source(&drive),
+        drive.path("state"),
+        drive.here().join("copy"),
+    );
+    let mut copying = Copying::start(&state, &[LIMIT], &source, &dest);
+    copying.until("progress");
+    drive.pull(&drive.here());
+    copying.end(42);
+    // At the start, too, it is waited for it: it is known.
+    let mut copying = Copying::start(&state, &["--wait=300ms"], &source, &dest);
+    copying.until("waiting");
+    copying.end(3);
+    let mut stopped = Copying::start(&state, &["--wait"], &source, &dest);
+    stopped.until("waiting");
+    tool(Command::new("kill").arg(stopped.child.id().to_string())).unwrap();
+    stopped.end(20);
+    assert!(is_empty(&drive.here()));
+
+    let mut copying = Copying::start(&state, &["--wait"], &source, &dest);
+    copying.until("waiting");
+    drive.mount(&drive.there()).unwrap();
+    copying.until("found");
+    copying.end(0);
+    assert_same_tree(&source, &drive.there().join("copy"));
+    assert!(is_empty(&drive.here()));
+}
+
+#[test]
+fn what_was_never_known_is_not_waited_for() {
+    let at = Fixture::new();
+    let dest = at.temp.path().join("not/there");
+    let ran = run("copy", [Path::new("--wait"), &at.contents(), &dest]);
+    assert_eq!(ran.code, 3);
+}
+
+#[test]
+fn a_source_that_is_pulled_is_waited_for_and_its_files_do_not_count_as_vanished() {
+    let Some(drive) = Drive::new("a source that is pulled") else {
+        return;
+    };
+    let source = drive.here().join("source");
+    mixed_tree(&source, 60, &[1 << 20; 9]);
+    tool(Command::new("sync").arg("-f").arg(&source)).unwrap();
+    let (state, dest) = (drive.path("state"), drive.path("dest"));
+    let mut copying = Copying::start(&state, &["--wait", "--retries=0", LIMIT], &source, &dest);
+    copying.until("progress");
+    drive.pull(&drive.here());
+    copying.until("waiting");
+    drive.mount(&drive.here()).unwrap();
+    copying.until("found");
+    let summary = copying.end(0);
+    assert_eq!(summary["files_failed"], 0);
+    assert_same_tree(&source, &dest);
+}
