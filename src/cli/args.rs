@@ -84,7 +84,11 @@ Examples:
   Make DEST a mirror of ~/Photos:    sprag copy --delete ~/Photos/ /mnt/drive/Photos
   Leave out caches and logs:         sprag copy --exclude=.cache/ --exclude='*.log' ~ /mnt/drive
   Copy what a list names:            find . -newer mark | sprag copy --files-from=- . /mnt/drive
-  Lines for a program to read:       sprag copy --json ~/Photos /mnt/drive")]
+  Records for whoever signs it off:  sprag copy --log-file=log --report=copy.html a b
+  Lines for a program to read:       sprag copy --json ~/Photos /mnt/drive
+
+On a terminal p pauses and goes on, and q saves and stops. Ctrl-C saves and stops too; once more, it
+stops at once. SIGUSR1 makes a checkpoint and prints a status line.")]
 pub(crate) struct CopyArgs {
     /// What to copy; SOURCE/ means its contents
     #[arg(value_name = "SOURCE", required = true, num_args = 1..)]
