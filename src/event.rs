@@ -103,6 +103,8 @@ pub struct Counted {
     pub entries: u64,
     /// Bytes of the regular files seen.
     pub bytes: u64,
+    /// Of these, bytes that earlier runs made durable, as far as the manifest tells.
+    pub bytes_before: u64,
     /// Whether the walk is over, so that the totals are final.
     pub complete: bool,
 }

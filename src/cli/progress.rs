@@ -130,12 +130,17 @@ impl Meter {
             let durable = at.bytes_durable.saturating_sub(at.bytes_before);
             self.sample(now, durable, mood.paused);
         }
-        // A source that grows meanwhile must not push the bar over its end.
         let counted = standing.counted;
-        let total = counted
-            .complete
-            .then_some(counted.bytes.max(at.bytes_written));
-        let left = total.unwrap_or_default().saturating_sub(at.bytes_durable);
+        // What earlier runs made durable is known once all is counted, before the copy gets there.
+        let before = match counted.complete {
+            true => at.bytes_before.max(counted.bytes_before),
+            false => at.bytes_before,
+        };
+        let to_come = before - at.bytes_before;
+        let (written, durable) = (at.bytes_written + to_come, at.bytes_durable + to_come);
+        // A source that grows meanwhile must not push the bar over its end.
+        let total = counted.complete.then_some(counted.bytes.max(written));
+        let left = total.unwrap_or_default().saturating_sub(durable);
         let amount = |word, bytes| Amount { word, bytes };
         let mut facts = Facts {
             doing: frame::phase_word(standing.phase),
@@ -149,8 +154,8 @@ impl Meter {
             ..self.facts(now, mood)
         };
         if standing.phase != Phase::Recovering {
-            facts.done = amount("durable", at.bytes_durable);
-            facts.ahead = Some(amount("written", at.bytes_written));
+            facts.done = amount("durable", durable);
+            facts.ahead = Some(amount("written", written));
         }
         for file in &standing.in_flight {
             let name = file.path.to_string();
@@ -240,6 +245,7 @@ impl Pace {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use sprag::event::{Counted, Progress};
 
     #[test]
     fn a_pace_lets_through_once_an_interval() {
@@ -251,21 +257,30 @@ mod tests {
     }
 
     #[test]
-    fn what_was_there_before_counts_as_done_and_not_as_speed() {
+    fn what_was_there_before_counts_as_done_from_the_start_and_never_as_speed() {
+        const MIB: u64 = 1 << 20;
         let mut meter = Meter::new(Show::Hidden);
         let mut standing = Standing {
             phase: Phase::Copying,
             ..Standing::default()
         };
-        standing.counted.bytes = 1 << 30;
-        standing.counted.complete = true;
-        meter.copy_facts(&standing, Mood::default());
-        standing.progress.bytes_written = 1 << 29;
-        standing.progress.bytes_durable = 1 << 29;
-        standing.progress.bytes_before = 1 << 29;
-        meter.started -= Duration::from_secs(3);
-        let facts = meter.copy_facts(&standing, Mood::default());
-        assert_eq!(facts.done.bytes, 1 << 29);
-        assert_eq!(facts.speed, None);
+        standing.counted = Counted {
+            entries: 9,
+            bytes: 1024 * MIB,
+            bytes_before: 512 * MIB,
+            complete: true,
+        };
+        // The copy gets to what was there by and by; then it copies.
+        for (before, durable) in [(0, 0), (100, 100), (512, 512), (512, 612)] {
+            meter.started -= Duration::from_secs(3);
+            standing.progress = Progress {
+                bytes_written: durable * MIB,
+                bytes_durable: durable * MIB,
+                bytes_before: before * MIB,
+            };
+            let facts = meter.copy_facts(&standing, Mood::default());
+            assert_eq!(facts.done.bytes, (512 + durable - before) * MIB);
+            assert_eq!(facts.speed.is_some(), durable > before);
+        }
     }
 }

@@ -19,7 +19,10 @@ use crate::error::{Error, Refusal};
 use crate::event::Counted;
 use crate::fs::{About, Fs, Kind};
 use crate::limits::{NameRules, Unsupported};
+use crate::lock_mutex;
+use crate::manifest::Entry;
 use crate::path::Printable;
+use crate::plan::source_id;
 use crate::scan::{self, Scanned, Source};
 
 mod room;
@@ -52,9 +55,10 @@ pub(super) fn count<F: Fs>(
     sources: &[Source],
     messages: &Sender<Message<F>>,
     gate: Gate,
+    began_at: u64,
 ) {
     let began = Instant::now();
-    let ended = Counter::new(shared, messages).and_then(|mut counter| {
+    let ended = Counter::new(shared, messages, began_at).and_then(|mut counter| {
         if counter.walk(sources).is_break() {
             return Ok(());
         }
@@ -79,6 +83,8 @@ struct Counter<'a, F: Fs> {
     /// The room there was before anything was copied.
     about: About,
     counted: Counted,
+    /// Where the manifest ended when the run began.
+    began_at: u64,
     /// Inodes with several names: such a file is copied once.
     linked: HashSet<(u64, u64)>,
     need: Need,
@@ -108,6 +114,7 @@ impl<'a, F: Fs> Counter<'a, F> {
     fn new(
         shared: &'a Shared<F>,
         messages: &'a Sender<Message<F>>,
+        began_at: u64,
     ) -> Result<Counter<'a, F>, Failure> {
         let asked = shared.fs.about();
         let about = asked.map_err(failure::context(
@@ -120,6 +127,7 @@ impl<'a, F: Fs> Counter<'a, F> {
             messages,
             about,
             counted: Counted::default(),
+            began_at,
             linked: HashSet::new(),
             need: Need::default(),
             siblings: Siblings::default(),
@@ -160,11 +168,40 @@ impl<'a, F: Fs> Counter<'a, F> {
         if first_name {
             if stat.kind == Kind::File {
                 self.counted.bytes += stat.size;
+                self.counted.bytes_before += self.there_before(scanned);
             }
             self.need.add(&self.about, stat);
         }
         self.look(scanned);
         self.report_now_and_then()
+    }
+
+    /// Bytes of a file that an earlier run made durable. What this run adds does not count.
+    fn there_before(&self, scanned: &Scanned) -> u64 {
+        if !self.shared.is_rerun {
+            return 0;
+        }
+        let known = lock_mutex(&self.shared.store).lookup(&scanned.dest);
+        let stat = &scanned.stat;
+        match known {
+            Ok(Some((pos, Entry::Done(done))))
+                if pos < self.began_at
+                    && (done.size, done.mtime_ns) == (stat.size, stat.mtime_ns) =>
+            {
+                stat.size
+            }
+            Ok(Some((_, Entry::Partial(partial))))
+                if partial.last_pos < self.began_at
+                    && !partial.begin.adopts
+                    && partial.begin.source == source_id(stat) =>
+            {
+                let recorded = partial
+                    .blocks
+                    .saturating_mul(self.shared.block_size.bytes());
+                recorded.min(stat.size)
+            }
+            _ => 0,
+        }
     }
 
     fn report_now_and_then(&self) -> ControlFlow<()> {

@@ -202,9 +202,10 @@ fn stages<F: Fs>(
         let counts = (shared.options.count || !shared.is_rerun) && shared.repair.is_none();
         if counts && started.is_ok() {
             let messages = messages_in.clone();
+            let began_at = lock_mutex(&shared.store).end();
             let builder = thread::Builder::new().name("sprag-counter".into());
             let thread = builder.spawn_scoped(scope, move || {
-                counter::count(shared, sources, &messages, gate_in);
+                counter::count(shared, sources, &messages, gate_in, began_at);
             });
             started = started.and(thread.map(drop));
         } else {

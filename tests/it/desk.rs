@@ -267,6 +267,26 @@ fn off_a_terminal_a_plain_line_comes_now_and_then_and_none_when_it_is_quiet() {
 }
 
 #[test]
+fn the_count_of_a_rerun_tells_what_was_there_before() {
+    let fixture = Fixture::new();
+    write(fixture.source.join("film"), Rng::new(7).bytes(3 << 20));
+    write(fixture.source.join("note"), "a note");
+    fixture.copy(0);
+    write(fixture.source.join("new"), "a new one");
+    let mut options = sprag::CopyOptions::new([fixture.contents()], &fixture.dest);
+    options.count = true;
+    let counts = sprag::copy(options)
+        .unwrap()
+        .filter_map(|event| match event {
+            sprag::Event::Counted(now) if now.complete => Some(now),
+            _ => None,
+        });
+    let counted = counts.last().unwrap();
+    assert_eq!(counted.bytes_before, (3 << 20) + 6);
+    assert_eq!(counted.bytes, (3 << 20) + 6 + 9);
+}
+
+#[test]
 fn no_color_is_respected() {
     if !can_run("no_color_is_respected") {
         return;
