@@ -13,7 +13,9 @@ use crate::path::RelPath;
 
 mod verify;
 
-pub use verify::{Damage, PassedOver, ReadHow, Shift, Verdict, VerifyEvent, VerifySummary};
+pub use verify::{
+    Damage, PassedOver, ReadHow, Shift, Sides, SourceState, Verdict, VerifyEvent, VerifySummary,
+};
 
 /// One step of a copy, as [`CopyRun`](crate::CopyRun) yields it.
 #[derive(Debug)]

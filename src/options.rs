@@ -172,6 +172,8 @@ pub struct VerifyOptions {
     pub list: Option<PathBuf>,
     /// Patterns that leave entries out, with all that is below them.
     pub filter: Filter,
+    /// Compare with these sources too, given as to the copy.
+    pub against: Vec<PathBuf>,
     /// How much is read.
     pub reading: Reading,
     /// Only what was not verified within this time.
@@ -225,6 +227,7 @@ impl VerifyOptions {
             paths: Vec::new(),
             list: None,
             filter: Filter::default(),
+            against: Vec::new(),
             reading: Reading::Everything,
             older_than: None,
             jobs: None,

@@ -213,6 +213,13 @@ fn is_format(c: char) -> bool {
     matches!(c, '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}' | '\u{feff}')
 }
 
+/// Whether a source means its contents: it ends in `/`, `.` or `..`, as with rsync.
+pub(crate) fn means_contents(path: &Path) -> bool {
+    let bytes = path.as_os_str().as_bytes();
+    let last = bytes.rsplit(|b| *b == b'/').next().unwrap_or_default();
+    last.is_empty() || last == b"." || last == b".."
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

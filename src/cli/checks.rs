@@ -1,5 +1,6 @@
 //! The flags of `verify` that say what is read, and how. What they mean together is for `options`.
 
+use std::path::PathBuf;
 use std::time::Duration;
 
 use clap::Args;
@@ -38,6 +39,12 @@ pub(crate) struct Checks {
     /// Without it this is only said in the summary.
     #[arg(long, help_heading = READING)]
     pub(crate) require_medium: bool,
+
+    /// Also compare with SOURCE, and say which side is not what was copied
+    ///
+    /// Give it as to the copy, with or without the slash, and once for each source.
+    #[arg(long, value_name = "SOURCE", conflicts_with = "check", help_heading = READING)]
+    pub(crate) against: Vec<PathBuf>,
 
     /// Begin anew, even if an earlier verification was stopped
     #[arg(long, help_heading = READING)]

@@ -113,6 +113,7 @@ pub(crate) fn verify(args: &VerifyArgs) -> anyhow::Result<VerifyOptions> {
         (None, true) => Reading::Metadata,
         (None, false) => Reading::Everything,
     };
+    options.against.clone_from(&checks.against);
     options.older_than = checks.older_than;
     options.require_medium = checks.require_medium;
     // What is to be repaired has to be found by this very run.

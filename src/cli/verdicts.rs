@@ -3,7 +3,7 @@
 use std::ops::Range;
 use std::time::Duration;
 
-use sprag::event::{Damage, Verdict, VerifySummary};
+use sprag::event::{Damage, SourceState, Verdict, VerifySummary};
 use sprag::exit::Exit;
 
 use super::checks::Checks;
@@ -78,6 +78,23 @@ fn damage_text(damage: &Damage) -> String {
     text
 }
 
+/// Which side is not what was copied.
+pub(crate) fn sides_text(source: Option<&SourceState>, dest_changed: bool) -> String {
+    let source = match source {
+        None => return "only the copy changed; the source is as it was copied".to_owned(),
+        Some(SourceState::Edited) => "the source was edited since it was copied".to_owned(),
+        Some(SourceState::Rotten) => {
+            "the source is damaged: its content changed, its size and time did not".to_owned()
+        }
+        Some(SourceState::Missing) => "the source is not there any more".to_owned(),
+        Some(SourceState::Unreadable(error)) => error.to_string(),
+    };
+    match dest_changed {
+        true => format!("{source}, and the copy changed too"),
+        false => format!("{source}; the copy is as it was copied"),
+    }
+}
+
 /// What was asked to be read.
 pub(crate) struct Scope {
     sample: bool,
@@ -142,6 +159,20 @@ pub(crate) fn summary_text(
                 true => "",
                 false => " (--extra lists them)",
             }
+        );
+    }
+    let sides = summary.sides;
+    let changed =
+        sides.source_edited + sides.source_rotten + sides.source_missing + sides.source_unreadable;
+    if changed > 0 {
+        text += &format!(
+            "\nOf the sources, {} edited since, {} damaged, {} missing and {} unreadable; of \
+             these, {} a copy that changed too.",
+            sides.source_edited,
+            sides.source_rotten,
+            sides.source_missing,
+            sides.source_unreadable,
+            units::count(sides.both_changed, "has", "have"),
         );
     }
     if scope.listed {

@@ -5,7 +5,7 @@
 use std::ops::Range;
 use std::time::Duration;
 
-use sprag::event::{PassedOver, ReadHow, Verdict, VerifyEvent, VerifySummary};
+use sprag::event::{PassedOver, ReadHow, SourceState, Verdict, VerifyEvent, VerifySummary};
 use sprag::exit::Exit;
 use sprag::path::RelPath;
 
@@ -18,7 +18,7 @@ use super::out::Out;
 use super::progress::{Meter, Pace};
 use super::record::{Damaged, End, Recorder};
 use super::screen::Screen;
-use super::verdicts::{Scope, detail, summary_text};
+use super::verdicts::{Scope, detail, sides_text, summary_text};
 use super::{Failure, repair, units};
 
 const STOPPING: &str = "stopping; press Ctrl-C again to stop at once";
@@ -168,6 +168,11 @@ impl Report {
                 }
                 self.entry(&path, &verdict, how);
             }
+            VerifyEvent::Compared {
+                path,
+                source,
+                dest_changed,
+            } => self.compared(&path, source.as_ref(), dest_changed),
             // The last event, which the caller keeps.
             VerifyEvent::Finished { .. } => {}
         }
@@ -190,6 +195,19 @@ impl Report {
                 "going on with the verification that was stopped: {} checked before, {entries} to go",
                 units::count(passed.entries_before, "entry was", "entries were")
             ));
+        }
+    }
+
+    fn compared(&mut self, path: &RelPath, source: Option<&SourceState>, dest_changed: bool) {
+        if self.view.json {
+            self.out.json(&Line::Compared {
+                path: JsonPath::from(path),
+                source: source.map_or("same", SourceState::kind),
+                dest: if dest_changed { "changed" } else { "same" },
+            });
+        } else {
+            let text = sides_text(source, dest_changed);
+            self.out.line(&format!("{:<10}  {path}: {text}", "differs"));
         }
     }
 

@@ -8,6 +8,7 @@ use crate::error::{Error, SetupError, UsageError};
 use crate::fs::{Kind, Stat, source};
 use crate::options::CopyOptions;
 use crate::path::RelPath;
+use crate::path::means_contents;
 use crate::scan::Source;
 
 /// What to copy and where to, resolved.
@@ -157,13 +158,6 @@ fn look_at(options: &CopyOptions) -> Result<Vec<Given>, Error> {
         })
     };
     sources.iter().map(look).collect()
-}
-
-/// Whether a source means its contents: it ends in `/`, `.` or `..`, as with rsync.
-fn means_contents(path: &Path) -> bool {
-    let bytes = path.as_os_str().as_bytes();
-    let last = bytes.rsplit(|b| *b == b'/').next().unwrap_or_default();
-    last.is_empty() || last == b"." || last == b".."
 }
 
 fn source_of(given: &Given, file_name: Option<&OsStr>) -> Result<Source, Error> {

@@ -50,6 +50,16 @@ pub enum VerifyEvent {
         /// How it was read, if it was.
         how: Option<ReadHow>,
     },
+    /// Of a recorded entry, its source, its copy or both are not what was copied; follows the
+    /// entry's own event.
+    Compared {
+        /// Its path at the destination.
+        path: RelPath,
+        /// What has become of the source; `None`: it is as it was copied.
+        source: Option<SourceState>,
+        /// Whether the copy is not what was copied.
+        dest_changed: bool,
+    },
     /// The run is over; the last event.
     Finished {
         /// The totals.
@@ -57,6 +67,46 @@ pub enum VerifyEvent {
         /// What ended the run early, if something did.
         error: Option<Error>,
     },
+}
+
+/// What has become of a source since it was copied.
+#[derive(Debug)]
+pub enum SourceState {
+    /// Its content differs, and so does its size or modification time: somebody changed it.
+    Edited,
+    /// Its content differs, and its size and modification time do not.
+    Rotten,
+    /// It is not there.
+    Missing,
+    /// It could not be read.
+    Unreadable(crate::error::PathError),
+}
+
+impl SourceState {
+    /// The word for this in `--json`.
+    pub fn kind(&self) -> &'static str {
+        match self {
+            SourceState::Edited => "edited",
+            SourceState::Rotten => "rotten",
+            SourceState::Missing => "missing",
+            SourceState::Unreadable(_) => "unreadable",
+        }
+    }
+}
+
+/// How many entries differ from their sources, and on which side.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize)]
+pub struct Sides {
+    /// Sources that were changed since they were copied.
+    pub source_edited: u64,
+    /// Sources whose content differs though their stat does not.
+    pub source_rotten: u64,
+    /// Sources that are gone.
+    pub source_missing: u64,
+    /// Sources that could not be read.
+    pub source_unreadable: u64,
+    /// Of all these, those whose copy is not what was copied either.
+    pub both_changed: u64,
 }
 
 /// What is not looked at, because it was verified already.
@@ -204,6 +254,9 @@ pub struct VerifySummary {
     /// What was not looked at, because it was verified already.
     #[serde(flatten)]
     pub passed: PassedOver,
+    /// How many entries differ from their sources.
+    #[serde(flatten)]
+    pub sides: Sides,
     /// Blocks read back.
     pub blocks_read: u64,
     /// Blocks, of files that were looked at, that were not read because only a sample or nothing
@@ -239,6 +292,7 @@ impl Default for VerifySummary {
             files_extra: 0,
             files_unreadable: 0,
             passed: PassedOver::default(),
+            sides: Sides::default(),
             blocks_read: 0,
             blocks_unread: 0,
             bytes_read: 0,

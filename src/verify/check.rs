@@ -86,6 +86,10 @@ impl<F: Fs> Checker<'_, F> {
             Err(Trouble::Path(error)) => (Verdict::Unreadable { error }, None),
             Err(Trouble::Halt(halt)) => return Err(halt),
         };
+        let compared = match self.shared.against.is_empty() {
+            true => None,
+            false => self.compare(&path, &entry, &verdict)?,
+        };
         let checked = Checked {
             path,
             verdict,
@@ -93,7 +97,14 @@ impl<F: Fs> Checker<'_, F> {
             at: Some(At { pos, ordinal }),
             blocks: self.blocks,
         };
-        self.shared.report(self.reports, checked)
+        self.shared.report(self.reports, checked)?;
+        match compared {
+            Some(compared) => {
+                let report = Report::Compared(compared);
+                self.reports.send(report).map_err(|_| Halt::Stopped)
+            }
+            None => Ok(()),
+        }
     }
 
     fn judge(&mut self, path: &RelPath, entry: &Entry) -> Result<Judged, Trouble> {

@@ -20,7 +20,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use crossbeam_channel::Sender;
 
 use crate::error::{Error, ManifestError, PathError};
-use crate::event::{PassedOver, ReadHow, Verdict};
+use crate::event::{PassedOver, ReadHow, SourceState, Verdict};
 use crate::fs::{Fs, is_gone};
 use crate::manifest::Store;
 use crate::options::Reading;
@@ -28,6 +28,7 @@ use crate::path::RelPath;
 use crate::stop::Stopper;
 use crate::throttle::Throttle;
 
+mod against;
 mod check;
 mod content;
 mod damage;
@@ -70,6 +71,8 @@ enum Report {
     Read { bytes: u64 },
     /// One path was judged.
     Checked(Checked),
+    /// Its source was looked at too, and something differs.
+    Compared(Compared),
     /// The run cannot go on.
     Failed(Error),
 }
@@ -98,6 +101,14 @@ struct Checked {
     /// `None`: it is not recorded, or was noted before.
     at: Option<At>,
     blocks: BlockCount,
+}
+
+/// A path whose source, copy or both are not what was copied.
+struct Compared {
+    path: RelPath,
+    /// `None`: the source is.
+    source: Option<SourceState>,
+    dest_changed: bool,
 }
 
 /// What was read of a file, and what was not.
@@ -174,6 +185,7 @@ struct Shared<F: Fs> {
     /// The destination's path, for messages.
     dest: PathBuf,
     wanted: select::Wanted,
+    against: against::Sources,
     reading: Reading,
     require_medium: bool,
     throttle: Arc<Throttle>,

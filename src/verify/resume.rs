@@ -171,6 +171,8 @@ pub(super) fn begin<F: Fs>(
         true => None,
         false => store.last_verify()?,
     };
+    // What an earlier run found out about sources is not noted.
+    let last = last.filter(|_| options.against.is_empty());
     let last = last.filter(|last| last.end.is_none() && goes_on(&last.begin, key, options));
     settle_seed(options, last.as_ref())?;
     let mut resume = Resume {

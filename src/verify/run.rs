@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 use crossbeam_channel::{Receiver, RecvTimeoutError, Sender};
 
 use super::{Checked, JOBS_DEFAULT_MAX, REPORTS_MAX, Report, Shared, Signals, WORK_MAX};
-use super::{check, feed, ledger, list, resume, select, tally};
+use super::{against, check, feed, ledger, list, resume, select, tally};
 use crate::error::{Error, ManifestError, PathError, SetupError};
 use crate::event::{Pull, VerifyEvent};
 use crate::fs::{Fs, OsFs};
@@ -71,6 +71,7 @@ impl VerifyRun {
     pub fn start_on<F: Fs>(fs: Arc<F>, mut options: VerifyOptions) -> Result<VerifyRun, Error> {
         let filter = std::mem::take(&mut options.filter);
         let wanted = select::Wanted::new(&options.paths, filter, &options.dest)?;
+        let against = against::Sources::new(&options.against)?;
         let mut opened = resume::open(&fs, &options.dest, options.record)?;
         let warning = opened.warning.take();
         let begun = resume::begin(opened, &mut options, &wanted)?;
@@ -88,6 +89,7 @@ impl VerifyRun {
             store: begun.store,
             dest: options.dest,
             wanted,
+            against,
             reading: options.reading,
             require_medium: options.require_medium,
             throttle: Arc::new(Throttle::new(options.bytes_per_s, signals.stopper.clone())),
@@ -190,6 +192,7 @@ impl VerifyRun {
                 self.note(&checked);
                 self.tally.entry(checked)
             }
+            Report::Compared(compared) => self.tally.compared(compared),
         };
         self.due.push_back(event);
         let warning = self.warning.take();

@@ -2,10 +2,10 @@
 
 use std::time::Instant;
 
-use super::Checked;
 use super::ledger::End;
+use super::{Checked, Compared};
 use crate::error::Error;
-use crate::event::{PassedOver, ReadHow, Verdict, VerifyEvent, VerifySummary};
+use crate::event::{PassedOver, ReadHow, Sides, SourceState, Verdict, VerifyEvent, VerifySummary};
 use crate::exit::Exit;
 
 #[derive(Debug)]
@@ -66,6 +66,29 @@ impl Tally {
         VerifyEvent::Entry { path, verdict, how }
     }
 
+    pub(super) fn compared(&mut self, compared: Compared) -> VerifyEvent {
+        let Compared {
+            path,
+            source,
+            dest_changed,
+        } = compared;
+        let sides = &mut self.counts.sides;
+        if let Some(source) = &source {
+            *match source {
+                SourceState::Edited => &mut sides.source_edited,
+                SourceState::Rotten => &mut sides.source_rotten,
+                SourceState::Missing => &mut sides.source_missing,
+                SourceState::Unreadable(_) => &mut sides.source_unreadable,
+            } += 1;
+            sides.both_changed += u64::from(dest_changed);
+        }
+        VerifyEvent::Compared {
+            path,
+            source,
+            dest_changed,
+        }
+    }
+
     /// The totals; what ended the run early decides about its exit before anything it found.
     pub(super) fn summary(&self, error: Option<&Error>, cut_short: bool) -> VerifySummary {
         let counts = &self.counts;
@@ -73,8 +96,8 @@ impl Tally {
         let exit_code = match error {
             Some(error) => error.exit(),
             None if cut_short => Exit::Stopped,
-            None if damaged > 0 => Exit::Damaged,
-            None if counts.files_unproven > 0 => Exit::Partial,
+            None if damaged + counts.sides.source_rotten > 0 => Exit::Damaged,
+            None if counts.files_unproven + changed_sources(&counts.sides) > 0 => Exit::Partial,
             None => Exit::Done,
         };
         VerifySummary {
@@ -93,6 +116,11 @@ fn damaged(counts: &VerifySummary) -> u64 {
         + counts.files_missing
         + counts.files_incomplete
         + counts.files_unreadable
+}
+
+/// How many sources are not what was copied, without being damaged.
+fn changed_sources(sides: &Sides) -> u64 {
+    sides.source_edited + sides.source_missing + sides.source_unreadable
 }
 
 /// What the manifest's history says of how it ended.

@@ -59,6 +59,7 @@ fn verify_with(options: VerifyOptions) -> Found {
                 read = bytes_read;
             }
             VerifyEvent::Warning(text) => warnings.push(text),
+            VerifyEvent::Compared { path, .. } => panic!("{path} has no source"),
             VerifyEvent::Entry { path, verdict, .. } => {
                 let twice = verdicts.insert(path.to_string(), verdict);
                 assert!(twice.is_none(), "{path} was judged twice");

@@ -31,6 +31,7 @@ mod remove_source;
 mod repair;
 mod resume;
 mod retries;
+mod rot;
 mod slow;
 mod source_rot;
 mod sparse;

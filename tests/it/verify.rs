@@ -227,3 +227,59 @@ fn a_sample_and_a_quick_look_never_say_that_everything_is_as_it_was_copied() {
     }
     assert!(text(&[]).contains("Everything that was read back"));
 }
+
+#[test]
+fn against_the_source_it_is_said_which_side_is_not_what_was_copied() {
+    let fixture = Fixture::new();
+    for name in ["same", "dest rot", "source rot", "edited", "gone", "both"] {
+        write(fixture.source.join(name), name.repeat(9000));
+    }
+    std::os::unix::fs::symlink("same", fixture.source.join("link")).unwrap();
+    fixture.copy(0);
+    let (source, dest) = (&fixture.source, &fixture.dest);
+    rot(&dest.join("dest rot"), 9);
+    rot(&source.join("source rot"), 9);
+    write(source.join("edited"), "a new version");
+    fs::remove_file(source.join("gone")).unwrap();
+    write(source.join("both"), "a new version");
+    fs::remove_file(dest.join("both")).unwrap();
+    fs::remove_file(source.join("link")).unwrap();
+    std::os::unix::fs::symlink("elsewhere", source.join("link")).unwrap();
+    let against = format!("--against={}", fixture.contents().display());
+    let ran = run("verify", [against.as_ref(), dest.as_os_str()]);
+    assert_eq!(ran.code, 40, "{}", ran.stderr);
+    let lines = ran.lines.iter().filter(|line| line["type"] == "compared");
+    let text = |value: &serde_json::Value| value.as_str().unwrap().to_string();
+    let mut sides: Vec<_> = lines
+        .map(|line| ["path", "source", "dest"].map(|field| text(&line[field])))
+        .collect();
+    sides.sort();
+    let expected = [
+        ["both", "edited", "changed"],
+        ["dest rot", "same", "changed"],
+        ["edited", "edited", "same"],
+        ["gone", "missing", "same"],
+        ["link", "edited", "same"],
+        ["source rot", "rotten", "same"],
+    ];
+    assert_eq!(sides, expected);
+    assert_eq!((ran.sum("source_edited"), ran.sum("both_changed")), (3, 1));
+    assert_eq!(
+        (ran.sum("source_rotten"), ran.sum("source_missing")),
+        (1, 1)
+    );
+}
+
+#[test]
+fn a_source_that_was_edited_since_is_no_damage_and_still_not_0() {
+    let fixture = Fixture::new();
+    write(fixture.source.join("f"), "before");
+    copy(0, [&fixture.source, &fixture.dest]);
+    let against = || {
+        let flag = format!("--against={}", fixture.source.display());
+        run("verify", [flag.as_ref(), fixture.dest.as_os_str()]).code
+    };
+    assert_eq!(against(), 0);
+    write(fixture.source.join("f"), "after that");
+    assert_eq!(against(), 23);
+}
