@@ -409,6 +409,12 @@ pub enum EntryError {
         /// How often it was read.
         tries: u32,
     },
+    /// The source file is another than the one that was listed.
+    #[error(
+        "{} was replaced by another file after it was listed; it was not copied. Rerun to copy what is there now",
+        Printable(.0)
+    )]
+    Replaced(PathBuf),
     /// The destination refused this entry.
     #[error("{0}")]
     Dest(#[source] PathError),
@@ -571,6 +577,7 @@ impl EntryError {
             EntryError::Unreadable(_) | EntryError::BadRanges { .. } => "unreadable",
             EntryError::Vanished(_) => "vanished",
             EntryError::Changing { .. } => "changing",
+            EntryError::Replaced(_) => "replaced",
             EntryError::Dest(_) => "destination",
             EntryError::Conflict { .. } => "conflict",
             EntryError::Special { .. } => "special",
@@ -595,7 +602,9 @@ impl EntryError {
     /// The exit code of a run in which nothing worse happened.
     pub fn exit(&self) -> Exit {
         match self {
-            EntryError::Vanished(_) | EntryError::Changing { .. } => Exit::Vanished,
+            EntryError::Vanished(_) | EntryError::Replaced(_) | EntryError::Changing { .. } => {
+                Exit::Vanished
+            }
             _ => Exit::Partial,
         }
     }

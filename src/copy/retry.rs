@@ -14,6 +14,7 @@ use super::classify::{Doing, meaning};
 use super::message::Message;
 use crate::event::Retry;
 use crate::fs::Fs;
+use crate::fs::source::SourceFile;
 
 /// The wait before the first try again; each further one is twice as long.
 const BACKOFF_FIRST: Duration = Duration::from_millis(250);
@@ -104,6 +105,14 @@ impl<F: Fs> Shared<F> {
                 Some(left) if !left.is_zero() => std::thread::sleep(left.min(LOOK_EVERY)),
                 _ => return true,
             }
+        }
+    }
+
+    /// Opens a file of a source, from the handle of that source on.
+    pub(super) fn open_source(&self, path: &Path) -> io::Result<SourceFile> {
+        match self.sources.iter().find(|source| source.holds(path)) {
+            Some(source) => source.open_file(path),
+            None => SourceFile::open(path),
         }
     }
 

@@ -125,8 +125,11 @@ impl<'a, F: Fs> Worker<'a, F> {
         }
         let opened = self
             .trier()
-            .read(&work.source, || SourceFile::open(&work.source));
+            .read(&work.source, || self.shared.open_source(&work.source));
         let source = opened.map_err(|error| unreadable(self.shared, work, error))?;
+        if !source.is(&work.stat) {
+            return Err(EntryError::Replaced(work.source.clone()).into());
+        }
         if work.stat.size >= SEQUENTIAL_BYTES {
             source.advise_sequential();
         }

@@ -109,21 +109,6 @@ fn stat_fd(fd: impl AsFd) -> io::Result<Stat> {
     Ok(sys::stat_of(&retry(|| rustix::fs::fstat(&fd))?))
 }
 
-/// Opens a directory one component at a time, where the system cannot do all at once.
-fn walk(root: &OwnedFd, path: &RelPath) -> io::Result<OwnedFd> {
-    let flags = DIRECTORY | OFlags::NOFOLLOW;
-    let mut at = None;
-    for name in path.components() {
-        let dir = at.as_ref().unwrap_or(root);
-        let next = retry(|| rustix::fs::openat(dir, name, flags, Mode::empty()))?;
-        at = Some(next);
-    }
-    match at {
-        Some(fd) => Ok(fd),
-        None => retry(|| rustix::fs::openat(root, c".", flags, Mode::empty())),
-    }
-}
-
 fn open_file(dir: &OsDir, name: &[u8], flags: OFlags, mode: u32) -> io::Result<OsFile> {
     let name = component(name)?;
     let mode = Mode::from_raw_mode(mode as _);
@@ -160,10 +145,10 @@ impl FsMeta for OsFs {
         let root = &self.shared.root.fd;
         if path.is_root() {
             return Ok(OsDir {
-                fd: walk(root, path)?,
+                fd: sys::walk(root, path, DIRECTORY)?,
             });
         }
-        let fd = sys::open_beneath(root, path).unwrap_or_else(|| walk(root, path))?;
+        let fd = sys::open_below(root, path, DIRECTORY)?;
         self.note_file_system(&fd)?;
         Ok(OsDir { fd })
     }

@@ -13,9 +13,11 @@ use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 
 use rustix::fs::OFlags;
+use rustix::io::Errno;
 
 use super::notice::Notice;
 use super::{Kind, Stat, Xattrs, sys};
+use crate::path::RelPath;
 
 /// A source as a whole, held open to know later whether its device is still there.
 #[derive(Debug)]
@@ -50,6 +52,28 @@ impl SourceRoot {
         !self.device.gone(&self.dir) && !sys::Device::detached(&self.dir)
     }
 
+    /// Opens a regular file in it. Neither the file nor a directory on the way to it from the
+    /// source may be a symlink: it was none when it was listed, and whoever may write in the source
+    /// could lead us elsewhere.
+    pub fn open_file(&self, path: &Path) -> io::Result<SourceFile> {
+        let below = path.strip_prefix(&self.path).unwrap_or(Path::new(""));
+        let Ok(below) = RelPath::new(below.as_os_str().as_bytes()) else {
+            return Err(io::ErrorKind::InvalidFilename.into());
+        };
+        if below.is_root() {
+            return SourceFile::open(path);
+        }
+        SourceFile::opened_by(|flags| match sys::open_below(&self.dir, &below, flags) {
+            Err(error) if error.raw_os_error() == Some(Errno::LOOP.raw_os_error()) => {
+                Err(match lstat(path) {
+                    Ok(stat) if stat.kind == Kind::Symlink => sys::not_regular(Kind::Symlink),
+                    _ => io::Error::other("a directory on the way to it is a symbolic link now"),
+                })
+            }
+            opened => opened.map(File::from),
+        })
+    }
+
     /// Whether `path` is the source or in it.
     pub fn holds(&self, path: &Path) -> bool {
         path.starts_with(&self.path)
@@ -58,7 +82,6 @@ impl SourceRoot {
     /// Whether an error in it came of its device being gone. A drive that was unplugged and
     /// unmounted for it leaves paths that lead nowhere.
     pub fn is_gone(&self, error: &io::Error) -> bool {
-        use rustix::io::Errno;
         let gone = || self.device.gone(&self.dir) || sys::Device::detached(&self.dir);
         match Errno::from_io_error(error) {
             Some(Errno::IO | Errno::NODEV | Errno::NXIO | Errno::NOTCONN | Errno::STALE) => {
@@ -101,11 +124,15 @@ impl SourceFile {
     /// Opens a regular file, leaving its access time alone where that is allowed. A symlink at
     /// the end of the path is refused, and so is whatever else is no regular file.
     pub fn open(path: &Path) -> io::Result<SourceFile> {
+        SourceFile::opened_by(|flags| open(path, flags))
+    }
+
+    fn opened_by(open: impl Fn(OFlags) -> io::Result<File>) -> io::Result<SourceFile> {
         // O_NONBLOCK: a fifo that took the file's place must not hang the run.
-        let flags = OFlags::NOFOLLOW | OFlags::NONBLOCK;
-        let file = match open(path, flags | sys::NO_ATIME) {
+        let flags = OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::NONBLOCK;
+        let file = match open(flags | sys::NO_ATIME) {
             // Only the owner of a file and root may read it without a trace.
-            Err(error) if error.kind() == io::ErrorKind::PermissionDenied => open(path, flags)?,
+            Err(error) if error.kind() == io::ErrorKind::PermissionDenied => open(flags)?,
             result => result?,
         };
         let metadata = file.metadata()?;
@@ -128,6 +155,14 @@ impl SourceFile {
     /// What `fstat` said when it was opened.
     pub fn opened(&self) -> &Stat {
         &self.opened
+    }
+
+    /// Whether it is what was listed: the same inode, or, where inode numbers do not last (some
+    /// FUSE daemons), one of the same size and time.
+    pub fn is(&self, listed: &Stat) -> bool {
+        let inode = |stat: &Stat| (stat.dev, stat.ino);
+        let version = |stat: &Stat| (stat.size, stat.mtime_ns);
+        inode(&self.opened) == inode(listed) || version(&self.opened) == version(listed)
     }
 
     /// What is at an offset. Asked from the front to the back, this is cheap.

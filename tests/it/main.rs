@@ -35,5 +35,6 @@ mod rot;
 mod slow;
 mod source_rot;
 mod sparse;
+mod symlinks;
 mod verify;
 mod wait;

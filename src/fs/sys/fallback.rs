@@ -46,7 +46,11 @@ pub(crate) fn dir_folds(_dir: impl AsFd) -> bool {
 }
 
 /// There is no such call.
-pub(crate) fn open_beneath(_root: impl AsFd, _path: &RelPath) -> Option<io::Result<OwnedFd>> {
+pub(crate) fn open_beneath(
+    _root: impl AsFd,
+    _path: &RelPath,
+    _flags: OFlags,
+) -> Option<io::Result<OwnedFd>> {
     None
 }
 

@@ -81,17 +81,21 @@ fn syncfs_tells_errors(kernel_release: &[u8]) -> bool {
     }
 }
 
-/// Opens a directory below `root`, all components in one call, following no symlink. `None` if
-/// that call is not to be had (an old kernel, a sandbox) or not fit for this path.
-pub(crate) fn open_beneath(root: impl AsFd, path: &RelPath) -> Option<io::Result<OwnedFd>> {
+/// Opens what is below `root`, all components in one call, following no symlink. `None` if that
+/// call is not to be had (an old kernel, a sandbox) or not fit for this path.
+pub(crate) fn open_beneath(
+    root: impl AsFd,
+    path: &RelPath,
+    flags: OFlags,
+) -> Option<io::Result<OwnedFd>> {
     static HAVE: OnceLock<bool> = OnceLock::new();
     let resolve = ResolveFlags::BENEATH | ResolveFlags::NO_SYMLINKS;
     let open = |name: &[u8], flags| {
-        let flags = flags | OFlags::DIRECTORY | OFlags::CLOEXEC;
+        let flags = flags | OFlags::CLOEXEC;
         retry(|| rustix::fs::openat2(&root, name, flags, Mode::empty(), resolve))
     };
     // Asked once, on a path that is allowed for sure, so that a later EPERM keeps its meaning.
-    let have = *HAVE.get_or_init(|| match open(b".", OFlags::PATH) {
+    let have = *HAVE.get_or_init(|| match open(b".", OFlags::PATH | OFlags::DIRECTORY) {
         Ok(_) => true,
         Err(error) => !matches!(
             Errno::from_io_error(&error),
@@ -101,7 +105,7 @@ pub(crate) fn open_beneath(root: impl AsFd, path: &RelPath) -> Option<io::Result
     if !have {
         return None;
     }
-    let result = open(path.as_bytes(), OFlags::RDONLY);
+    let result = open(path.as_bytes(), flags);
     match result.as_ref().err().and_then(Errno::from_io_error) {
         // EAGAIN: a rename raced with the look-up. ENAMETOOLONG: the path as a whole is longer
         // than one call takes, which says nothing about its components.

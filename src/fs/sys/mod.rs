@@ -7,12 +7,15 @@ use std::ffi::{OsStr, OsString};
 use std::fs::{File, Metadata};
 use std::io;
 use std::ops::Range;
+use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::os::unix::fs::{FileExt, FileTypeExt, MetadataExt};
 
-use rustix::fs::{FileType, Mode, SeekFrom, Timespec, Timestamps};
+use rustix::fs::{FileType, Mode, OFlags, SeekFrom, Timespec, Timestamps};
 use rustix::io::{Errno, retry_on_intr};
 use rustix::process::{Pid, Resource, getrlimit, setrlimit};
+
+use crate::path::RelPath;
 
 use super::{FlushBy, Kind, Stat};
 
@@ -159,6 +162,27 @@ pub(super) fn next_data(file: &File, offset: u64) -> Range<u64> {
 /// Runs a rustix call again while signals interrupt it. Not for flushes.
 pub(super) fn retry<T>(call: impl FnMut() -> rustix::io::Result<T>) -> io::Result<T> {
     Ok(retry_on_intr(call)?)
+}
+
+/// Opens what is below `root`, following no symlink on the way nor at the end.
+pub(super) fn open_below(root: impl AsFd, path: &RelPath, flags: OFlags) -> io::Result<OwnedFd> {
+    open_beneath(&root, path, flags).unwrap_or_else(|| walk(&root, path, flags))
+}
+
+/// The same one component at a time, where the system cannot do all at once.
+pub(super) fn walk(root: impl AsFd, path: &RelPath, flags: OFlags) -> io::Result<OwnedFd> {
+    let on_the_way = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
+    let count = path.components().count();
+    let mut at = retry(|| rustix::fs::openat(&root, c".", on_the_way, Mode::empty()))?;
+    for (number, name) in path.components().enumerate() {
+        let flags = match number + 1 == count {
+            true => flags,
+            false => on_the_way,
+        };
+        let flags = flags | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+        at = retry(|| rustix::fs::openat(&at, name, flags, Mode::empty()))?;
+    }
+    Ok(at)
 }
 
 /// Checks that a name is one component, so that no call can leave its directory.
