@@ -47,20 +47,26 @@ impl Forger {
 
     /// Begins a file of the source as that is now, with something under its partial name.
     fn begin_for_real(&mut self, path: &str, partial: &[u8]) -> u64 {
+        self.begin_in("", path, partial)
+    }
+
+    /// The same with a path that begins with this directory, and the partial in it.
+    fn begin_in(&mut self, dir: &str, path: &str, partial: &[u8]) -> u64 {
+        let recorded = format!("{dir}{path}");
         let mut hasher = blake3::Hasher::new();
         hasher.update(b"sprag partial").update(&self.bytes[16..32]);
-        hasher.update(&[0]).update(path.as_bytes());
+        hasher.update(&[0]).update(recorded.as_bytes());
         let hash = hasher.finalize();
         let nonce = u32::from_le_bytes(hash.as_bytes()[..4].try_into().unwrap());
         let id = hash::to_hex(&self.bytes[16..20]);
         let name = format!(".sprag-{id}{nonce:08x}.partial");
-        fs::write(self.dest.join(name), partial).unwrap();
+        fs::write(self.dest.join(dir).join(name), partial).unwrap();
         let meta = fs::metadata(self.source.join(path)).unwrap();
         // Signed numbers go by their double.
         let ns = |s: i64, ns: i64| number(2 * (s * 1_000_000_000 + ns) as u64);
         let mtime = ns(meta.mtime(), meta.mtime_nsec());
         let ctime = ns(meta.ctime(), meta.ctime_nsec());
-        let (path, size) = (text(path.as_bytes()), number(meta.size()));
+        let (path, size) = (text(recorded.as_bytes()), number(meta.size()));
         let ino = number(meta.ino());
         self.frame(&[&[4][..], &path, &size, &mtime, &ctime, &ino, &[0, 0]].concat())
     }
@@ -147,7 +153,11 @@ fn one_too_many() -> Vec<Hash32> {
 /// Adds records to a manifest.
 type Forgery = fn(&mut Forger);
 
-const FORGERIES: [(&str, Forgery); 16] = [
+const FORGERIES: [(&str, Forgery); 17] = [
+    ("a partial that lies outside", |forger| {
+        let pos = forger.begin_in("../outside/", "large", &[7; LARGE_BYTES]);
+        forger.frame(&blocks(pos, pos, 0, &[[1; 32]]));
+    }),
     ("a list of hashes longer than memory", |forger| {
         let pos = forger.frame(&begin(b"large", LARGE_BYTES as u64));
         let mut record = blocks(pos, pos, 0, &[]);
@@ -262,7 +272,6 @@ fn try_one(what: &str, forge: Forgery, vouched: bool) {
         ["--block-size=64K".into(), path("source/."), path("dest")],
     );
     symlink("../outside", path("dest/out")).unwrap();
-    let outside = snapshot(&path("outside"));
     let manifest = path("dest/.sprag/manifest");
     let mut forger = Forger {
         bytes: fs::read(&manifest).unwrap()[..HEADER].to_vec(),
@@ -274,6 +283,7 @@ fn try_one(what: &str, forge: Forgery, vouched: bool) {
         forger.barriers();
     }
     fs::write(&manifest, &forger.bytes).unwrap();
+    let outside = snapshot(&path("outside"));
     let dest = [path("dest")];
     for (command, codes) in [("status", &[0, 44][..]), ("verify", &[0, 40, 44])] {
         let ran = run_small(command, &dest);

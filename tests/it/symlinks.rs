@@ -14,14 +14,15 @@ use crate::support::*;
 /// More than all queues of a run hold together.
 const FILLERS: usize = 700;
 
-/// Files that come before everything else and keep a run busy.
-fn fill(source: &Path) {
+/// Files that come first in a directory and keep a run busy.
+fn fill(dir: &Path) {
     for n in 0..FILLERS {
-        write(source.join(format!("a/{n}")), "filler");
+        write(dir.join(format!("a/{n}")), "filler");
     }
 }
 
-/// Copies; when the first filler is there, changes something. The kinds of problems by path.
+/// Copies; when the run has come to the fillers of `d`, changes something. The kinds of problems by
+/// path.
 fn copy_and_meanwhile(
     source: &Path,
     dest: &Path,
@@ -33,8 +34,7 @@ fn copy_and_meanwhile(
     let mut problems = Vec::new();
     for event in sprag::copy(options).unwrap() {
         match event {
-            // All of it was listed once, and nothing of what is to come was opened.
-            Event::Entry { path, .. } if path.to_string() == "a" => {
+            Event::Entry { path, .. } if path.to_string() == "d/a" => {
                 if let Some(change) = change.take() {
                     change();
                 }
@@ -67,7 +67,7 @@ fn symlink_race_dest_a_directory_swapped_for_a_symlink_leads_no_write_outside() 
         fs::Permissions::from_mode(0o700),
     )
     .unwrap();
-    fill(&fixture.source);
+    fill(&fixture.source.join("d"));
     let problems = copy_and_meanwhile(&fixture.source, &fixture.dest, || {
         fs::rename(fixture.dest.join("d"), fixture.dest.join("moved")).unwrap();
         symlink(outside.join("d"), fixture.dest.join("d")).unwrap();
