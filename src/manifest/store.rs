@@ -24,6 +24,7 @@ use crate::path::RelPath;
 
 mod chain;
 mod compact;
+mod head;
 mod history;
 mod links;
 mod note;

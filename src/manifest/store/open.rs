@@ -1,5 +1,6 @@
 //! Opening a manifest: find or make it, lock it, read it, cut its torn tail.
 
+use super::head::{header_error, read_header};
 use super::*;
 use crate::fs::{AlignedBuf, Meta};
 use crate::id::ManifestId;
@@ -381,40 +382,4 @@ fn set_aside<F: Fs>(fs: &Arc<F>, dir: &F::Dir, path: &Path) -> Result<(), Manife
     fs.rename(dir, MANIFEST, MANIFEST_DAMAGED)
         .at("set aside", path)?;
     Ok(fs.sync_dir(dir).at("flush the directory of", path)?)
-}
-
-fn read_header<F: FsFile>(
-    file: &F,
-    path: &Path,
-) -> Result<Result<Header, HeaderError>, ManifestError> {
-    let mut bytes = vec![0; HEADER_BYTES];
-    let have = file.read_at(&mut bytes, 0).at("read", path)?;
-    bytes.truncate(have);
-    let header = Header::decode(&bytes);
-    // A making that was cut short left nothing behind the header; what is there had one.
-    if header == Err(HeaderError::Blank) && file.stat().at("look at", path)?.size > have as u64 {
-        return Ok(Err(HeaderError::Damaged("the header is gone")));
-    }
-    Ok(header)
-}
-
-fn header_error(error: HeaderError, path: &Path) -> ManifestError {
-    let path = path.to_path_buf();
-    match error {
-        HeaderError::Newer(version) => ManifestError::Newer {
-            path,
-            version,
-            known: VERSION,
-        },
-        HeaderError::Damaged(what) => ManifestError::Damaged {
-            path,
-            offset: 0,
-            what,
-        },
-        HeaderError::Blank => ManifestError::Damaged {
-            path,
-            offset: 0,
-            what: "it is empty",
-        },
-    }
 }

@@ -7,6 +7,7 @@ mod engine;
 mod faults;
 mod kill;
 mod lies;
+mod noted;
 mod read_back;
 mod repair;
 mod source;
