@@ -3,7 +3,7 @@
 //!
 //! The decisions are those of `plan` and `extraneous`, as in a copy. What only doing it can show is
 //! not foreseen: content is not compared, so a file that would be compared is told as adopted;
-//! what would be proved after a crash is taken for true.
+//! what would be proved after a crash is taken for true; what the destination can hold is not tried.
 
 use std::collections::HashSet;
 use std::sync::Arc;

@@ -32,6 +32,7 @@ mod repair;
 mod resume;
 mod retries;
 mod rot;
+mod same_file;
 mod slow;
 mod source_rot;
 mod sparse;
