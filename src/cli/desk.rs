@@ -70,8 +70,6 @@ pub(crate) struct Desk {
     stopping: &'static str,
     stopper: Option<Stopper>,
     paused: bool,
-    /// The pause has just begun.
-    pause_began: bool,
     quit: bool,
     status_asked: bool,
     /// How long the process was stopped since this was last asked.
@@ -99,7 +97,6 @@ impl Desk {
             stopping,
             stopper: None,
             paused: false,
-            pause_began: false,
             quit: false,
             status_asked: false,
             suspended: Duration::ZERO,
@@ -155,10 +152,7 @@ impl Desk {
 
     fn listen(&mut self, wait: Duration) {
         match self.keys.pressed(wait) {
-            Some(Key::Pause) => {
-                self.paused = !self.paused;
-                self.pause_began = self.paused;
-            }
+            Some(Key::Pause) => self.paused = !self.paused,
             Some(Key::Quit) if !self.is_stopping() => {
                 self.quit = true;
                 self.screen.complain(self.stopping);
@@ -180,7 +174,7 @@ impl Desk {
     }
 }
 
-/// Makes a barrier when a pause begins or a status line is asked for, and says when it is time to
+/// Makes barriers until a paused run is durable, makes one when a status line is asked for, and says when it is time to
 /// print that line.
 #[derive(Default)]
 pub(crate) struct StatusWish {
@@ -190,7 +184,9 @@ pub(crate) struct StatusWish {
 impl StatusWish {
     /// Whether the line is due: what was written when it was asked for is durable now.
     pub(crate) fn is_due(&mut self, desk: &mut Desk, run: &CopyRun, standing: &Standing) -> bool {
-        if std::mem::take(&mut desk.pause_began) {
+        let at = standing.progress;
+        let busy = standing.flush.is_some() || standing.checkpoint_asked;
+        if desk.paused && !busy && at.bytes_written > at.bytes_durable {
             // Whoever pauses may be about to close the lid.
             run.checkpoint();
         }
