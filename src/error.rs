@@ -431,8 +431,8 @@ pub enum EntryError {
         /// What should be.
         wanted: &'static str,
     },
-    /// A fifo, socket or device node.
-    #[error("{} is a {what}, which this version does not copy", Printable(path))]
+    /// A device node, and the user may not make one.
+    #[error("{} is a {what}, which only root can make", Printable(path))]
     Special {
         /// The source path.
         path: PathBuf,

@@ -213,7 +213,7 @@ pub enum Outcome {
 }
 
 /// The totals of a copy. Every source entry is in exactly one of the `files_*`, `dirs` and
-/// `symlinks` counts; `files_failed` counts failed entries of every kind.
+/// `symlinks` and `specials` counts; `files_failed` counts failed entries of every kind.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct CopySummary {
     /// How the run ended.
@@ -240,6 +240,8 @@ pub struct CopySummary {
     pub dirs: u64,
     /// Symbolic links that are at the destination.
     pub symlinks: u64,
+    /// Fifos, sockets and device nodes that are at the destination.
+    pub specials: u64,
     /// Of the unchanged files, directories and symlinks, those whose metadata alone was set right.
     pub metadata_mended: u64,
     /// Bytes of the regular files that are at the destination now, by this run or before.
@@ -280,6 +282,7 @@ impl Default for CopySummary {
             sources_removed: 0,
             dirs: 0,
             symlinks: 0,
+            specials: 0,
             metadata_mended: 0,
             bytes_total: 0,
             bytes_copied: 0,

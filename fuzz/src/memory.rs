@@ -8,7 +8,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard};
 
 use sprag::event::ReadHow;
-use sprag::fs::{Access, FlushBy, Fs, FsFile, FsMeta, Kind, Meta, Stat};
+use sprag::fs::{Access, FlushBy, Fs, FsFile, FsMeta, Kind, Meta, Special, Stat, Xattrs};
 use sprag::path::RelPath;
 
 /// No file gets longer: what a hostile manifest asks for must not eat this machine's memory.
@@ -193,6 +193,10 @@ impl FsFile for MemoryFile {
         Ok(self.0.stat())
     }
 
+    fn xattrs(&self) -> io::Result<Xattrs> {
+        Ok(Xattrs::default())
+    }
+
     fn set_meta(&self, meta: &Meta) -> io::Result<()> {
         self.0.set_meta(meta);
         Ok(())
@@ -264,6 +268,18 @@ impl FsMeta for MemoryFs {
             Kind::Symlink => Ok(node.state().bytes.clone()),
             _ => Err(io::ErrorKind::InvalidInput.into()),
         }
+    }
+
+    fn make_special(&self, dir: &MemoryDir, name: &[u8], what: Special) -> io::Result<()> {
+        self.make(dir, name, Kind::Special(what), &[]).map(drop)
+    }
+
+    fn xattrs(&self, dir: &MemoryDir, name: &[u8]) -> io::Result<Xattrs> {
+        self.get(dir, name).map(|_| Xattrs::default())
+    }
+
+    fn dir_xattrs(&self, _: &MemoryDir) -> io::Result<Xattrs> {
+        Ok(Xattrs::default())
     }
 
     fn set_meta(&self, dir: &MemoryDir, name: &[u8], meta: &Meta) -> io::Result<()> {

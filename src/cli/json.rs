@@ -414,7 +414,7 @@ mod tests {
         });
         assert_eq!(
             line,
-            r#"{"type":"summary","command":"copy","exit_code":23,"files_copied":1,"files_unchanged":0,"files_adopted":0,"files_skipped":0,"files_failed":0,"files_deleted":0,"sources_removed":0,"dirs":0,"symlinks":0,"metadata_mended":0,"bytes_total":0,"bytes_copied":0,"bytes_resumed":0,"bytes_rehashed":0,"bytes_durable":0,"files_read_back":0,"bytes_read_back":0,"read_direct":0,"read_evicted":0,"read_cached":0,"elapsed_ms":0}"#
+            r#"{"type":"summary","command":"copy","exit_code":23,"files_copied":1,"files_unchanged":0,"files_adopted":0,"files_skipped":0,"files_failed":0,"files_deleted":0,"sources_removed":0,"dirs":0,"symlinks":0,"specials":0,"metadata_mended":0,"bytes_total":0,"bytes_copied":0,"bytes_resumed":0,"bytes_rehashed":0,"bytes_durable":0,"files_read_back":0,"bytes_read_back":0,"read_direct":0,"read_evicted":0,"read_cached":0,"elapsed_ms":0}"#
         );
     }
 

@@ -135,6 +135,7 @@ pub(crate) fn figures(summary: &CopySummary) -> [(&'static str, u64); 22] {
         ("sources_removed", summary.sources_removed),
         ("dirs", summary.dirs),
         ("symlinks", summary.symlinks),
+        ("specials", summary.specials),
         ("metadata_mended", summary.metadata_mended),
         ("bytes_total", summary.bytes_total),
         ("bytes_copied", summary.bytes_copied),

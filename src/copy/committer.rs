@@ -324,6 +324,7 @@ impl<'a, F: Fs> Committer<'a, F> {
     fn settled(&mut self, path: RelPath, outcome: Outcome, what: Settled) {
         match what {
             Settled::Symlink => self.summary.symlinks += 1,
+            Settled::Special => self.summary.specials += 1,
             Settled::LeftOut => self.summary.files_skipped += 1,
             Settled::LeftAlone { bytes } => {
                 self.summary.files_skipped += 1;

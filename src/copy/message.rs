@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use crate::error::{EntryError, Error};
 use crate::event::{Counted, Outcome, Retry};
-use crate::fs::{Fs, Stat};
+use crate::fs::{Fs, Special, Stat};
 use crate::hash::Hash32;
 use crate::manifest::{Begin, DestMeta, Done, Partial, Record};
 use crate::path::RelPath;
@@ -37,6 +37,8 @@ pub(super) enum Task {
     Repair(Box<Done>),
     /// Make the symlink under its partial name.
     Symlink(Vec<u8>),
+    /// Make the special file under its partial name.
+    Special(Special),
     /// Set its metadata, its content being as this record says.
     Mend(Record),
 }
@@ -116,6 +118,7 @@ pub(super) enum Settled {
         bytes: u64,
     },
     Symlink,
+    Special,
     /// A rule of the user's leaves alone what exists; `bytes` need no copying.
     LeftAlone {
         bytes: u64,
@@ -156,6 +159,7 @@ pub(super) enum Content {
     Symlink {
         target: Vec<u8>,
     },
+    Special(Special),
 }
 
 impl<F: Fs> Completed<F> {

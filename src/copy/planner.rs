@@ -26,6 +26,7 @@ mod alike;
 mod leave;
 mod links;
 mod mends;
+mod special;
 
 use links::FirstName;
 
@@ -165,11 +166,7 @@ impl<'a, F: Fs> Planner<'a, F> {
                 Kind::Dir => self.dir(scanned, Some(parent)),
                 Kind::File => self.file(scanned, parent).map(|()| Descend::Yes),
                 Kind::Symlink => self.symlink(scanned, parent).map(|()| Descend::Yes),
-                Kind::Special(what) => Err(EntryError::Special {
-                    path: scanned.source,
-                    what,
-                }
-                .into()),
+                Kind::Special(what) => self.special(scanned, parent, what).map(|()| Descend::Yes),
             }
         }
     }

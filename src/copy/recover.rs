@@ -17,7 +17,9 @@ use crate::event::Recovered;
 use crate::fs::{AlignedBuf, FlushBy, Fs, FsFile, Kind, Meta, found, is_gone};
 use crate::hash::Hash32;
 use crate::lock_mutex;
-use crate::manifest::{Cut, Done, Entry, Partial, Record, SlotKind, SymlinkRecord, Tail};
+use crate::manifest::{
+    Cut, Done, Entry, Partial, Record, SlotKind, SpecialRecord, SymlinkRecord, Tail,
+};
 use crate::path::RelPath;
 use crate::verify::medium::{self, MediumReader};
 
@@ -65,7 +67,7 @@ pub(super) fn recover<F: Fs>(
         next: AtomicUsize::new(0),
         findings: Mutex::new(Vec::with_capacity(tail.positions.len())),
         totals: Mutex::new(Recovered {
-            files_done: totals.files_done + totals.symlinks,
+            files_done: totals.files_done + totals.symlinks + totals.specials,
             files_partial: totals.files_partial,
             ..Recovered::default()
         }),
@@ -132,6 +134,7 @@ impl<F: Fs> Recovery<'_, F> {
             // The plan looks at these again in any case.
             Entry::Dir(_) | Entry::Link(_) | Entry::LinkWanted(_) => Ok(Finding::True),
             Entry::Symlink(link) => self.check_symlink(path, &link),
+            Entry::Special(special) => self.check_special(path, &special),
             Entry::Partial(partial) if partial.begin.adopts => Ok(Finding::Untrue(path.clone())),
             Entry::Partial(partial) => self.check_partial(path, partial, buf),
             Entry::Done(done) => self.check_done(path, &done, buf),
@@ -352,6 +355,24 @@ impl<F: Fs> Recovery<'_, F> {
             let target = self.unless_gone(path, found(fs.read_symlink(&dir, name)))?;
             if target.flatten().is_some_and(|target| target == link.target) {
                 let (path, attempt) = (path.clone(), link.attempt);
+                return Ok(match partial {
+                    true => Finding::Rename { path, attempt },
+                    false => Finding::True,
+                });
+            }
+        }
+        Ok(Finding::Untrue(path.clone()))
+    }
+
+    fn check_special(&self, path: &RelPath, special: &SpecialRecord) -> Result<Finding, Error> {
+        let Some(dir) = self.parent(path)? else {
+            return Ok(Finding::Untrue(path.clone()));
+        };
+        let name = self.partial_name(path, special.attempt);
+        for (name, partial) in [(&name[..], true), (path.name(), false)] {
+            let stat = self.unless_gone(path, self.shared.fs.stat(&dir, name))?;
+            if stat.flatten().map(|stat| stat.kind) == Some(Kind::Special(special.what)) {
+                let (path, attempt) = (path.clone(), special.attempt);
                 return Ok(match partial {
                     true => Finding::Rename { path, attempt },
                     false => Finding::True,

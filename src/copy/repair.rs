@@ -114,8 +114,8 @@ impl<F: Fs> Repairer<'_, F> {
             _ if !self.is_wanted(path) => Ok(()),
             Entry::Symlink(record) => self.symlink(path, record),
             Entry::Done(done) => self.file(path, done),
-            // A copy goes on with these.
-            Entry::Partial(_) => Ok(()),
+            // A copy goes on with these, and makes these anew: they have no content to be rotten.
+            Entry::Partial(_) | Entry::Special(_) => Ok(()),
         }
     }
 

@@ -121,6 +121,7 @@ impl<'a, F: Fs> Worker<'a, F> {
             Task::Symlink(target) => return self.symlink(work, target),
             Task::Mend(record) => return self.mend(work, record),
             Task::Repair(done) => return repair::mend(self, work, done),
+            Task::Special(what) => return self.special(work, *what),
             Task::Copy | Task::Resume(_) | Task::Adopt | Task::Check(_) => {}
         }
         let opened = self

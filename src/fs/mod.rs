@@ -12,6 +12,8 @@
 use std::io;
 use std::sync::Arc;
 
+use serde::{Deserialize, Serialize};
+
 use crate::event::ReadHow;
 use crate::path::RelPath;
 
@@ -45,8 +47,38 @@ pub enum Kind {
     Dir,
     /// A symbolic link.
     Symlink,
-    /// A fifo, socket or device node; the word says which.
-    Special(&'static str),
+    /// A fifo, socket or device node.
+    Special(Special),
+}
+
+/// What a special file is. The order is part of the manifest's format.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Special {
+    /// A fifo.
+    Fifo,
+    /// A socket.
+    Socket,
+    /// A block device of this number.
+    Block(u64),
+    /// A character device of this number.
+    Char(u64),
+}
+
+impl Special {
+    /// Its name, for messages.
+    pub fn word(self) -> &'static str {
+        match self {
+            Special::Fifo => "fifo",
+            Special::Socket => "socket",
+            Special::Block(_) => "block device",
+            Special::Char(_) => "character device",
+        }
+    }
+
+    /// Whether only root can make one.
+    pub fn is_device(self) -> bool {
+        matches!(self, Special::Block(_) | Special::Char(_))
+    }
 }
 
 impl Kind {
@@ -209,6 +241,8 @@ pub trait FsMeta: Send + Sync + 'static {
     fn remove_dir(&self, dir: &Self::Dir, name: &[u8]) -> io::Result<()>;
     /// Makes a symlink.
     fn make_symlink(&self, dir: &Self::Dir, name: &[u8], target: &[u8]) -> io::Result<()>;
+    /// Makes a special file, mode 0600.
+    fn make_special(&self, dir: &Self::Dir, name: &[u8], what: Special) -> io::Result<()>;
     /// The target of a symlink.
     fn read_symlink(&self, dir: &Self::Dir, name: &[u8]) -> io::Result<Vec<u8>>;
     /// The extended attributes of a name, which is not followed; none where there can be none.
@@ -220,7 +254,8 @@ pub trait FsMeta: Send + Sync + 'static {
     fn set_meta(&self, dir: &Self::Dir, name: &[u8], meta: &Meta) -> io::Result<()>;
     /// Sets metadata of an open directory.
     fn set_dir_meta(&self, dir: &Self::Dir, meta: &Meta) -> io::Result<()>;
-    /// The names in a directory with their kinds, in no order, without `.` and `..`.
+    /// The names in a directory with their kinds, in no order, without `.` and `..`. The numbers
+    /// of devices are not told.
     fn list(&self, dir: &Self::Dir) -> io::Result<Vec<(Vec<u8>, Kind)>>;
 }
 

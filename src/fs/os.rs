@@ -13,14 +13,14 @@ use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
-use rustix::fs::{AtFlags, Dir, Mode, OFlags};
+use rustix::fs::{AtFlags, Dir, FileType, Mode, OFlags};
 use rustix::io::Errno;
 
 use super::file::OsFile;
 use super::meta::{self, Target};
 use super::notice::Notice;
 use super::sys::{self, component, retry};
-use super::{About, Access, FlushBy, Fs, FsMeta, Kind, Meta, Stat, Xattrs, found};
+use super::{About, Access, FlushBy, Fs, FsMeta, Kind, Meta, Special, Stat, Xattrs, found};
 use crate::path::RelPath;
 
 const DIRECTORY: OFlags = OFlags::RDONLY
@@ -176,6 +176,19 @@ impl FsMeta for OsFs {
     fn make_symlink(&self, dir: &OsDir, name: &[u8], target: &[u8]) -> io::Result<()> {
         let name = component(name)?;
         retry(|| rustix::fs::symlinkat(target, &dir.fd, name))
+    }
+
+    fn make_special(&self, dir: &OsDir, name: &[u8], what: Special) -> io::Result<()> {
+        let name = component(name)?;
+        let (file_type, number) = match what {
+            Special::Fifo => (FileType::Fifo, 0),
+            Special::Socket => (FileType::Socket, 0),
+            Special::Block(number) => (FileType::BlockDevice, number),
+            Special::Char(number) => (FileType::CharacterDevice, number),
+        };
+        let mode = Mode::RUSR | Mode::WUSR;
+        // As wide as the system has it, which is where the number came from.
+        retry(|| rustix::fs::mknodat(&dir.fd, name, file_type, mode, number as _))
     }
 
     fn read_symlink(&self, dir: &OsDir, name: &[u8]) -> io::Result<Vec<u8>> {

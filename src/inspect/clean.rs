@@ -83,6 +83,7 @@ fn forget(fs: &Arc<OsFs>, store: &mut Store<OsFs>, dest: &Path) -> Result<(), Er
         let attempt = match entry {
             Entry::Done(done) => done.attempt,
             Entry::Symlink(link) => Some(link.attempt),
+            Entry::Special(special) => Some(special.attempt),
             _ => None,
         };
         if let Some(attempt) = attempt {

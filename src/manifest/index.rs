@@ -25,16 +25,18 @@ pub(crate) enum SlotKind {
     Done = 3,
     LinkWanted = 4,
     Link = 5,
+    Special = 6,
 }
 
 impl SlotKind {
-    const ALL: [SlotKind; 6] = [
+    const ALL: [SlotKind; 7] = [
         SlotKind::Dir,
         SlotKind::Symlink,
         SlotKind::Partial,
         SlotKind::Done,
         SlotKind::LinkWanted,
         SlotKind::Link,
+        SlotKind::Special,
     ];
 }
 

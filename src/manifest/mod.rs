@@ -24,7 +24,8 @@ pub(crate) use dest_meta::{DestMeta, Lesser, Seen};
 pub(crate) use header::Holder;
 pub(crate) use index::SlotKind;
 pub(crate) use record::{
-    Begin, Blocks, Cut, DirRecord, Done, Link, Record, RunBegin, RunEnd, SourceId, SymlinkRecord,
+    Begin, Blocks, Cut, DirRecord, Done, Link, Record, RunBegin, RunEnd, SourceId, SpecialRecord,
+    SymlinkRecord,
 };
 pub(crate) use store::{
     Entry, LastVerified, LastVerify, OpenMode, Partial, Store, Tail, VerifyLog,

@@ -5,6 +5,7 @@ use serde::{Deserialize, Serialize};
 
 use super::dest_meta::DestMeta;
 use super::verified::{Finding, Verified, VerifyBegin, VerifyEnd};
+use crate::fs::Special;
 use crate::hash::Hash32;
 use crate::path::RelPath;
 
@@ -51,6 +52,8 @@ pub(crate) enum Record {
     Finding(Finding),
     /// It came to its end.
     VerifyEnd(VerifyEnd),
+    /// A fifo, socket or device node is there, or still under its partial name.
+    Special(SpecialRecord),
 }
 
 /// What identifies one version of a source file.
@@ -77,6 +80,17 @@ pub(crate) struct SymlinkRecord {
     pub(crate) path: RelPath,
     #[serde(with = "serde_bytes")]
     pub(crate) target: Vec<u8>,
+    /// The source's modification time in ns.
+    pub(crate) mtime_ns: i128,
+    pub(crate) dest: DestMeta,
+    /// Which of the partial names of `path` it was made under.
+    pub(crate) attempt: u8,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct SpecialRecord {
+    pub(crate) path: RelPath,
+    pub(crate) what: Special,
     /// The source's modification time in ns.
     pub(crate) mtime_ns: i128,
     pub(crate) dest: DestMeta,
@@ -187,6 +201,7 @@ impl Record {
         match self {
             Record::Dir(dir) => Some(&dir.path),
             Record::Symlink(link) => Some(&link.path),
+            Record::Special(special) => Some(&special.path),
             Record::Begin(begin) => Some(&begin.path),
             Record::Done(done) => Some(&done.path),
             Record::LinkWanted(link) | Record::Link(link) => Some(&link.path),

@@ -12,7 +12,9 @@ use std::sync::Arc;
 use super::header::{HEADER_BYTES, HOLDER_OFFSET, Header, HeaderError, Holder, VERSION};
 use super::index::{Found, Index, PathHash, SlotKind};
 use super::journal::{self, FRAMES_START, Journal};
-use super::record::{Begin, DirRecord, Done, Link, Record, RunBegin, RunEnd, SymlinkRecord};
+use super::record::{
+    Begin, DirRecord, Done, Link, Record, RunBegin, RunEnd, SpecialRecord, SymlinkRecord,
+};
 use super::{MANIFEST, STATE_DIR};
 use crate::block::BlockSize;
 use crate::error::{ManifestError, PathContext, PathError};
@@ -48,6 +50,7 @@ const MANIFEST_DAMAGED: &[u8] = b"manifest.damaged";
 pub(crate) enum Entry {
     Dir(DirRecord),
     Symlink(SymlinkRecord),
+    Special(SpecialRecord),
     Partial(Partial),
     Done(Done),
     LinkWanted(Link),
@@ -217,6 +220,9 @@ impl<F: Fs> Store<F> {
         let (begin_pos, blocks) = match self.read(pos)? {
             Record::Dir(dir) => return Ok((dir.path.clone(), Entry::Dir(dir))),
             Record::Symlink(link) => return Ok((link.path.clone(), Entry::Symlink(link))),
+            Record::Special(special) => {
+                return Ok((special.path.clone(), Entry::Special(special)));
+            }
             Record::Done(done) => return Ok((done.path.clone(), Entry::Done(done))),
             Record::LinkWanted(link) => return Ok((link.path.clone(), Entry::LinkWanted(link))),
             Record::Link(link) => return Ok((link.path.clone(), Entry::Link(link))),

@@ -12,7 +12,7 @@ use super::{At, BlockCount, Checked, Halt, Report, Shared, Work, medium};
 use crate::error::{ManifestError, PathError};
 use crate::event::{ReadHow, Verdict};
 use crate::fs::{AlignedBuf, Fs, Kind, Stat};
-use crate::manifest::{DirRecord, Done, Entry, Link, Partial, SymlinkRecord};
+use crate::manifest::{DirRecord, Done, Entry, Link, Partial, SpecialRecord, SymlinkRecord};
 use crate::partial;
 use crate::path::{Printable, RelPath};
 
@@ -110,6 +110,12 @@ impl<F: Fs> Checker<'_, F> {
     fn judge(&mut self, path: &RelPath, entry: &Entry) -> Result<Judged, Trouble> {
         match entry {
             Entry::Dir(dir) => Ok((self.dir(path, dir)?, None)),
+            Entry::Special(special) => {
+                let verdict = self.special(path, special)?;
+                let attempt = Some(special.attempt);
+                let verdict = self.unless_unpublished(path, attempt, 0, verdict)?;
+                Ok((verdict, None))
+            }
             Entry::Symlink(link) => {
                 let verdict = self.symlink(path, link)?;
                 let verdict = self.unless_unpublished(path, Some(link.attempt), 0, verdict)?;
@@ -169,6 +175,18 @@ impl<F: Fs> Checker<'_, F> {
             }
             Some(stat) => other_kind(stat.kind, Kind::Dir),
         })
+    }
+
+    fn special(&mut self, path: &RelPath, special: &SpecialRecord) -> Result<Verdict, Trouble> {
+        let Some(stat) = self.stat(path)? else {
+            return Ok(Verdict::Missing);
+        };
+        match stat.kind {
+            Kind::Special(what) if what == special.what => {
+                self.metadata(path, &stat, &special.dest, special.mtime_ns)
+            }
+            found => Ok(other_kind(found, Kind::Special(special.what))),
+        }
     }
 
     fn symlink(&mut self, path: &RelPath, link: &SymlinkRecord) -> Result<Verdict, Trouble> {

@@ -31,7 +31,9 @@ RECORDS = [
     ("Verified", [("run", "u"), ("at_ms", "u"), ("depth", "u"), ("spans", "[span")]),
     ("Finding", [("run", "u"), ("pos", "u"), ("what", "found")]),
     ("VerifyEnd", [("run", "u"), ("ended_ms", "u"), ("exit_code", "u8"), ("entries_ok", "u"), ("entries_bad", "u")]),
+    ("Special", [("path", "bytes"), ("what", "special"), ("mtime_ns", "i128"), ("dest", "dest"), ("attempt", "u8")]),
 ]
+SPECIAL = [("fifo", []), ("socket", []), ("block device", [("number", "u")]), ("character device", [("number", "u")])]
 DAMAGE = [("ranges", "[range"), ("blocks_bad", "u"), ("blocks_zero", "u"), ("blocks_shifted", "u"), ("first_shift", "shift?")]
 FOUND = [
     ("unproven", []),
@@ -71,8 +73,8 @@ class Payload:
             return -(number + 1) // 2 if number & 1 else number // 2
         fields = {"dest": DEST_META, "lesser": LESSER, "pair": [("uid", "u"), ("gid", "u")], "failure": [("path", "bytes"), ("why", "bytes")],
                   "damage": DAMAGE, "span": [("gap", "u"), ("length", "u")], "range": [("start", "u"), ("end", "u")], "shift": [("at", "u"), ("belongs", "u")]}
-        if kind == "found":
-            name, found = FOUND[self.varint()]
+        if kind in ("found", "special"):
+            name, found = {"found": FOUND, "special": SPECIAL}[kind][self.varint()]
             return {"kind": name, **self.fields(found)}
         if kind in fields:
             return self.fields(fields[kind])

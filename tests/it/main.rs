@@ -36,6 +36,7 @@ mod same_file;
 mod slow;
 mod source_rot;
 mod sparse;
+mod special;
 mod symlinks;
 mod verify;
 mod wait;

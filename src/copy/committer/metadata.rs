@@ -57,6 +57,10 @@ impl<F: Fs> Committer<'_, F> {
                 self.summary.bytes_total += done.size;
                 self.there_before(done.size);
             }
+            Record::Special(special) => {
+                self.tell_lesser(&special.dest);
+                self.summary.specials += 1;
+            }
             Record::Symlink(link) => {
                 self.tell_lesser(&link.dest);
                 self.summary.symlinks += 1;

@@ -8,6 +8,7 @@ use super::*;
 use crate::copy::classify::Doing;
 use crate::copy::failure::Failure;
 use crate::fs::found;
+use crate::manifest::SpecialRecord;
 use std::sync::Arc;
 
 impl<F: Fs> Committer<'_, F> {
@@ -90,6 +91,7 @@ impl<F: Fs> Committer<'_, F> {
         };
         match completed.content {
             Content::Symlink { .. } => self.summary.symlinks += 1,
+            Content::Special(_) => self.summary.specials += 1,
             Content::File { size, .. } | Content::Repaired { size, .. } => {
                 self.summary.bytes_total += size;
                 match outcome {
@@ -162,6 +164,13 @@ fn done_record<F: Fs>(waiting: &Waiting<F>) -> Record {
             hash: *hash,
             attempt: completed.attempt,
             chain: *chain,
+        }),
+        Content::Special(what) => Record::Special(SpecialRecord {
+            path: completed.path.clone(),
+            what: *what,
+            mtime_ns: completed.mtime_ns,
+            dest: completed.dest,
+            attempt: completed.attempt.unwrap_or(0),
         }),
         Content::Symlink { target } => Record::Symlink(SymlinkRecord {
             path: completed.path.clone(),

@@ -76,10 +76,9 @@ impl DryRun {
                 })
             }
             Kind::File => self.plan_file(scanned, known.as_ref(), there.map(|there| there.seen)),
-            Kind::Special(what) => Err(EntryError::Special {
-                path: scanned.source.clone(),
-                what,
-            }),
+            Kind::Special(_) => {
+                self.plan_special(scanned, known.as_ref(), there.map(|there| there.seen))
+            }
         })
     }
 
@@ -121,6 +120,7 @@ impl DryRun {
         let dest = match known {
             Some(Entry::Done(done)) => done.dest,
             Some(Entry::Symlink(link)) => link.dest,
+            Some(Entry::Special(special)) => special.dest,
             _ => return Ok(Outcome::Unchanged),
         };
         let wanted = self.wanted(scanned, Some(there))?;
@@ -129,6 +129,26 @@ impl DryRun {
             true => Outcome::Unchanged,
             false => Outcome::Mended,
         })
+    }
+
+    fn plan_special(
+        &self,
+        scanned: &Scanned,
+        known: Option<&Entry>,
+        there: Option<Seen>,
+    ) -> Result<Outcome, EntryError> {
+        let wanted = scanned.stat.kind;
+        match there {
+            Some(_) if self.options.existing.ignore => Ok(Outcome::Skipped),
+            Some(there) if there.stat.kind == Kind::Dir => {
+                Err(self.conflict(&scanned.dest, Kind::Dir, wanted))
+            }
+            Some(there) if there.stat.kind == wanted => match known {
+                Some(Entry::Special(_)) => self.unchanged_or_mended(scanned, known, &there),
+                _ => Ok(Outcome::Mended),
+            },
+            _ => Ok(Outcome::Copied),
+        }
     }
 
     fn plan_file(

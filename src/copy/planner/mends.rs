@@ -16,6 +16,7 @@ impl<F: Fs> Planner<'_, F> {
         let (record, dest) = match known {
             Some(Entry::Done(done)) => (Record::Done(done.clone()), done.dest),
             Some(Entry::Symlink(link)) => (Record::Symlink(link.clone()), link.dest),
+            Some(Entry::Special(special)) => (Record::Special(special.clone()), special.dest),
             _ => return Ok(None),
         };
         let wanted = self.wanted(scanned, Some(there))?;

@@ -3,7 +3,7 @@
 use super::*;
 use crate::copy::message::Settled;
 use crate::event::Outcome;
-use crate::fs::{self, Access, Meta};
+use crate::fs::{self, Access, Meta, Special};
 use crate::manifest::{Done, Record, Seen};
 
 impl<F: Fs> Worker<'_, F> {
@@ -23,6 +23,30 @@ impl<F: Fs> Worker<'_, F> {
                 content: Content::Symlink {
                     target: target.to_vec(),
                 },
+                file: None,
+            },
+        })
+    }
+
+    pub(super) fn special(&self, work: &Work<F>, what: Special) -> Result<Message<F>, Failure> {
+        let fs = &*self.shared.fs;
+        let make = |name: &[u8]| fs.make_special(&work.dir, name, what);
+        let made = self.shared.make_partial(&work.path, &work.dir, make);
+        let denied = |error: &io::Error| error.kind() == io::ErrorKind::PermissionDenied;
+        if what.is_device() && !fs::is_root() && made.as_ref().is_err_and(denied) {
+            let (path, what) = (work.source.clone(), what.word());
+            return Err(EntryError::Special { path, what }.into());
+        }
+        let (attempt, name, ()) =
+            made.map_err(self.naming("create the special file", &work.path))?;
+        Ok(Message::Complete {
+            worker: None,
+            completed: Completed {
+                path: work.path.clone(),
+                mtime_ns: work.stat.mtime_ns,
+                dest: self.set_named(work, &name, None)?,
+                attempt: Some(attempt),
+                content: Content::Special(what),
                 file: None,
             },
         })
@@ -78,6 +102,10 @@ impl<F: Fs> Worker<'_, F> {
                 done.dest = self.set_named(work, name, Some(&done.dest))?;
                 (done.mtime_ns, done.attempt) = (mtime_ns, None);
                 self.flush_mended(work)?;
+            }
+            Record::Special(special) => {
+                special.dest = self.set_named(work, name, Some(&special.dest))?;
+                special.mtime_ns = mtime_ns;
             }
             Record::Symlink(link) => {
                 link.dest = self.set_named(work, name, Some(&link.dest))?;

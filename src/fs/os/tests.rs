@@ -220,7 +220,7 @@ fn a_directory_lists_every_name_with_its_kind() {
             (b"d".to_vec(), Kind::Dir),
             (b"f\xff".to_vec(), Kind::File),
             (b"l".to_vec(), Kind::Symlink),
-            (b"p".to_vec(), Kind::Special("fifo")),
+            (b"p".to_vec(), Kind::Special(Special::Fifo)),
         ];
         assert_eq!(names, expected);
     }

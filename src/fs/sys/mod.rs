@@ -17,7 +17,7 @@ use rustix::process::{Pid, Resource, getrlimit, setrlimit};
 
 use crate::path::RelPath;
 
-use super::{FlushBy, Kind, Stat};
+use super::{FlushBy, Kind, Special, Stat};
 
 #[cfg(target_os = "linux")]
 mod about;
@@ -200,7 +200,7 @@ pub(super) fn component(name: &[u8]) -> io::Result<&OsStr> {
 /// The error for something that is opened as a file and is none.
 pub(super) fn not_regular(kind: Kind) -> io::Error {
     let what = match kind {
-        Kind::Special(word) => word,
+        Kind::Special(what) => what.word(),
         Kind::File => "file",
         Kind::Dir => "directory",
         Kind::Symlink => "symbolic link",
@@ -222,12 +222,23 @@ pub(super) fn kind_of(file_type: FileType) -> Option<Kind> {
         FileType::RegularFile => Kind::File,
         FileType::Directory => Kind::Dir,
         FileType::Symlink => Kind::Symlink,
-        FileType::Fifo => Kind::Special("fifo"),
-        FileType::Socket => Kind::Special("socket"),
-        FileType::BlockDevice => Kind::Special("block device"),
-        FileType::CharacterDevice => Kind::Special("character device"),
+        FileType::Fifo => Kind::Special(Special::Fifo),
+        FileType::Socket => Kind::Special(Special::Socket),
+        FileType::BlockDevice => Kind::Special(Special::Block(0)),
+        FileType::CharacterDevice => Kind::Special(Special::Char(0)),
         _ => return None,
     })
+}
+
+/// Adds the number of a device. What the system has no word for is taken for a device that
+/// nobody could make.
+fn with_number(kind: Option<Kind>, number: u64) -> Kind {
+    match kind {
+        Some(Kind::Special(Special::Block(_))) => Kind::Special(Special::Block(number)),
+        Some(Kind::Special(Special::Char(_))) => Kind::Special(Special::Char(number)),
+        Some(kind) => kind,
+        None => Kind::Special(Special::Char(u64::MAX)),
+    }
 }
 
 // The fields have other widths on other machines, where the casts do change something.
@@ -235,7 +246,10 @@ pub(super) fn kind_of(file_type: FileType) -> Option<Kind> {
 pub(super) fn stat_of(stat: &rustix::fs::Stat) -> Stat {
     let ns = |seconds, nanos| seconds * NS_PER_S + nanos;
     Stat {
-        kind: kind_of(FileType::from_raw_mode(stat.st_mode)).unwrap_or(Kind::Special("thing")),
+        kind: with_number(
+            kind_of(FileType::from_raw_mode(stat.st_mode)),
+            stat.st_rdev as u64,
+        ),
         size: stat.st_size as u64,
         allocated: (stat.st_blocks as u64).saturating_mul(512),
         mtime_ns: ns(stat.st_mtime as i128, stat.st_mtime_nsec as i128),
@@ -260,13 +274,13 @@ pub(super) fn stat_of_metadata(metadata: &Metadata) -> Stat {
     } else if file_type.is_symlink() {
         Kind::Symlink
     } else if file_type.is_fifo() {
-        Kind::Special("fifo")
+        Kind::Special(Special::Fifo)
     } else if file_type.is_socket() {
-        Kind::Special("socket")
+        Kind::Special(Special::Socket)
     } else if file_type.is_block_device() {
-        Kind::Special("block device")
+        Kind::Special(Special::Block(metadata.rdev()))
     } else {
-        Kind::Special("character device")
+        Kind::Special(Special::Char(metadata.rdev()))
     };
     Stat {
         kind,

@@ -103,6 +103,11 @@ impl Writer<'_> {
         }
         for pos in exporter.store.positions() {
             let (path, entry) = exporter.store.entry_at(pos)?;
+            if let Entry::Special(special) = &entry {
+                let why = LeftOut::NotRepresentable(special.what.word());
+                exporter.leave_out(&path, why);
+                continue;
+            }
             if matches!(entry, Entry::Symlink(_)) {
                 let why = LeftOut::NotRepresentable("a bag has no symbolic links");
                 exporter.leave_out(&path, why);

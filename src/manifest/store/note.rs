@@ -42,6 +42,7 @@ impl<F: Fs> Store<F> {
             }
             Record::Dir(dir) => (self.index.hash(&dir.path), SlotKind::Dir),
             Record::Symlink(link) => (self.index.hash(&link.path), SlotKind::Symlink),
+            Record::Special(special) => (self.index.hash(&special.path), SlotKind::Special),
             Record::Begin(begin) => (self.index.hash(&begin.path), SlotKind::Partial),
             Record::Done(done) => (self.index.hash(&done.path), SlotKind::Done),
             Record::LinkWanted(link) => (self.index.hash(&link.path), SlotKind::LinkWanted),
@@ -136,6 +137,7 @@ impl<F: Fs> Store<F> {
         let (kind, bytes) = match entry {
             Entry::Dir(_) => (SlotKind::Dir, 0),
             Entry::Symlink(_) => (SlotKind::Symlink, 0),
+            Entry::Special(_) => (SlotKind::Special, 0),
             Entry::Partial(partial) => (SlotKind::Partial, partial.blocks),
             Entry::Done(done) => (SlotKind::Done, done.size),
             Entry::LinkWanted(_) => (SlotKind::LinkWanted, 0),

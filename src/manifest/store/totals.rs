@@ -9,6 +9,7 @@ pub(crate) struct Totals {
     pub(crate) files_partial: u64,
     pub(crate) dirs: u64,
     pub(crate) symlinks: u64,
+    pub(crate) specials: u64,
     pub(crate) bytes_done: u64,
     pub(crate) blocks_partial: u64,
 }
@@ -31,6 +32,7 @@ impl Totals {
         match kind {
             SlotKind::Dir => by(&mut self.dirs, 1),
             SlotKind::Symlink => by(&mut self.symlinks, 1),
+            SlotKind::Special => by(&mut self.specials, 1),
             SlotKind::Partial => {
                 by(&mut self.files_partial, 1);
                 by(&mut self.blocks_partial, amount);

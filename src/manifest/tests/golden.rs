@@ -16,7 +16,7 @@ use std::sync::Arc;
 
 use super::support::{Dest, hash, listing, path};
 use crate::block::BlockSize;
-use crate::fs::{Access, Fs, FsFile, FsMeta};
+use crate::fs::{Access, Fs, FsFile, FsMeta, Special};
 use crate::manifest::header::{HOLDER_OFFSET, Header};
 use crate::manifest::journal::{self, FRAMES_START, Journal};
 use crate::manifest::verified::Verified;
@@ -223,6 +223,20 @@ fn put_verification(mut put: impl FnMut(Record) -> u64) {
         entries_ok: 3,
         entries_bad: 8,
     }));
+    for (path, what) in [
+        ("d/fifo", Special::Fifo),
+        ("d/socket", Special::Socket),
+        ("d/disk", Special::Block(2049)),
+        ("d/null", Special::Char(259)),
+    ] {
+        put(Record::Special(SpecialRecord {
+            path: RelPath::new(path).unwrap(),
+            what,
+            mtime_ns: 4,
+            dest: meta(None),
+            attempt: 1,
+        }));
+    }
 }
 
 /// The same manifest, written by the code as it is.
@@ -274,7 +288,7 @@ fn reading_version_1_gives_exactly_these_records() {
         Ok(Ok(()))
     });
     assert_eq!(scanned.unwrap().end, pos);
-    assert_eq!(count, 28, "all but the two barriers");
+    assert_eq!(count, 32, "all but the two barriers");
 }
 
 #[test]
@@ -283,12 +297,16 @@ fn a_manifest_of_version_1_opens_and_says_what_it_said() {
     let store = dest.open(OpenMode::Read);
     let listing = listing(&store);
     let paths: Vec<_> = listing.keys().map(RelPath::as_bytes).collect();
-    let expected: [&[u8]; 7] = [
+    let expected: [&[u8]; 11] = [
         b"begun",
         b"d",
+        b"d/disk",
+        b"d/fifo",
         b"d/large",
         b"d/linked",
+        b"d/null",
         b"d/small",
+        b"d/socket",
         b"d/wanted",
         b"d/\xe9t\xe9",
     ];
@@ -300,5 +318,5 @@ fn a_manifest_of_version_1_opens_and_says_what_it_said() {
     };
     assert_eq!((begin.sources.len(), end.failures.len()), (2, 1));
     let begun = store.lookup(&path("begun")).unwrap().unwrap().0;
-    assert_eq!(store.tail().positions, [begun]);
+    assert_eq!(store.tail().positions.first(), Some(&begun));
 }

@@ -5,7 +5,9 @@ use std::io;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 
-use crate::fs::{Access, FlushBy, Fs, FsMeta, Kind, Meta, OsDir, OsFile, OsFs, Stat, Xattrs};
+use crate::fs::{
+    Access, FlushBy, Fs, FsMeta, Kind, Meta, OsDir, OsFile, OsFs, Special, Stat, Xattrs,
+};
 use crate::manifest::MANIFEST;
 use crate::path::RelPath;
 
@@ -91,6 +93,9 @@ impl FsMeta for Hooked {
     }
     fn make_symlink(&self, dir: &OsDir, name: &[u8], target: &[u8]) -> io::Result<()> {
         self.os.make_symlink(dir, name, target)
+    }
+    fn make_special(&self, dir: &OsDir, name: &[u8], what: Special) -> io::Result<()> {
+        self.os.make_special(dir, name, what)
     }
     fn read_symlink(&self, dir: &OsDir, name: &[u8]) -> io::Result<Vec<u8>> {
         self.os.read_symlink(dir, name)

@@ -143,6 +143,7 @@ pub(super) fn totals_of(listing: &Listing) -> Totals {
         match entry {
             Entry::Dir(_) => totals.dirs += 1,
             Entry::Symlink(_) => totals.symlinks += 1,
+            Entry::Special(_) => totals.specials += 1,
             Entry::Partial(_) => {
                 totals.files_partial += 1;
                 totals.blocks_partial += hashes.len() as u64;

@@ -262,6 +262,8 @@ pub(crate) fn small_files(source: &Source) {
     source.symlink("ln", "one");
     source.symlink("a/dangling", "../nowhere/at all");
     source.symlink("a/to-dir", "b");
+    source.fifo("a/b/fifo");
+    source.fifo("pipe");
     source.link("hard", "a/b/3");
     source.link("z/hard", "a/three");
     source.link("z/again", "a/three");
@@ -487,6 +489,7 @@ pub(crate) fn strangers_copy(flush_by: FlushBy, source: &Source) -> SimFs {
             match &node.what {
                 Entry::Dir => fs.make_dir(&dir, name),
                 Entry::Symlink(target) => fs.make_symlink(&dir, name, target),
+                Entry::Special(what) => fs.make_special(&dir, name, *what),
                 Entry::File(content) => {
                     let file = fs.create_new(&dir, name)?;
                     file.write_at(&content.to_vec(), 0)

@@ -200,7 +200,7 @@ impl Expected {
                 s.files_skipped,
             ]
         });
-        let all = files + sum(|s| [s.dirs, s.symlinks, s.files_failed, 0]);
+        let all = files + sum(|s| [s.dirs, s.symlinks, s.specials, s.files_failed]);
         let said_well = end
             .said
             .iter()

@@ -80,6 +80,13 @@ impl Source {
         made.expect("a symlink can be made");
     }
 
+    /// Makes a fifo.
+    pub(crate) fn fifo(&self, name: &str) {
+        let (mode, fifo) = (rustix::fs::Mode::RWXU, rustix::fs::FileType::Fifo);
+        let made = rustix::fs::mknodat(rustix::fs::CWD, self.path(name), fifo, mode, 0);
+        made.expect("a fifo can be made");
+    }
+
     /// Makes a hard link.
     pub(crate) fn link(&self, name: &str, to: &str) {
         let made = std::fs::hard_link(self.dir.join(to), self.path(name));

@@ -50,6 +50,11 @@ pub(crate) fn of_source(dir: &Path) -> Tree {
                 todo.push((name, entry.path()));
             }
             Entry::Dir
+        } else if !metadata.is_file() {
+            match sprag::fs::source::from_metadata(&metadata).kind {
+                sprag::fs::Kind::Special(what) => Entry::Special(what),
+                kind => panic!("a source of another kind: {kind:?}"),
+            }
         } else {
             let content = std::fs::read(&real).expect("a source that can be read");
             Entry::File(Content::from(&content[..]))

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use rustix::io::Errno;
 use sprag::event::ReadHow;
-use sprag::fs::{Access, FlushBy, Fs, FsFile, FsMeta, Kind, Meta, Stat, Xattrs};
+use sprag::fs::{Access, FlushBy, Fs, FsFile, FsMeta, Kind, Meta, Special, Stat, Xattrs};
 use sprag::path::RelPath;
 
 use super::disk::{Ino, Node, ROOT};
@@ -255,6 +255,11 @@ impl FsMeta for SimFs {
         let mut state = self.shared.call(Call::MakeSymlink)?;
         let born = Born::Symlink(target.into());
         state.create(dir.ino, name, born).map(drop)
+    }
+
+    fn make_special(&self, dir: &SimDir, name: &[u8], what: Special) -> io::Result<()> {
+        let mut state = self.shared.call(Call::MakeSpecial)?;
+        state.create(dir.ino, name, Born::Special(what)).map(drop)
     }
 
     fn read_symlink(&self, dir: &SimDir, name: &[u8]) -> io::Result<Vec<u8>> {

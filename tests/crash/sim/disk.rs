@@ -8,7 +8,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
-use sprag::fs::{Kind, Meta, Stat, Xattrs};
+use sprag::fs::{Kind, Meta, Special, Stat, Xattrs};
 use sprag::path::RelPath;
 
 use super::Entry;
@@ -26,6 +26,7 @@ pub(crate) enum Node {
     File(Content),
     Dir(BTreeMap<Bytes, Ino>),
     Symlink(Bytes),
+    Special(Special),
 }
 
 /// An inode. Times are in ns.
@@ -63,6 +64,7 @@ impl Inode {
             Node::File(_) => Kind::File,
             Node::Dir(_) => Kind::Dir,
             Node::Symlink(_) => Kind::Symlink,
+            Node::Special(what) => Kind::Special(what),
         }
     }
 
@@ -77,6 +79,7 @@ impl Inode {
             Node::File(content) => content.len(),
             Node::Dir(_) => 4096,
             Node::Symlink(target) => target.len() as u64,
+            Node::Special(_) => 0,
         };
         Stat {
             kind: self.kind(),
@@ -160,6 +163,7 @@ impl Disk {
             let entry = match &inode.node {
                 Node::File(content) => Entry::File(content.clone()),
                 Node::Symlink(target) => Entry::Symlink(target.to_vec()),
+                Node::Special(what) => Entry::Special(*what),
                 Node::Dir(names) => {
                     for (name, ino) in names {
                         let below = path.join(name).expect("a name that was accepted");
@@ -190,6 +194,7 @@ impl Disk {
                 Born::File { mode } => (Node::File(Content::default()), *mode),
                 Born::Dir => (Node::Dir(BTreeMap::new()), 0o700),
                 Born::Symlink(target) => (Node::Symlink(target.clone()), 0o777),
+                Born::Special(what) => (Node::Special(*what), 0o600),
             };
             let inode = Inode::new(node, mode, *time);
             self.inodes.entry(*ino).or_insert(Arc::new(inode));

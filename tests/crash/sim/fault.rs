@@ -22,6 +22,7 @@ pub(crate) enum Call {
     MakeDir,
     RemoveDir,
     MakeSymlink,
+    MakeSpecial,
     ReadSymlink,
     Xattrs,
     DirXattrs,

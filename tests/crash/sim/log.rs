@@ -6,7 +6,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
-use sprag::fs::{Meta, Xattrs};
+use sprag::fs::{Meta, Special, Xattrs};
 
 use super::disk::{Disk, Ino};
 
@@ -24,6 +24,7 @@ pub(crate) enum Born {
     File { mode: u32 },
     Dir,
     Symlink(Bytes),
+    Special(Special),
 }
 
 /// [`Meta`] in a form that can be stored.

@@ -88,6 +88,7 @@ pub(crate) enum Entry {
     File(Content),
     Dir,
     Symlink(Vec<u8>),
+    Special(sprag::fs::Special),
 }
 
 /// Every entry of a disk by its path.
