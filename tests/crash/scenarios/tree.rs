@@ -105,8 +105,10 @@ impl Node {
         matches!(self.what, Entry::File(_))
     }
 
-    fn is_symlink(&self) -> bool {
-        matches!(self.what, Entry::Symlink(_))
+    /// A symlink has no mode of its own, and there is no call that makes its times, or anything of
+    /// a special file, durable by itself.
+    fn cannot_be_flushed(&self) -> bool {
+        matches!(self.what, Entry::Symlink(_) | Entry::Special(_))
     }
 }
 
@@ -131,14 +133,13 @@ pub(crate) fn holds(there: &Tree, wanted: &Tree) -> Result<(), String> {
             let (found, wanted) = (&found.what, &node.what);
             return Err(format!("{path} is {found:?}, not {wanted:?}"));
         }
-        // A symlink has no mode of its own, and there is no call that makes its times durable.
-        if !node.is_symlink() && (found.mode, found.mtime_ns) != (node.mode, node.mtime_ns) {
+        if !node.cannot_be_flushed() && (found.mode, found.mtime_ns) != (node.mode, node.mtime_ns) {
             return Err(format!(
                 "{path} has mode {:o} and time {}, not {:o} and {}",
                 found.mode, found.mtime_ns, node.mode, node.mtime_ns
             ));
         }
-        if !node.is_symlink() && found.xattrs != node.xattrs {
+        if !node.cannot_be_flushed() && found.xattrs != node.xattrs {
             let (found, wanted) = (&found.xattrs, &node.xattrs);
             return Err(format!("{path} has {found:?}, not {wanted:?}"));
         }
