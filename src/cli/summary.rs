@@ -123,7 +123,7 @@ pub(crate) fn state_dir(dest: &Path) -> &Path {
 }
 
 /// Every figure, under the name it has in JSON.
-pub(crate) fn figures(summary: &CopySummary) -> [(&'static str, u64); 22] {
+pub(crate) fn figures(summary: &CopySummary) -> [(&'static str, u64); 23] {
     [
         ("exit_code", summary.exit_code.code().into()),
         ("files_copied", summary.files_copied),
