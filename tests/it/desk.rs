@@ -91,6 +91,9 @@ fn q_saves_and_leaves_from_a_pause_too_and_the_rerun_goes_on() {
     }
     let fixture = fixture();
     let mut session = paused(&fixture, 80);
+    session.wait_for("something to save", |screen| {
+        screen.contains("durable") && !screen.contains("durable  0 B")
+    });
     session.type_keys("q");
     let (status, screen) = session.end();
     assert_eq!(status.code(), Some(20), "{screen}");
