@@ -314,6 +314,14 @@ pub enum ManifestError {
         /// What is wrong there.
         what: &'static str,
     },
+    /// It is damaged, and its copy was used.
+    #[error(
+        "{damage}\nIts copy, .sprag/manifest.bak, was used in its place. What was copied after that was written counts as modified or extra; the next `sprag copy` puts the copy in place of the manifest and takes over what is whole"
+    )]
+    CopyUsed {
+        /// What is wrong with the manifest.
+        damage: String,
+    },
     /// It could not be read or written.
     #[error(transparent)]
     Io(#[from] PathError),
@@ -325,7 +333,7 @@ impl ManifestError {
         match self {
             ManifestError::Locked { .. } => Exit::Locked,
             ManifestError::Newer { .. } => Exit::Unusable,
-            ManifestError::Damaged { .. } => Exit::BadManifest,
+            ManifestError::Damaged { .. } | ManifestError::CopyUsed { .. } => Exit::BadManifest,
             ManifestError::Io(_) => Exit::Io,
         }
     }

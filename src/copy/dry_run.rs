@@ -45,7 +45,7 @@ pub(super) fn open(setup: &Setup, options: &CopyOptions) -> Result<Option<There>
             let fs = Arc::new(OsFs::open_root(&setup.root).map_err(unusable)?);
             let store = match options.restart {
                 true => None,
-                false => Store::open(&fs, &setup.root, OpenMode::Read)?,
+                false => Store::open_or_backup(&fs, &setup.root, OpenMode::Read)?,
             };
             Some(There { fs, store })
         }

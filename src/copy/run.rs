@@ -49,7 +49,7 @@ pub(super) fn open<F: Fs>(
         (true, false) => OpenMode::Restart(asked.unwrap_or_default()),
         (false, false) => OpenMode::Create(asked.unwrap_or_default()),
         (restart, true) => {
-            let there = Store::open(fs, &setup.root, OpenMode::Read);
+            let there = Store::open_or_backup(fs, &setup.root, OpenMode::Read);
             let there = there.map_err(|error| failure::manifest_failed(&**fs, error))?;
             if there.is_none() {
                 return Err(no_manifest(options, &setup.root).into());
@@ -60,7 +60,7 @@ pub(super) fn open<F: Fs>(
             }
         }
     };
-    let store = Store::open(fs, &setup.root, mode);
+    let store = Store::open_or_backup(fs, &setup.root, mode);
     let store = store.map_err(|error| failure::manifest_failed(&**fs, error))?;
     let Some(mut store) = store else {
         return Err(no_manifest(options, &setup.root).into());
@@ -116,6 +116,7 @@ pub(super) fn run<F: Fs>(
     let (flushed_in, flushed_out) = crossbeam_channel::bounded(1);
     let mut committer = Committer::new(shared, workers, events, jobs_in, flushed_out);
     let since = lock_mutex(&shared.store).tail().trusted;
+    let damage = lock_mutex(&shared.store).stands_for().map(str::to_owned);
     let recovered = recover::recover(shared, workers);
     let mut proven = true;
     thread::scope(|scope| {
@@ -125,6 +126,11 @@ pub(super) fn run<F: Fs>(
             Ok(Some(recovered)) => {
                 committer.summary.bytes_rehashed = recovered.bytes_rehashed;
                 committer.emit(Event::Opened(recovered));
+                if let Some(damage) = damage {
+                    committer.emit(Event::Warning(format!(
+                        "{damage}. Its copy, .sprag/manifest.bak, has taken its place; the damaged one is kept as .sprag/manifest.damaged"
+                    )));
+                }
                 for text in &shared.origins.warnings {
                     committer.emit(Event::Warning(text.clone()));
                 }
@@ -260,6 +266,7 @@ fn close<F: Fs>(
             committer.enter(Phase::Flushing);
             let (end, _) = committer.end(started.elapsed());
             committer.record(&Record::RunEnd(end));
+            back_up(committer);
             committer.barrier_now();
             compact(committer);
         }
@@ -295,6 +302,22 @@ fn make_durable<F: Fs>(committer: &mut Committer<'_, F>, sources: &[Source]) {
     }
     if committer.has_unsealed() {
         committer.barrier_now();
+    }
+}
+
+/// Keeps a copy of the manifest. That there is no room for it is no failure.
+fn back_up<F: Fs>(committer: &mut Committer<'_, F>) {
+    if committer.has_failed() {
+        return;
+    }
+    let shared = committer.shared;
+    let backed_up = committer.store().back_up(shared.after_cut);
+    match backed_up.map_err(|error| failure::manifest_failed(&*shared.fs, error)) {
+        Ok(()) => {}
+        Err(Error::Full(error)) => committer.emit(Event::Warning(format!(
+            "{error}: no new copy of the manifest is kept"
+        ))),
+        Err(error) => committer.fail(error),
     }
 }
 

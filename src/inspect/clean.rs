@@ -20,8 +20,14 @@ use crate::path::RelPath;
 use crate::time::now_ms;
 use crate::tree::{self, Step};
 
-/// What is removed from the state directory, the manifest first.
-const STATE_FILES: [&[u8]; 3] = [b"manifest", b"manifest.new", b"manifest.damaged"];
+/// What is removed from the state directory, the manifest's copy first, lest it takes its place.
+const STATE_FILES: [&[u8]; 5] = [
+    b"manifest.bak",
+    b"manifest.bak.new",
+    b"manifest",
+    b"manifest.new",
+    b"manifest.damaged",
+];
 
 /// What was removed.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize)]

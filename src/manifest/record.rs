@@ -196,6 +196,11 @@ impl RunEnd {
 }
 
 impl Record {
+    /// Whether it says something of an entry, and not only of runs and barriers.
+    pub(crate) fn says_something(&self) -> bool {
+        self.path().is_some() || matches!(self, Record::Blocks(_) | Record::Cut(_))
+    }
+
     /// The path it is about, if it is about one and says which.
     pub(crate) fn path(&self) -> Option<&RelPath> {
         match self {

@@ -24,6 +24,7 @@ use crate::hash::Hash32;
 use crate::lock;
 use crate::path::RelPath;
 
+mod backup;
 mod chain;
 mod compact;
 mod head;
@@ -93,6 +94,12 @@ pub(crate) struct Store<F: Fs> {
     last_run: Option<(u64, Option<u64>)>,
     /// From which position on done files are still to be read back.
     read_back_due: Option<u64>,
+    /// Something was said of a path since the copy of the manifest was written.
+    changed: bool,
+    /// This is the copy of a manifest with which this is wrong.
+    stands_for: Option<String>,
+    /// The manifest that is locked while its copy is read in its place.
+    _lock: Option<F::File>,
     verify: history::VerifyPositions,
     /// The path hashes of recent `Begin`s, while a manifest is loaded.
     begins: HashMap<u64, PathHash>,
@@ -200,6 +207,9 @@ impl<F: Fs> Store<F> {
             let exit = Exit::from_code(end.exit_code);
             matches!(exit, Some(Exit::Done | Exit::Vanished))
         };
+        if self.stands_for.is_some() {
+            return Ok(true);
+        }
         let last = self.last_run()?;
         Ok(last.is_some_and(|(_, end)| !end.as_ref().is_some_and(ended)))
     }
@@ -291,6 +301,7 @@ impl<F: Fs> Store<F> {
             .append(record)
             .at("append to", &self.path)
             .map_err(ManifestError::Io)?;
+        self.changed |= record.says_something();
         self.note(pos, record)?;
         Ok(pos)
     }

@@ -7,6 +7,7 @@ use crossbeam_channel::Sender;
 
 use super::sample::{Population, Sampler};
 use super::{Halt, Report, Shared, Work, extra};
+use crate::error::{Error, ManifestError};
 use crate::event::PassedOver;
 use crate::fs::Fs;
 use crate::manifest::Entry;
@@ -73,7 +74,14 @@ fn feed<F: Fs>(
         work.send(next).map_err(|_| Halt::Stopped)?;
     }
     drop(work);
-    extra::report(shared, &selection.matched, reports)
+    extra::report(shared, &selection.matched, reports)?;
+    if let Some(damage) = shared.store.stands_for() {
+        // Told apart from what is wrong with the data; the other threads go on to their end.
+        let damage = damage.to_owned();
+        let error = Error::Manifest(ManifestError::CopyUsed { damage });
+        let _ = reports.send(Report::Failed(error));
+    }
+    Ok(())
 }
 
 impl Selection {

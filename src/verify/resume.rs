@@ -47,11 +47,14 @@ pub(super) fn open<F: Fs>(fs: &Arc<F>, dest: &Path, record: bool) -> Result<Open
                     "{why}: what is verified now is not noted on it, so this run cannot be gone on with if it is stopped"
                 ));
             }
+            // Its copy may do, to read.
+            Err(Refused::Failed(Error::Manifest(ManifestError::Damaged { .. })))
+            | Err(Refused::Failed(Error::Setup(SetupError::NoManifest { .. }))) => {}
             Err(Refused::Failed(error)) => return Err(error),
         }
     }
     Ok(Opened {
-        store: found(Store::open(fs, dest, OpenMode::Read)?, dest)?,
+        store: found(Store::open_or_backup(fs, dest, OpenMode::Read)?, dest)?,
         log: None,
         warning,
     })

@@ -20,11 +20,21 @@ impl<F: Fs> Store<F> {
     /// Until the rename nothing has changed; the lock goes over to the new file with it, and
     /// whoever waits for the old one looks again.
     pub(crate) fn compact(&mut self, holder: Option<&Holder>) -> Result<(), ManifestError> {
+        let mut new = self.compacted(MANIFEST_NEW)?;
+        new.set_holder(holder);
+        new.put_in_place(MANIFEST_NEW, MANIFEST)?;
+        new.changed = self.changed;
+        *self = new;
+        Ok(())
+    }
+
+    /// Every record that counts, in a new file under this temporary name.
+    pub(super) fn compacted(&self, name: &[u8]) -> Result<Store<F>, ManifestError> {
         let dir = self
             .fs
             .open_dir(&RelPath::state_dir())
             .at("open the directory of", &self.path)?;
-        let mut new = Self::begin_new(&self.fs, dir, &self.path, self.header)?;
+        let mut new = Self::begin_new(&self.fs, dir, &self.path, self.header, name)?;
         if let Some((begin, end)) = self.last_run {
             new.append(&self.read(begin)?)?;
             if let Some(end) = end {
@@ -60,10 +70,7 @@ impl<F: Fs> Store<F> {
             new.append(&Record::Barrier { covers })?;
         }
         new.trusted = new.end();
-        new.set_holder(holder);
-        new.put_in_place()?;
-        *self = new;
-        Ok(())
+        Ok(new)
     }
 
     /// Writes the chain that ends at `last` with as few records as it needs; gives the position of

@@ -137,7 +137,7 @@ impl<F: Fs> Store<F> {
             block_size,
             made_ms: time::now_ms(),
         };
-        let mut store = Self::begin_new(fs, dir, path, header)?;
+        let mut store = Self::begin_new(fs, dir, path, header, MANIFEST_NEW)?;
         let as_found = match over {
             Some(file) => still_named(fs, &store.dir, MANIFEST, file),
             None => fs.stat(&store.dir, MANIFEST).map(|stat| stat.is_none()),
@@ -146,7 +146,7 @@ impl<F: Fs> Store<F> {
             crate::fs::found(fs.remove(&store.dir, MANIFEST_NEW)).at("remove", path)?;
             return Ok(Found::AnotherMeanwhile);
         }
-        store.put_in_place()?;
+        store.put_in_place(MANIFEST_NEW, MANIFEST)?;
         fs.sync_dir(&fs.root()).at("flush the directory of", path)?;
         Ok(Found::Store(Box::new(store)))
     }
@@ -157,13 +157,14 @@ impl<F: Fs> Store<F> {
         dir: F::Dir,
         path: &Path,
         header: Header,
+        name: &[u8],
     ) -> Result<Store<F>, ManifestError> {
         let new = path.with_file_name(MANIFEST_NEW_NAME);
         let file = fs
-            .open(&dir, MANIFEST_NEW, Access::WriteOrCreate)
+            .open(&dir, name, Access::WriteOrCreate)
             .at("create", &new)?;
         if !lock::try_lock(&file, lock::Mode::Exclusive).at("lock", &new)?
-            || !still_named(fs, &dir, MANIFEST_NEW, &file).at("look at", &new)?
+            || !still_named(fs, &dir, name, &file).at("look at", &new)?
         {
             return Err(locked::<F::File>(path, None));
         }
@@ -176,7 +177,7 @@ impl<F: Fs> Store<F> {
     }
 
     /// Makes a manifest begun under the temporary name durable, then gives it the final one.
-    pub(super) fn put_in_place(&mut self) -> Result<(), ManifestError> {
+    pub(super) fn put_in_place(&mut self, from: &[u8], name: &[u8]) -> Result<(), ManifestError> {
         self.write_out()?;
         self.file().sync().at("flush", &self.path)?;
         // Twice, in case the device answered the first flush a little early: what is about to be
@@ -184,7 +185,7 @@ impl<F: Fs> Store<F> {
         let flushed = self.fs.sync_dir(&self.dir);
         flushed.at("flush the directory of", &self.path)?;
         self.fs
-            .rename(&self.dir, MANIFEST_NEW, MANIFEST)
+            .rename(&self.dir, from, name)
             .at("rename a new manifest to", &self.path)?;
         Ok(self
             .fs
@@ -192,7 +193,7 @@ impl<F: Fs> Store<F> {
             .at("flush the directory of", &self.path)?)
     }
 
-    fn load(
+    pub(super) fn load(
         fs: &Arc<F>,
         dir: F::Dir,
         path: &Path,
@@ -283,6 +284,9 @@ impl<F: Fs> Store<F> {
             garbage_bytes: 0,
             last_run: None,
             read_back_due: None,
+            changed: false,
+            stands_for: None,
+            _lock: None,
             begins: HashMap::new(),
             was_cut: false,
             verify: history::VerifyPositions::default(),
@@ -301,7 +305,7 @@ impl<F: Fs> Store<F> {
 const MANIFEST_NAME: &str = "manifest";
 const MANIFEST_NEW_NAME: &str = "manifest.new";
 
-fn state_dir<F: Fs>(
+pub(super) fn state_dir<F: Fs>(
     fs: &Arc<F>,
     state: &Path,
     makes: bool,
@@ -325,7 +329,7 @@ fn state_dir<F: Fs>(
 }
 
 /// Opens the manifest and locks it, again if it was replaced between the two.
-fn open_locked<F: Fs>(
+pub(super) fn open_locked<F: Fs>(
     fs: &Arc<F>,
     dir: &F::Dir,
     path: &Path,
@@ -378,7 +382,11 @@ fn locked<F: FsFile>(path: &Path, file: Option<&F>) -> ManifestError {
 }
 
 /// Keeps a damaged manifest under another name.
-fn set_aside<F: Fs>(fs: &Arc<F>, dir: &F::Dir, path: &Path) -> Result<(), ManifestError> {
+pub(super) fn set_aside<F: Fs>(
+    fs: &Arc<F>,
+    dir: &F::Dir,
+    path: &Path,
+) -> Result<(), ManifestError> {
     fs.rename(dir, MANIFEST, MANIFEST_DAMAGED)
         .at("set aside", path)?;
     Ok(fs.sync_dir(dir).at("flush the directory of", path)?)

@@ -1,6 +1,7 @@
 //! The real engine on the simulated disk: what it copies in these scenarios survives every power
 //! cut that the explorer can think of.
 
+mod backup;
 mod cases;
 mod check;
 mod engine;

@@ -1,0 +1,103 @@
+//! The copy of the manifest: `manifest.bak`, a compacted manifest beside the manifest, written when a
+//! run ends. It is what is left when the manifest itself rots, or its name is lost.
+//!
+//! It may be older than the manifest. What it says was true and durable when it was written; what was
+//! copied since is unknown to it, and a copy takes that over after comparing it.
+
+use super::head::read_header;
+use super::open::{open_locked, set_aside, state_dir};
+use super::*;
+
+/// The name of the copy.
+pub(super) const MANIFEST_BAK: &[u8] = b"manifest.bak";
+/// The name under which it is made. Another than that of a new manifest: where a power cut halved a
+/// rename, that name may stand for the manifest itself.
+const MANIFEST_BAK_NEW: &[u8] = b"manifest.bak.new";
+
+impl<F: Fs> Store<F> {
+    /// As [`Store::open`]; where the manifest is damaged or gone and its copy is whole, the copy
+    /// takes its place: for a reader while it reads, for a writer for good.
+    pub(crate) fn open_or_backup(
+        fs: &Arc<F>,
+        dest: &Path,
+        mode: OpenMode,
+    ) -> Result<Option<Store<F>>, ManifestError> {
+        let state = dest.join(RelPath::state_dir().as_path());
+        let restarts = matches!(mode, OpenMode::Restart(_));
+        if !restarts && let Some(dir) = state_dir(fs, &state, false)? {
+            let there = |name| fs.stat(&dir, name).at("look at", &state);
+            if there(MANIFEST)?.is_none() && there(MANIFEST_BAK)?.is_some() {
+                let damage = ManifestError::Damaged {
+                    path: state.join("manifest"),
+                    offset: 0,
+                    what: "it is gone",
+                };
+                return Self::backup(fs, &state, mode, damage).map(Some);
+            }
+        }
+        match Self::open(fs, dest, mode) {
+            Err(damage @ ManifestError::Damaged { .. }) if !restarts => {
+                Self::backup(fs, &state, mode, damage).map(Some)
+            }
+            opened => opened,
+        }
+    }
+
+    /// The copy in the manifest's place; `damage` if there is none that is whole.
+    fn backup(
+        fs: &Arc<F>,
+        state: &Path,
+        mode: OpenMode,
+        damage: ManifestError,
+    ) -> Result<Store<F>, ManifestError> {
+        let path = state.join("manifest");
+        let Some(dir) = state_dir(fs, state, false)? else {
+            return Err(damage);
+        };
+        // Whoever works on the manifest holds the lock of that file, damaged or not.
+        let lock = open_locked(fs, &dir, &path, mode)?;
+        let Some(file) = fs::found(fs.open(&dir, MANIFEST_BAK, Access::Read)).at("open", &path)?
+        else {
+            return Err(damage);
+        };
+        let Ok(header) = read_header(&file, &path)? else {
+            return Err(damage);
+        };
+        let there = fs.open_dir(&RelPath::state_dir()).at("open", state)?;
+        let loaded = Self::load(fs, there, &path, file, header, OpenMode::Read);
+        let mut store = match loaded {
+            Ok(store) => store,
+            Err(ManifestError::Io(error)) => return Err(ManifestError::Io(error)),
+            Err(_) => return Err(damage),
+        };
+        if mode != OpenMode::Read {
+            if lock.is_some() {
+                set_aside(fs, &dir, &path)?;
+            }
+            store.compact(Some(&Holder::this_process()))?;
+        }
+        store.stands_for = Some(damage.to_string());
+        store._lock = lock;
+        Ok(store)
+    }
+
+    /// What is wrong with the manifest, if this is its copy.
+    pub(crate) fn stands_for(&self) -> Option<&str> {
+        self.stands_for.as_deref()
+    }
+
+    /// Writes the copy, unless nothing changed since it was written. To be called only when
+    /// everything that counts is true and durable: the copy says so.
+    pub(crate) fn back_up(&mut self, changed_before: bool) -> Result<(), ManifestError> {
+        let there = self.fs.stat(&self.dir, MANIFEST_BAK);
+        let there = there.at("look at", &self.path)?.is_some();
+        if there && !self.changed && !changed_before {
+            return Ok(());
+        }
+        let mut copy = self.compacted(MANIFEST_BAK_NEW)?;
+        copy.set_holder(None);
+        copy.put_in_place(MANIFEST_BAK_NEW, MANIFEST_BAK)?;
+        self.changed = false;
+        Ok(())
+    }
+}

@@ -1,0 +1,81 @@
+//! The copy of the manifest under power cuts: wherever a run is cut, a manifest that rots afterwards is
+//! survived by its copy, if one was ever written; and after success there always is one.
+
+use std::time::Duration;
+
+use sprag::exit::Exit;
+use sprag::fs::{Access, Fs, FsFile, FsMeta};
+use sprag::path::RelPath;
+
+use super::cases::Case;
+use super::engine::{self, DONE, Stop};
+use super::tree;
+use crate::explore::{Budget, CrashState, Exploration};
+use crate::sim::SimFs;
+
+/// Flips a byte of the first record. `false`: there is no such byte.
+fn rot_manifest(fs: &SimFs) -> bool {
+    const AT: u64 = 4096 + 13;
+    let Ok(dir) = fs.open_dir(&RelPath::state_dir()) else {
+        return false;
+    };
+    let Ok(file) = fs.open(&dir, b"manifest", Access::Write) else {
+        return false;
+    };
+    let mut byte = [0];
+    let have = file.read_at(&mut byte, AT).expect("a disk without faults");
+    have == 1 && file.write_at(&[byte[0] ^ 4], AT).is_ok()
+}
+
+fn has_copy(fs: &SimFs) -> bool {
+    let dir = fs.open_dir(&RelPath::state_dir());
+    dir.is_ok_and(|dir| {
+        fs.stat(&dir, b"manifest.bak")
+            .is_ok_and(|stat| stat.is_some())
+    })
+}
+
+fn survives_rot(name: &str, scenario: &'static str) {
+    let case = Case::named(name, scenario);
+    let (log, expected) = case.recorded();
+    let exploration = Exploration {
+        scenario,
+        log: &log,
+        lie: None,
+        budget: Budget {
+            states: 250,
+            time: Some(Duration::from_secs(6)),
+        },
+    };
+    let check = |state: CrashState<'_>| {
+        let fs = SimFs::with_disk(state.disk, case.flush_by, Duration::ZERO);
+        let copy = has_copy(&fs);
+        if state.marks.contains(&DONE) && !copy {
+            return Err("success was reported, and there is no copy of the manifest".into());
+        }
+        if !rot_manifest(&fs) {
+            return Ok(());
+        }
+        let end = expected.run(&fs, Stop::Never);
+        match end.exit {
+            // Nothing vouched for the record that rotted, or there was nothing to fall back on.
+            Exit::BadManifest if !copy => return Ok(()),
+            Exit::Done => {}
+            _ => return Err(end.describe()),
+        }
+        let found = tree::of_disk(&fs.disk());
+        tree::holds(&found.tree, &expected.after)?;
+        engine::verify(&fs)
+    };
+    exploration.run(check).conclude();
+}
+
+#[test]
+fn a_manifest_that_rots_after_a_power_cut_is_survived_by_its_copy() {
+    survives_rot("overwriting", "backed up");
+}
+
+#[test]
+fn the_copy_is_there_where_each_file_has_to_be_flushed_too() {
+    survives_rot("overwriting each", "backed up each");
+}
