@@ -42,6 +42,12 @@ pub(super) fn read_back_all<F: Fs>(committer: &mut Committer<'_, F>, sources: &[
             }
             break;
         }
+        // That they are forgotten is durable before the first of their new partials is made: should
+        // the power go, a rerun then looks for left-overs of theirs.
+        committer.barrier_now();
+        if committer.has_failed() {
+            return;
+        }
         if let Err(error) = copy_again(committer, sources, bad) {
             let error = PathError::new("start threads for", &committer.shared.dest, error);
             committer.fail(Error::Io(error));
