@@ -137,6 +137,7 @@ impl Node {
         Stat {
             kind: self.kind,
             size: state.bytes.len() as u64,
+            allocated: state.bytes.len() as u64,
             mtime_ns: state.mtime_ns,
             atime_ns: state.atime_ns,
             ctime_ns: 0,

@@ -68,6 +68,19 @@ impl Victim {
     fn finished() -> Victim {
         let temp = Victim::sources();
         assert_eq!(copy_to_end(temp.path()), Ok(Exit::Done));
+        Victim::alone(temp)
+    }
+
+    /// Without the copy that sprag keeps of its manifest.
+    fn alone(temp: TempDir) -> Victim {
+        fs::remove_file(temp.path().join("dest/.sprag/manifest.bak")).unwrap();
+        Victim::of(temp)
+    }
+
+    /// The same, and the copy that sprag keeps of its manifest is there.
+    fn with_a_copy_of_its_manifest() -> Victim {
+        let temp = Victim::sources();
+        assert_eq!(copy_to_end(temp.path()), Ok(Exit::Done));
         Victim::of(temp)
     }
 
@@ -82,7 +95,7 @@ impl Victim {
             drop(run);
             let status = sprag::status(&temp.path().join("dest")).unwrap();
             if status.partial.iter().any(|partial| partial.bytes > 0) {
-                return Victim::of(temp);
+                return Victim::alone(temp);
             }
         }
         panic!("a copy could never be stopped inside a file");
@@ -364,6 +377,17 @@ fn try_all(victim: &Victim, stride: usize) {
 #[test]
 fn a_finished_copys_manifest_with_any_byte_flipped_or_cut_off_misleads_nobody() {
     try_all(&Victim::finished(), 5);
+}
+
+#[test]
+fn a_copy_goes_on_from_the_copy_of_a_manifest_with_any_byte_flipped_or_cut_off() {
+    let victim = Victim::with_a_copy_of_its_manifest();
+    for at in victim.positions(41) {
+        for way in [Victim::flipped, Victim::cut, Victim::blanked] {
+            victim.copy(&way(&victim, at));
+        }
+    }
+    assert_eq!(victim.outside(), victim.outside, "something else changed");
 }
 
 #[test]

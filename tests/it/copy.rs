@@ -185,7 +185,8 @@ fn the_state_of_another_destination_inside_the_source_is_not_copied() {
     assert_eq!(run("verify", [&fixture.dest]).code, 0);
     assert_eq!(
         fs::read_dir(fixture.dest.join(".sprag")).unwrap().count(),
-        1
+        2,
+        "a manifest and its copy"
     );
 }
 
