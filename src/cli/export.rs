@@ -9,6 +9,7 @@ use sprag::path::{Printable, RelPath};
 use sprag::{ExportFormat, ExportSummary, LeftOut};
 
 use super::args::{ExportArgs, Format};
+use super::spinner::Spinner;
 use super::{Failure, out, units, whole_file};
 
 /// Runs the command.
@@ -28,13 +29,16 @@ pub(crate) fn run(args: &ExportArgs) -> Exit {
 fn bag(args: &ExportArgs) -> anyhow::Result<ExportSummary> {
     // clap requires --output with this format.
     let bag = args.output.as_deref().unwrap_or(Path::new("."));
-    Ok(sprag::export_bag(&args.dest, bag, &mut complain)?)
+    let spinner = Spinner::new("making a bag");
+    Ok(sprag::export_bag(&args.dest, bag, &mut complain(&spinner))?)
 }
 
 /// Says what is not in the list; files that are half copied are only counted in the end.
-fn complain(path: &RelPath, why: LeftOut) {
-    if !matches!(why, LeftOut::Incomplete) {
-        out::complain(&format!("left out {path}: {why}"));
+fn complain(spinner: &Spinner) -> impl FnMut(&RelPath, LeftOut) {
+    |path, why| {
+        if !matches!(why, LeftOut::Incomplete) {
+            spinner.around(|| out::complain(&format!("left out {path}: {why}")));
+        }
     }
 }
 
@@ -87,7 +91,9 @@ fn export(
     out: &mut dyn Write,
     shown: &str,
 ) -> anyhow::Result<ExportSummary> {
-    let summary = sprag::export(dest, list, out, &mut complain)?;
+    let spinner = Spinner::new("listing");
+    let mut out = spinner.count(out);
+    let summary = sprag::export(dest, list, &mut out, &mut complain(&spinner))?;
     out.flush()
         .with_context(|| format!("cannot write to {shown}"))?;
     Ok(summary)

@@ -33,6 +33,7 @@ mod screen;
 mod selection;
 mod signals;
 mod speed;
+mod spinner;
 mod status;
 mod summary;
 mod units;
