@@ -3,7 +3,7 @@
 //! Those are kept that mean the same at another place: `user.*`, `trusted.*`, `security.*` and the
 //! two ACLs. Left out are what a file system or a policy gives each file anew: SELinux labels, EVM
 //! seals (they are bound to the inode), and the rest of `system.*`, which are views that some
-//! file systems give of their own inner metadata.
+//! file systems give of their own inner metadata, as are the ACLs that XFS shows a second time.
 
 use crate::hash;
 
@@ -72,7 +72,13 @@ pub(super) fn is_acl(name: &[u8]) -> bool {
 
 /// Whether an attribute is of a kind that is kept.
 pub(super) fn is_kept(name: &[u8]) -> bool {
-    let given_anew = matches!(name, b"security.selinux" | b"security.evm");
+    let given_anew = matches!(
+        name,
+        b"security.selinux"
+            | b"security.evm"
+            | b"trusted.SGI_ACL_FILE"
+            | b"trusted.SGI_ACL_DEFAULT"
+    );
     let named = [&b"user."[..], TRUSTED, b"security."];
     !given_anew && (is_acl(name) || named.iter().any(|prefix| name.starts_with(prefix)))
 }
@@ -101,6 +107,8 @@ mod tests {
             "security.evm",
             "system.ntfs_acl",
             "btrfs.compression",
+            "trusted.SGI_ACL_FILE",
+            "trusted.SGI_ACL_DEFAULT",
             "trusted.overlay.opaque",
             "user.a",
         ]);

@@ -23,6 +23,7 @@ mod inject;
 mod interchange;
 mod kill;
 mod limits;
+mod matrix;
 mod media;
 mod medium;
 mod metadata;

@@ -5,44 +5,8 @@ use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::{MetadataExt, PermissionsExt, chown, lchown};
 use std::path::Path;
 
-use rustix::fs::XattrFlags;
-
+use crate::support::xattr::{ACCESS, DEFAULT, acl, get, held, set};
 use crate::support::*;
-
-const ACCESS: &str = "system.posix_acl_access";
-const DEFAULT: &str = "system.posix_acl_default";
-
-/// `user::rw-,user:4711:r--,group::r--,mask::r--,other::---` as the system stores it.
-fn acl() -> Vec<u8> {
-    let entry = |tag: u16, perm: u16, id: u32| {
-        let mut bytes = tag.to_le_bytes().to_vec();
-        bytes.extend_from_slice(&perm.to_le_bytes());
-        bytes.extend_from_slice(&id.to_le_bytes());
-        bytes
-    };
-    let all = u32::MAX;
-    let entries = [
-        entry(0x01, 6, all),
-        entry(0x02, 4, 4711),
-        entry(0x04, 4, all),
-        entry(0x10, 4, all),
-        entry(0x20, 0, all),
-    ];
-    let mut bytes = 2u32.to_le_bytes().to_vec();
-    bytes.extend(entries.concat());
-    bytes
-}
-
-fn set(path: &Path, name: &str, value: &[u8]) {
-    rustix::fs::lsetxattr(path, name, value, XattrFlags::empty()).unwrap();
-}
-
-fn get(path: &Path, name: &str) -> Option<Vec<u8>> {
-    let mut value = vec![0; 4096];
-    let len = rustix::fs::lgetxattr(path, name, &mut value[..]).ok()?;
-    value.truncate(len);
-    Some(value)
-}
 
 fn chmod(path: &Path, mode: u32) {
     fs::set_permissions(path, fs::Permissions::from_mode(mode)).unwrap();
@@ -53,10 +17,7 @@ fn fixture(test: &str) -> Option<Fixture> {
     let fixture = Fixture::new();
     let probe = fixture.temp.path().join("probe");
     fs::write(&probe, "").unwrap();
-    let none = XattrFlags::empty();
-    let held = rustix::fs::lsetxattr(&probe, "user.probe", b"1", none)
-        .and_then(|()| rustix::fs::lsetxattr(&probe, ACCESS, &acl(), none));
-    match held {
+    match held(&probe) {
         Ok(()) => Some(fixture),
         Err(error) => {
             let needs = format!("a temporary directory that holds attributes and ACLs: {error}");

@@ -16,6 +16,7 @@ pub(crate) mod fuse;
 pub(crate) mod image;
 pub(crate) mod pty;
 pub(crate) mod strace;
+pub(crate) mod xattr;
 
 /// A small generator of numbers that are the same in every run.
 pub(crate) struct Rng(u64);

@@ -58,6 +58,9 @@ impl<'a, F: Fs> Sink<'a, F> {
         if bytes.is_empty() {
             return Ok(());
         }
+        if offset > self.written {
+            self.begin_hole()?;
+        }
         self.file.write_at(bytes, offset)?;
         self.written = offset + bytes.len() as u64;
         Ok(())
@@ -65,9 +68,19 @@ impl<'a, F: Fs> Sink<'a, F> {
 
     /// Makes the file reach up to `end`.
     pub(super) fn finish(self, end: u64) -> io::Result<()> {
-        match self.written < end {
-            true => self.file.set_len(end),
-            false => Ok(()),
+        if self.written == end {
+            return Ok(());
+        }
+        self.begin_hole()?;
+        self.file.set_len(end)
+    }
+
+    /// Gives back what the file system holds ready behind the end of a file that grows, as XFS
+    /// does: it would stay in the hole for good.
+    fn begin_hole(&self) -> io::Result<()> {
+        match self.written {
+            0 => Ok(()),
+            written => self.file.set_len(written),
         }
     }
 }

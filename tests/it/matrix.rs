@@ -1,0 +1,346 @@
+//! A tree with every kind of entry, copied by root and by a user onto each kind of file system.
+//! The table in `docs/FILESYSTEMS.md` says what these tests check.
+
+use std::ffi::OsStr;
+use std::fs::{self, File, FileTimes};
+use std::os::unix::ffi::OsStrExt;
+use std::os::unix::fs::{FileExt, MetadataExt, PermissionsExt, chown, lchown, symlink};
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::time::{Duration, UNIX_EPOCH};
+
+use rustix::fs::{AtFlags, CWD, FileType, Mode, Timespec, Timestamps, makedev, mknodat, utimensat};
+
+use crate::support::image::{Image, tool};
+use crate::support::xattr::{ACCESS, DEFAULT, acl_for_others, held, set};
+use crate::support::*;
+
+const MIB: u64 = 1 << 20;
+/// Whoever is not root.
+const USER: u32 = 65_534;
+
+/// Two sources of one run, and where the user finds the program.
+struct Tree {
+    temp: tempfile::TempDir,
+    program: PathBuf,
+}
+
+impl Tree {
+    /// `None`: the machine does not let us, and the reason was told.
+    fn new(test: &str) -> Option<Tree> {
+        if !is_root() {
+            skip(test, "root");
+            return None;
+        }
+        for program in ["rsync", "setpriv"] {
+            if !has(program) {
+                skip(test, program);
+                return None;
+            }
+        }
+        let temp = tempfile::tempdir().unwrap();
+        let probe = temp.path().join("probe");
+        fs::write(&probe, "").unwrap();
+        if let Err(error) = held(&probe) {
+            let needs = format!("a temporary directory that holds attributes and ACLs: {error}");
+            skip(test, &needs);
+            return None;
+        }
+        chmod(temp.path(), 0o755);
+        // The user may have no way to where it was built.
+        let program = temp.path().join("sprag");
+        fs::copy(env!("CARGO_BIN_EXE_sprag"), &program).unwrap();
+        let tree = Tree { temp, program };
+        tree.fill();
+        Some(tree)
+    }
+
+    fn sources(&self) -> [PathBuf; 2] {
+        ["one", "two"].map(|name| self.temp.path().join(name))
+    }
+
+    /// Every kind of entry there is; all of it can be read by everyone.
+    fn fill(&self) {
+        let [one, two] = self.sources();
+        let mut rng = Rng::new(9);
+        write(one.join("files/empty"), "");
+        write(one.join("files/small"), "small");
+        write(one.join("files/blocks"), rng.bytes(2 * MIB as usize + 777));
+        holey(&one.join("files/sparse"));
+        File::create(one.join("files/void"))
+            .unwrap()
+            .set_len(3 * MIB)
+            .unwrap();
+        fs::create_dir_all(one.join("empty dir")).unwrap();
+        write(two.join("sub/file"), "of the second source");
+
+        symlink("files/small", one.join("link")).unwrap();
+        symlink("/nowhere/at all", one.join("dangling")).unwrap();
+        lchown(one.join("dangling"), Some(3), Some(4)).unwrap();
+        write(one.join("links/first"), "one inode");
+        fs::hard_link(one.join("links/first"), one.join("links/second")).unwrap();
+        fs::hard_link(one.join("links/first"), two.join("sub/third")).unwrap();
+
+        let special = |name: &str, what, number| {
+            fs::create_dir_all(one.join("special")).unwrap();
+            let mode = Mode::from_raw_mode(0o640);
+            mknodat(CWD, one.join("special").join(name), what, mode, number).unwrap();
+        };
+        special("fifo", FileType::Fifo, 0);
+        special("socket", FileType::Socket, 0);
+        special("null", FileType::CharacterDevice, makedev(1, 3));
+        special("disk", FileType::BlockDevice, makedev(8, 300));
+
+        for mode in [0o4755, 0o2755, 0o6711 | 0o44, 0o444, 0o604, 0o777] {
+            let path = one.join(format!("modes/{mode:o}"));
+            write(&path, "mode");
+            chmod(&path, mode);
+        }
+        for mode in [0o1777, 0o2775, 0o705] {
+            let path = one.join(format!("modes/dir {mode:o}"));
+            fs::create_dir_all(&path).unwrap();
+            chmod(&path, mode);
+        }
+        write(one.join("owned/file"), "owned");
+        chown(one.join("owned/file"), Some(4711), Some(815)).unwrap();
+        chown(one.join("owned"), Some(1), Some(2)).unwrap();
+
+        write(one.join("dressed/note"), "note");
+        set(&one.join("dressed/note"), "user.note", b"text \0 bytes");
+        set(&one.join("dressed"), "user.of dir", b"");
+        write(one.join("dressed/acl"), "acl");
+        set(&one.join("dressed/acl"), ACCESS, &acl_for_others(4));
+        fs::create_dir(one.join("dressed/default")).unwrap();
+        set(&one.join("dressed/default"), DEFAULT, &acl_for_others(4));
+
+        for name in [
+            &b"new\nline"[..],
+            b"\xff\xfe",
+            b"a:b",
+            b"\x1b[2J",
+            b"dot.",
+            b" ",
+        ] {
+            write(one.join("names").join(OsStr::from_bytes(name)), name);
+        }
+        write(one.join("names/\u{fc}mlaut \u{1f600}"), "not ASCII");
+
+        age_all(&one);
+        age_all(&two);
+        let past = UNIX_EPOCH - Duration::new(86_400 * 365, 250_000_000);
+        let future = UNIX_EPOCH + Duration::new(4_200_000_000, 1);
+        for (name, time) in [("before 1970", past), ("after 2100", future)] {
+            let path = two.join(name);
+            write(&path, name);
+            let times = FileTimes::new().set_modified(time);
+            File::open(&path).unwrap().set_times(times).unwrap();
+        }
+        age_one(&two, 77);
+    }
+}
+
+fn chmod(path: &Path, mode: u32) {
+    fs::set_permissions(path, fs::Permissions::from_mode(mode)).unwrap();
+}
+
+/// Data between holes, and a hole at the end.
+fn holey(path: &Path) {
+    let file = File::create(path).unwrap();
+    let mut rng = Rng::new(5);
+    for (offset, len) in [
+        (MIB + 8192, 8192),
+        (2 * MIB - 4096, 8192),
+        (5 * MIB, 98_304),
+    ] {
+        file.write_all_at(&rng.bytes(len), offset).unwrap();
+    }
+    file.set_len(9 * MIB + 17).unwrap();
+    file.sync_all().unwrap();
+}
+
+/// Gives one entry, which may be a symlink, a time with odd nanoseconds.
+fn age_one(path: &Path, nth: i64) {
+    let time = Timespec {
+        tv_sec: 1_600_000_000 + nth,
+        tv_nsec: 123_456_789,
+    };
+    let times = Timestamps {
+        last_access: time,
+        last_modification: time,
+    };
+    utimensat(CWD, path, &times, AtFlags::SYMLINK_NOFOLLOW).unwrap();
+}
+
+/// Gives each entry below, and the directories after their contents, a time of its own.
+fn age_all(root: &Path) {
+    let entries = walkdir::WalkDir::new(root).contents_first(true);
+    for (nth, entry) in entries.into_iter().enumerate() {
+        age_one(entry.unwrap().path(), nth as i64);
+    }
+}
+
+/// A command for root or for the user.
+fn as_user(user: Option<u32>, program: &Path) -> Command {
+    let Some(id) = user else {
+        return Command::new(program);
+    };
+    let mut command = Command::new("setpriv");
+    let (uid, gid) = (format!("--reuid={id}"), format!("--regid={id}"));
+    command.args([&uid, &gid, "--clear-groups"]).arg(program);
+    command
+}
+
+impl Tree {
+    #[track_caller]
+    fn sprag(&self, user: Option<u32>, code: i32, args: &[&OsStr]) -> Ran {
+        let mut command = as_user(user, &self.program);
+        forgetful(&mut command);
+        let ran = Ran::from(&command.args(args).output().unwrap());
+        assert_eq!(ran.code, code, "{} {:?}", ran.stderr, ran.lines.last());
+        ran
+    }
+
+    #[track_caller]
+    fn copy(&self, user: Option<u32>, code: i32, options: &[&str], dest: &Path) -> Ran {
+        let mut args: Vec<&OsStr> = vec!["copy".as_ref(), "--json".as_ref()];
+        args.extend(options.iter().map(OsStr::new));
+        let sources = self.sources();
+        args.extend(sources.iter().map(|source| source.as_os_str()));
+        args.push(dest.as_ref());
+        self.sprag(user, code, &args)
+    }
+
+    /// What rsync would change of the copy.
+    fn rsync(&self, user: Option<u32>, dest: &Path) -> String {
+        let mut rsync = as_user(user, Path::new("rsync"));
+        rsync.args(["-naHAXSc", "--delete", "-i", "--exclude", ".sprag"]);
+        if user.is_none() {
+            // What XFS shows root of an ACL besides it; rsync's own copies differ there, too.
+            rsync.arg("--filter=-x trusted.SGI_ACL_*");
+        }
+        let output = rsync.args(self.sources()).arg(dest).output().unwrap();
+        assert!(output.status.success(), "{output:?}");
+        let text = String::from_utf8_lossy(&output.stdout);
+        let lines = text.split_inclusive('\n');
+        // What a user cannot make, and has been told of.
+        let changes = lines.filter(|line| !line.starts_with("skipping non-regular file"));
+        changes.collect()
+    }
+
+    /// Sparse files use no more space than cp gives them on the same file system.
+    #[track_caller]
+    fn assert_sparse(&self, dest: &Path) {
+        for name in ["sparse", "void"] {
+            let by_cp = dest.join(name);
+            let mut cp = Command::new("cp");
+            cp.arg("--sparse=always");
+            cp.arg(self.sources()[0].join("files").join(name));
+            tool(cp.arg(&by_cp)).unwrap();
+            let (ours, theirs) = (taken(&dest.join("one/files").join(name)), taken(&by_cp));
+            assert!(ours <= theirs, "{name} takes {ours}, with cp {theirs}");
+            fs::remove_file(by_cp).unwrap();
+        }
+    }
+
+    /// Nothing is left to do, and all is as it was recorded.
+    #[track_caller]
+    fn assert_settled(&self, user: Option<u32>, code: i32, options: &[&str], dest: &Path) -> Ran {
+        let again = self.copy(user, code, options, dest);
+        let done = ["files_copied", "bytes_copied", "metadata_mended"].map(|sum| again.sum(sum));
+        assert_eq!(done, [0; 3], "a rerun did something: {:?}", again.lines);
+        let args = ["verify", "--json"].map(OsStr::new);
+        let verified = self.sprag(user, 0, &[args[0], args[1], dest.as_ref()]);
+        assert_eq!(verified.sum("files_metadata"), 0);
+        again
+    }
+}
+
+/// How much space a file takes once it is written.
+fn taken(path: &Path) -> u64 {
+    File::open(path).unwrap().sync_all().unwrap();
+    fs::metadata(path).unwrap().blocks() * 512
+}
+
+/// A file system in memory.
+struct Tmpfs(tempfile::TempDir);
+
+impl Tmpfs {
+    fn new(test: &str) -> Option<Tmpfs> {
+        let temp = tempfile::tempdir().unwrap();
+        let mut mount = Command::new("mount");
+        mount.args(["-t", "tmpfs", "-o", "size=64m", "tmpfs"]);
+        match tool(mount.arg(temp.path())) {
+            Ok(()) => Some(Tmpfs(temp)),
+            Err(why) => {
+                skip(test, &format!("to mount a tmpfs: {why}"));
+                None
+            }
+        }
+    }
+}
+
+impl Drop for Tmpfs {
+    fn drop(&mut self) {
+        let _ = tool(Command::new("umount").arg("--lazy").arg(self.0.path()));
+    }
+}
+
+/// What a file system keeps that has a place for everything.
+#[track_caller]
+fn assert_holds_everything(tree: &Tree, mount: &Path) {
+    let dest = mount.join("root");
+    let ran = tree.copy(None, 0, &[], &dest);
+    assert!(!ran.stderr.contains("warning"), "{}", ran.stderr);
+    assert_eq!(tree.rsync(None, &dest), "", "rsync would change something");
+    tree.assert_sparse(&dest);
+    tree.assert_settled(None, 0, &[], &dest);
+    assert_eq!(tree.rsync(None, &dest), "", "the rerun changed something");
+
+    let dest = mount.join("user");
+    fs::create_dir(&dest).unwrap();
+    chown(&dest, Some(USER), Some(USER)).unwrap();
+    let ran = tree.copy(Some(USER), 23, &[], &dest);
+    tree.assert_settled(Some(USER), 23, &[], &dest);
+    let mut problems = ran.problems();
+    problems.sort();
+    let device = |name: &str| (format!("one/special/{name}"), "special".to_string());
+    assert_eq!(problems, [device("disk"), device("null")]);
+    // Nothing runs there in the name of its owner in the source, who is not its owner here.
+    let bits = ["2755", "4755", "6755"].map(|mode| format!(".f...p..... one/modes/{mode}\n"));
+    assert_eq!(tree.rsync(Some(USER), &dest), bits.concat());
+}
+
+#[test]
+fn ext4_holds_everything() {
+    on_image("ext4");
+}
+
+#[test]
+fn xfs_holds_everything() {
+    on_image("xfs");
+}
+
+#[test]
+fn btrfs_holds_everything() {
+    on_image("btrfs");
+}
+
+#[track_caller]
+fn on_image(fs_type: &str) {
+    let test = format!("everything on {fs_type}");
+    let Some(tree) = Tree::new(&test) else { return };
+    let Some(image) = Image::new(&test, fs_type, 320 << 20, "") else {
+        return;
+    };
+    assert_holds_everything(&tree, &image.mount);
+}
+
+#[test]
+fn tmpfs_holds_everything() {
+    let test = "everything on tmpfs";
+    let Some(tree) = Tree::new(test) else { return };
+    let Some(tmpfs) = Tmpfs::new(test) else {
+        return;
+    };
+    assert_holds_everything(&tree, tmpfs.0.path());
+}
