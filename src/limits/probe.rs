@@ -183,27 +183,50 @@ impl<F: Fs> Probe<'_, F> {
     }
 }
 
-/// Whether an error says that such a thing cannot be, rather than that something is wrong.
-/// exfat-fuse says ENOENT of a name with a colon.
+/// Whether an error says that such a thing cannot be, rather than that something is wrong. A name
+/// that nobody refuses could be made a moment before, so whatever does not tell of trouble with
+/// the device, the file system as a whole or this process is about the name: exfat-fuse says ENOENT of
+/// one with a colon, the kernel's exFAT EOVERFLOW of one that is no UTF-8.
 fn is_refusal(error: &io::Error) -> bool {
-    matches!(
-        Errno::from_io_error(error),
-        Some(
-            Errno::INVAL
-                | Errno::NOENT
-                | Errno::ILSEQ
-                | Errno::NAMETOOLONG
-                | Errno::OPNOTSUPP
-                | Errno::NOSYS
-                | Errno::PERM
-                | Errno::ACCESS
-        )
-    )
+    Errno::from_io_error(error).is_some_and(|errno| !TROUBLE.contains(&errno))
 }
+
+const TROUBLE: [Errno; 15] = [
+    Errno::IO,
+    Errno::NODEV,
+    Errno::NXIO,
+    Errno::NOTCONN,
+    Errno::STALE,
+    Errno::ROFS,
+    Errno::NOSPC,
+    Errno::DQUOT,
+    Errno::NOMEM,
+    Errno::NFILE,
+    Errno::MFILE,
+    Errno::INTR,
+    Errno::AGAIN,
+    Errno::TIMEDOUT,
+    Errno::BUSY,
+];
 
 fn is_full(error: &io::Error) -> bool {
     matches!(
         Errno::from_io_error(error),
         Some(Errno::NOSPC | Errno::DQUOT)
     )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_no_trouble_of_the_device_refuses_a_name() {
+        for errno in [Errno::INVAL, Errno::NOENT, Errno::OVERFLOW, Errno::ILSEQ] {
+            assert!(is_refusal(&errno.into()), "{errno}");
+        }
+        for errno in TROUBLE {
+            assert!(!is_refusal(&errno.into()), "{errno}");
+        }
+    }
 }
