@@ -44,7 +44,7 @@ pub(super) fn set(target: Target<'_>, meta: &Meta) -> io::Result<()> {
         target.unless_lacking(target.set_mode(mode))?;
     }
     if let Some((atime_ns, mtime_ns)) = meta.times_ns {
-        target.set_times(atime_ns, mtime_ns)?;
+        target.unless_lacking(target.set_times(atime_ns, mtime_ns))?;
     }
     Ok(())
 }

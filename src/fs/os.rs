@@ -188,7 +188,13 @@ impl FsMeta for OsFs {
         };
         let mode = Mode::RUSR | Mode::WUSR;
         // As wide as the system has it, which is where the number came from.
-        retry(|| rustix::fs::mknodat(&dir.fd, name, file_type, mode, number as _))
+        let made = retry(|| rustix::fs::mknodat(&dir.fd, name, file_type, mode, number as _));
+        let made_in_part = |error: &io::Error| error.kind() != io::ErrorKind::AlreadyExists;
+        if made.as_ref().is_err_and(made_in_part) {
+            // exfat-fuse makes a regular file of it before it refuses.
+            let _ = rustix::fs::unlinkat(&dir.fd, name, AtFlags::empty());
+        }
+        made
     }
 
     fn read_symlink(&self, dir: &OsDir, name: &[u8]) -> io::Result<Vec<u8>> {

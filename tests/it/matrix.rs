@@ -11,8 +11,9 @@ use std::time::{Duration, UNIX_EPOCH};
 
 use rustix::fs::{AtFlags, CWD, FileType, Mode, Timespec, Timestamps, makedev, mknodat, utimensat};
 
+use crate::support::fuse::FuseImage;
 use crate::support::image::{Image, tool};
-use crate::support::xattr::{ACCESS, DEFAULT, acl_for_others, held, set};
+use crate::support::xattr::{ACCESS, DEFAULT, acl_for_others, get, held, set};
 use crate::support::*;
 
 const MIB: u64 = 1 << 20;
@@ -270,7 +271,16 @@ impl Tmpfs {
         let mut mount = Command::new("mount");
         mount.args(["-t", "tmpfs", "-o", "size=64m", "tmpfs"]);
         match tool(mount.arg(temp.path())) {
-            Ok(()) => Some(Tmpfs(temp)),
+            Ok(()) => {
+                let tmpfs = Tmpfs(temp);
+                let probe = tmpfs.0.path().join("probe");
+                fs::write(&probe, "").unwrap();
+                let Err(error) = held(&probe) else {
+                    return Some(tmpfs);
+                };
+                skip(test, &format!("a tmpfs that holds attributes: {error}"));
+                None
+            }
             Err(why) => {
                 skip(test, &format!("to mount a tmpfs: {why}"));
                 None
@@ -343,4 +353,157 @@ fn tmpfs_holds_everything() {
         return;
     };
     assert_holds_everything(&tree, tmpfs.0.path());
+}
+
+/// What a file system that can hold less makes of the tree.
+struct Lesser<'a> {
+    /// The beginning of each warning.
+    warnings: &'a [&'a str],
+    /// What is left out or cannot be made.
+    missing: &'a [&'a [u8]],
+    /// How finely times are kept.
+    time_ns: i128,
+}
+
+const ROUNDED: &str = "the destination does not keep times exactly";
+const NO_MODES: &str = "the destination does not keep all permissions";
+const NO_OWNERS: &str = "the destination does not keep owners";
+const NO_ACLS: &str = "the destination, or this user, cannot set all ACLs";
+const NO_XATTRS: &str = "the destination, or this user, cannot set all extended attributes";
+const NO_LINKS: &str = "the destination cannot hold hard links";
+const DEVICES: [&[u8]; 2] = [b"special/disk", b"special/null"];
+
+#[test]
+fn exfat_holds_contents_and_times_in_seconds() {
+    let test = "everything on exFAT";
+    let Some(tree) = Tree::new(test) else { return };
+    let Some(exfat) = FuseImage::exfat(test) else {
+        return;
+    };
+    let dest = exfat.at("root");
+    let lesser = Lesser {
+        warnings: &[
+            ROUNDED,
+            NO_MODES,
+            NO_OWNERS,
+            NO_ACLS,
+            NO_XATTRS,
+            NO_LINKS,
+            "2 entries have names",
+        ],
+        missing: &[
+            b"dangling",
+            b"link",
+            b"names/\x1b[2J",
+            b"names/a:b",
+            b"names/new\nline",
+            b"names/\xff\xfe",
+            b"special/disk",
+            b"special/fifo",
+            b"special/null",
+            b"special/socket",
+        ],
+        time_ns: 1_000_000_000,
+    };
+    assert_holds_less(&tree, None, &dest, &lesser);
+    exfat.mount_again();
+    let again = tree.copy(None, 23, &["--skip-unsupported"], &dest);
+    assert_eq!(again.sum("bytes_copied"), 0);
+    // All there belongs to whoever mounted it, so that others cannot set times.
+    let lesser = Lesser {
+        warnings: &[
+            ROUNDED,
+            NO_MODES,
+            NO_ACLS,
+            NO_XATTRS,
+            NO_LINKS,
+            "2 entries have names",
+        ],
+        time_ns: i128::MAX,
+        ..lesser
+    };
+    assert_holds_less(&tree, Some(USER), &exfat.at("user"), &lesser);
+}
+
+#[test]
+fn ntfs_holds_links_special_files_attributes_and_holes() {
+    let test = "everything on NTFS";
+    let Some(tree) = Tree::new(test) else { return };
+    let Some(ntfs) = FuseImage::ntfs(test) else {
+        return;
+    };
+    let windows = "5 entries have names";
+    let lesser = Lesser {
+        warnings: &[ROUNDED, NO_MODES, NO_OWNERS, NO_ACLS, windows],
+        missing: &[b"names/\xff\xfe"],
+        time_ns: 100,
+    };
+    assert_holds_less(&tree, None, &ntfs.at("root"), &lesser);
+    tree.assert_sparse(&ntfs.at("root"));
+    let first = ntfs.at("root/one/links/first");
+    let third = ntfs.at("root/two/sub/third");
+    assert_eq!(
+        fs::metadata(first).unwrap().ino(),
+        fs::metadata(third).unwrap().ino()
+    );
+    let note = get(&ntfs.at("root/one/dressed/note"), "user.note");
+    assert_eq!(note.as_deref(), Some(&b"text \0 bytes"[..]));
+    // Owners are no matter to a user.
+    let lesser = Lesser {
+        warnings: &[ROUNDED, NO_MODES, NO_ACLS, windows],
+        missing: &[b"names/\xff\xfe", DEVICES[0], DEVICES[1]],
+        ..lesser
+    };
+    assert_holds_less(&tree, Some(USER), &ntfs.at("user"), &lesser);
+}
+
+/// What is lesser is told once, what is missing is listed, everything else is there.
+#[track_caller]
+fn assert_holds_less(tree: &Tree, user: Option<u32>, dest: &Path, lesser: &Lesser<'_>) {
+    let options = ["--skip-unsupported"];
+    let ran = tree.copy(user, 23, &options, dest);
+    let warnings = |line: &&str| line.contains("warning: ");
+    let told = ran.stderr.lines().filter(warnings).count();
+    assert_eq!(told, lesser.warnings.len(), "{}", ran.stderr);
+    for warning in lesser.warnings {
+        let warning = format!("warning: {warning}");
+        assert!(ran.stderr.contains(&warning), "{warning}: {}", ran.stderr);
+    }
+    assert_eq!(ran.sum("files_failed") as usize, lesser.missing.len());
+    let missing = |path: &Path| {
+        let one = path.strip_prefix("one").unwrap_or(path);
+        lesser.missing.contains(&one.as_os_str().as_bytes())
+    };
+    let mut there = 0;
+    for source in tree.sources() {
+        for entry in walkdir::WalkDir::new(source) {
+            let entry = entry.unwrap();
+            let path = entry.path().strip_prefix(tree.temp.path()).unwrap();
+            let copy = fs::symlink_metadata(dest.join(path));
+            assert_eq!(copy.is_err(), missing(path), "{path:?}");
+            let Ok(copy) = copy else { continue };
+            there += 1;
+            let meta = fs::symlink_metadata(entry.path()).unwrap();
+            assert_eq!(copy.file_type(), meta.file_type(), "{path:?}");
+            if meta.is_file() {
+                let (ours, theirs) = (fs::read(dest.join(path)), fs::read(entry.path()));
+                assert!(ours.unwrap() == theirs.unwrap(), "{path:?}");
+            }
+            let time = |meta: &fs::Metadata| {
+                i128::from(meta.mtime()) * 1_000_000_000 + i128::from(meta.mtime_nsec())
+            };
+            // Before 1970 the drivers round to seconds, or keep another year.
+            let kept = time(&meta) > 0;
+            let off = (time(&meta) - time(&copy)).abs();
+            assert!(!kept || off <= lesser.time_ns, "{path:?} is {off} ns off");
+        }
+    }
+    let entries = walkdir::WalkDir::new(dest).min_depth(1).into_iter();
+    let own = |entry: &walkdir::DirEntry| entry.file_name() != ".sprag";
+    assert_eq!(
+        entries.filter_entry(own).count(),
+        there,
+        "something was left behind"
+    );
+    tree.assert_settled(user, 23, &options, dest);
 }
