@@ -128,6 +128,9 @@ pub(super) fn flush_failed<F: Fs>(
 /// An error that ends the run, told apart from a device that is gone.
 pub(super) fn manifest_failed<F: Fs>(fs: &F, error: crate::error::ManifestError) -> Error {
     match error {
+        crate::error::ManifestError::Io(error) if error.action.starts_with("flush") => {
+            flush_failed(fs, error.action, error.path, error.source)
+        }
         crate::error::ManifestError::Io(error) => {
             ends_run(fs, error.action, error.path, error.source)
         }

@@ -258,7 +258,7 @@ fn begin<F: Fs>(
         fs,
         store: Mutex::new(store),
         throttle: Arc::new(Throttle::new(options.bytes_per_s, stopper.clone())),
-        sources: setup.source_roots(),
+        sources: setup.source_roots()?,
         origins: match repair {
             None => origin::Origins::of(&setup.sources),
             // Each block is compared with its hash at the destination anyway.

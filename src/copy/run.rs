@@ -305,7 +305,7 @@ fn make_durable<F: Fs>(committer: &mut Committer<'_, F>, sources: &[Source]) {
     }
 }
 
-/// Keeps a copy of the manifest. That there is no room for it is no failure.
+/// Keeps a copy of the manifest. That a write finds no room for it is no failure.
 fn back_up<F: Fs>(committer: &mut Committer<'_, F>) {
     if committer.has_failed() {
         return;

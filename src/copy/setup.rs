@@ -20,12 +20,25 @@ pub(super) struct Setup {
 }
 
 impl Setup {
-    /// The sources, held open. One that cannot be opened will say so when it is read.
-    pub(super) fn source_roots(&self) -> Vec<source::SourceRoot> {
-        let roots = self.sources.iter();
-        roots
-            .filter_map(|source| source::SourceRoot::open(&source.path).ok())
-            .collect()
+    /// The sources, held open. One that may not be read, or has vanished, will be told of when it is read.
+    pub(super) fn source_roots(&self) -> Result<Vec<source::SourceRoot>, Error> {
+        use std::io::ErrorKind::{NotFound, PermissionDenied};
+        let mut roots = Vec::with_capacity(self.sources.len());
+        for source in &self.sources {
+            match source::SourceRoot::open(&source.path) {
+                Ok(root) => roots.push(root),
+                Err(error) if [NotFound, PermissionDenied].contains(&error.kind()) => {}
+                Err(error) => {
+                    let path = source.path.clone();
+                    return Err(SetupError::Source {
+                        path,
+                        source: error,
+                    }
+                    .into());
+                }
+            }
+        }
+        Ok(roots)
     }
 }
 

@@ -32,9 +32,10 @@ pub struct SourceRoot {
 impl SourceRoot {
     /// Notes what `path` stands on.
     pub fn open(path: &Path) -> io::Result<SourceRoot> {
-        let dir = match File::open(path) {
-            Ok(dir) if dir.metadata()?.is_dir() => dir,
-            _ => match path.parent() {
+        // Asked before it is opened: a directory that cannot be opened is no file in its parent.
+        let dir = match fs::metadata(path).is_ok_and(|metadata| metadata.is_dir()) {
+            true => File::open(path)?,
+            false => match path.parent() {
                 Some(parent) if !parent.as_os_str().is_empty() => File::open(parent)?,
                 _ => File::open(".")?,
             },
