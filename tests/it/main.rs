@@ -35,6 +35,7 @@ mod resume;
 mod retries;
 mod rot;
 mod same_file;
+mod situations;
 mod slow;
 mod source_rot;
 mod sparse;
