@@ -124,6 +124,19 @@ pub(crate) fn plan_symlink(
     }
 }
 
+/// Whether metadata is not what was recorded, of an entry whose content is: `recorded` and, if times
+/// are wanted, the source's time beside it. That alone may differ: what was set outlives a power cut
+/// that its record did not.
+pub(crate) fn has_drifted(
+    source: &Stat,
+    wanted: &Meta,
+    seen: &Seen,
+    (recorded, mtime_ns): (&DestMeta, i128),
+) -> bool {
+    let now = DestMeta::of(wanted, source.mtime_ns, seen, Some(recorded));
+    now != *recorded || (wanted.times_ns.is_some() && mtime_ns != source.mtime_ns)
+}
+
 /// Decides about a directory; `wanted` is the metadata it shall have in the end, `seen` what stands
 /// there.
 pub(crate) fn plan_dir(
@@ -141,9 +154,7 @@ pub(crate) fn plan_dir(
     // The record is what the end of the run sets, should a new entry change the directory.
     let mend = match known {
         Some(Entry::Dir(record)) => {
-            let mtime_ns = source.mtime_ns;
-            let now = DestMeta::of(wanted, mtime_ns, seen, Some(&record.dest));
-            now != record.dest || (wanted.times_ns.is_some() && record.mtime_ns != mtime_ns)
+            has_drifted(source, wanted, seen, (&record.dest, record.mtime_ns))
         }
         _ => true,
     };
@@ -307,5 +318,21 @@ mod tests {
         let touched = Stat { mtime_ns: 6, ..dir };
         let mends = DirPlan::Keep { mend: true };
         assert_eq!(plan(Some(&known), Some(touched)), mends);
+    }
+
+    #[test]
+    fn a_new_time_that_stands_there_but_is_not_recorded_has_drifted() {
+        let source = stat(Kind::Symlink, 10, 6);
+        let mut wanted = Meta {
+            times_ns: Some((0, 6)),
+            ..Meta::default()
+        };
+        let seen = Seen::new(source, Xattrs::default());
+        let recorded = DestMeta::of(&wanted, 6, &seen, None);
+        assert!(!has_drifted(&source, &wanted, &seen, (&recorded, 6)));
+        assert!(has_drifted(&source, &wanted, &seen, (&recorded, 5)));
+        wanted.times_ns = None;
+        let recorded = DestMeta::of(&wanted, 6, &seen, None);
+        assert!(!has_drifted(&source, &wanted, &seen, (&recorded, 5)));
     }
 }

@@ -354,7 +354,6 @@ impl<F: Fs> Recovery<'_, F> {
         for (name, partial) in [(&name[..], true), (path.name(), false)] {
             let target = self.unless_gone(path, found(fs.read_symlink(&dir, name)))?;
             if target.flatten().is_some_and(|target| target == link.target) {
-                self.set_symlink_time(path, &dir, name, link)?;
                 let (path, attempt) = (path.clone(), link.attempt);
                 return Ok(match partial {
                     true => Finding::Rename { path, attempt },
@@ -363,28 +362,6 @@ impl<F: Fs> Recovery<'_, F> {
             }
         }
         Ok(Finding::Untrue(path.clone()))
-    }
-
-    /// Sets the recorded time if what survived does not show it: no plan looks at it again once the
-    /// source is gone.
-    fn set_symlink_time(
-        &self,
-        path: &RelPath,
-        dir: &F::Dir,
-        name: &[u8],
-        link: &SymlinkRecord,
-    ) -> Result<(), Error> {
-        let fs = &*self.shared.fs;
-        let time_ns = link.dest.mtime_ns.unwrap_or(link.mtime_ns);
-        let meta = Meta {
-            times_ns: Some((time_ns, time_ns)),
-            ..Meta::default()
-        };
-        let set = fs.stat(dir, name).and_then(|stat| match stat {
-            Some(stat) if stat.mtime_ns == time_ns => Ok(()),
-            _ => fs.set_meta(dir, name, &meta),
-        });
-        self.unless_gone(path, set).map(drop)
     }
 
     fn check_special(&self, path: &RelPath, special: &SpecialRecord) -> Result<Finding, Error> {

@@ -5,7 +5,7 @@ use std::io;
 use super::*;
 use crate::copy::metadata;
 use crate::fs::{FsMeta, Meta, OsDir, Stat, Xattrs};
-use crate::manifest::{DestMeta, Entry, Seen};
+use crate::manifest::{Entry, Seen};
 use crate::plan::{self, DirPlan, FilePlan, SymlinkPlan};
 
 /// What stands at a path, with its target if it is a symlink.
@@ -117,17 +117,17 @@ impl DryRun {
         known: Option<&Entry>,
         there: &Seen,
     ) -> Result<Outcome, EntryError> {
-        let dest = match known {
-            Some(Entry::Done(done)) => done.dest,
-            Some(Entry::Symlink(link)) => link.dest,
-            Some(Entry::Special(special)) => special.dest,
+        let recorded = match known {
+            Some(Entry::Done(done)) => (&done.dest, done.mtime_ns),
+            Some(Entry::Symlink(link)) => (&link.dest, link.mtime_ns),
+            Some(Entry::Special(special)) => (&special.dest, special.mtime_ns),
             _ => return Ok(Outcome::Unchanged),
         };
         let wanted = self.wanted(scanned, Some(there))?;
-        let now = DestMeta::of(&wanted, scanned.stat.mtime_ns, there, Some(&dest));
-        Ok(match now == dest {
-            true => Outcome::Unchanged,
-            false => Outcome::Mended,
+        let drifted = plan::has_drifted(&scanned.stat, &wanted, there, recorded);
+        Ok(match drifted {
+            true => Outcome::Mended,
+            false => Outcome::Unchanged,
         })
     }
 

@@ -13,16 +13,20 @@ impl<F: Fs> Planner<'_, F> {
         there: &Stat,
         known: Option<Entry>,
     ) -> Result<Option<Task>, Failure> {
-        let (record, dest) = match known {
-            Some(Entry::Done(done)) => (Record::Done(done.clone()), done.dest),
-            Some(Entry::Symlink(link)) => (Record::Symlink(link.clone()), link.dest),
-            Some(Entry::Special(special)) => (Record::Special(special.clone()), special.dest),
+        let (record, dest, mtime_ns) = match known {
+            Some(Entry::Done(done)) => (Record::Done(done.clone()), done.dest, done.mtime_ns),
+            Some(Entry::Symlink(link)) => (Record::Symlink(link.clone()), link.dest, link.mtime_ns),
+            Some(Entry::Special(special)) => (
+                Record::Special(special.clone()),
+                special.dest,
+                special.mtime_ns,
+            ),
             _ => return Ok(None),
         };
         let wanted = self.wanted(scanned, Some(there))?;
         let seen = self.seen(&scanned.dest, dir, *there)?;
-        let now = DestMeta::of(&wanted, scanned.stat.mtime_ns, &seen, Some(&dest));
-        Ok((now != dest).then_some(Task::Mend(record)))
+        let drifted = plan::has_drifted(&scanned.stat, &wanted, &seen, (&dest, mtime_ns));
+        Ok(drifted.then_some(Task::Mend(record)))
     }
 
     /// The metadata that a source's copy shall have.

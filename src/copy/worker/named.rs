@@ -4,7 +4,8 @@ use super::*;
 use crate::copy::message::Settled;
 use crate::event::Outcome;
 use crate::fs::{self, Access, Meta, Special};
-use crate::manifest::{Done, Record, Seen};
+use crate::manifest::{Done, Record};
+use crate::plan;
 
 impl<F: Fs> Worker<'_, F> {
     pub(super) fn symlink(&self, work: &Work<F>, target: &[u8]) -> Result<Message<F>, Failure> {
@@ -80,9 +81,9 @@ impl<F: Fs> Worker<'_, F> {
     pub(in crate::copy) fn keep(&self, work: &Work<F>, done: &Done) -> Result<Message<F>, Failure> {
         let seen = self.shared.seen(&work.dir, work.path.name());
         let seen = seen.map_err(self.naming("look at", &work.path))?;
-        let (wanted, mtime_ns) = (self.wanted(work)?, work.stat.mtime_ns);
-        let now = |seen: &Seen| DestMeta::of(&wanted, mtime_ns, seen, Some(&done.dest));
-        if seen.is_some_and(|seen| now(&seen) != done.dest) {
+        let wanted = self.wanted(work)?;
+        let recorded = (&done.dest, done.mtime_ns);
+        if seen.is_some_and(|seen| plan::has_drifted(&work.stat, &wanted, &seen, recorded)) {
             return self.mend(work, &Record::Done(done.clone()));
         }
         Ok(Message::Settled {
