@@ -286,12 +286,7 @@ impl Report {
 
     fn failure(&mut self, failure: &Failure) {
         self.screen.complain(&failure.text);
-        if self.view.json {
-            self.out.json(&Line::Error {
-                exit_code: failure.exit,
-                detail: &failure.text,
-            });
-        }
+        failure.tell(&mut self.out, self.view.json);
     }
 
     fn json_summary(&mut self, figures: &CopySummary) {

@@ -89,6 +89,18 @@ struct Failure {
     text: String,
 }
 
+impl Failure {
+    /// The line for it, where lines of JSON are asked for.
+    fn tell(&self, out: &mut out::Out, json: bool) {
+        if json {
+            out.json(&json::Line::Error {
+                exit_code: self.exit,
+                detail: &self.text,
+            });
+        }
+    }
+}
+
 impl From<anyhow::Error> for Failure {
     fn from(error: anyhow::Error) -> Failure {
         match error.downcast::<Error>() {

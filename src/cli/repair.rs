@@ -163,12 +163,7 @@ impl Report<'_> {
 
     fn failure(&mut self, failure: &Failure) {
         self.screen.complain(&failure.text);
-        if self.view.json {
-            self.out.json(&Line::Error {
-                exit_code: failure.exit,
-                detail: &failure.text,
-            });
-        }
+        failure.tell(self.out, self.view.json);
     }
 
     fn summary(&mut self, summary: &CopySummary) {

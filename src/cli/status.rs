@@ -72,12 +72,7 @@ fn plain_out() -> Out {
 fn fail(out: &mut Out, error: Error, json: bool) -> Failure {
     let failure = Failure::from(error);
     out::complain(&failure.text);
-    if json {
-        out.json(&Line::Error {
-            exit_code: failure.exit,
-            detail: &failure.text,
-        });
-    }
+    failure.tell(out, json);
     failure
 }
 

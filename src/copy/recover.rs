@@ -346,40 +346,43 @@ impl<F: Fs> Recovery<'_, F> {
     }
 
     fn check_symlink(&self, path: &RelPath, link: &SymlinkRecord) -> Result<Finding, Error> {
-        let Some(dir) = self.parent(path)? else {
-            return Ok(Finding::Untrue(path.clone()));
-        };
         let fs = &*self.shared.fs;
-        let name = self.partial_name(path, link.attempt);
-        for (name, partial) in [(&name[..], true), (path.name(), false)] {
-            let target = self.unless_gone(path, found(fs.read_symlink(&dir, name)))?;
-            if target.flatten().is_some_and(|target| target == link.target) {
-                let (path, attempt) = (path.clone(), link.attempt);
-                return Ok(match partial {
-                    true => Finding::Rename { path, attempt },
-                    false => Finding::True,
-                });
-            }
-        }
-        Ok(Finding::Untrue(path.clone()))
+        self.find_made(path, link.attempt, |dir, name| {
+            let target = found(fs.read_symlink(dir, name))?;
+            Ok(target.is_some_and(|target| target == link.target))
+        })
     }
 
     fn check_special(&self, path: &RelPath, special: &SpecialRecord) -> Result<Finding, Error> {
+        let fs = &*self.shared.fs;
+        self.find_made(path, special.attempt, |dir, name| {
+            let stat = fs.stat(dir, name)?;
+            Ok(stat.is_some_and(|stat| stat.kind == Kind::Special(special.what)))
+        })
+    }
+
+    /// Looks for what was made by name alone, under its partial name and then under its final one.
+    fn find_made(
+        &self,
+        path: &RelPath,
+        attempt: u8,
+        is_it: impl Fn(&F::Dir, &[u8]) -> io::Result<bool>,
+    ) -> Result<Finding, Error> {
+        let untrue = Finding::Untrue(path.clone());
         let Some(dir) = self.parent(path)? else {
-            return Ok(Finding::Untrue(path.clone()));
+            return Ok(untrue);
         };
-        let name = self.partial_name(path, special.attempt);
-        for (name, partial) in [(&name[..], true), (path.name(), false)] {
-            let stat = self.unless_gone(path, self.shared.fs.stat(&dir, name))?;
-            if stat.flatten().map(|stat| stat.kind) == Some(Kind::Special(special.what)) {
-                let (path, attempt) = (path.clone(), special.attempt);
-                return Ok(match partial {
-                    true => Finding::Rename { path, attempt },
-                    false => Finding::True,
-                });
-            }
+        let is_it = |name: &[u8]| -> Result<bool, Error> {
+            Ok(self.unless_gone(path, is_it(&dir, name))? == Some(true))
+        };
+        if is_it(&self.partial_name(path, attempt))? {
+            let path = path.clone();
+            return Ok(Finding::Rename { path, attempt });
         }
-        Ok(Finding::Untrue(path.clone()))
+        Ok(match is_it(path.name())? {
+            true => Finding::True,
+            false => untrue,
+        })
     }
 
     fn partial_name(&self, path: &RelPath, attempt: u8) -> Vec<u8> {

@@ -175,12 +175,8 @@ fn usr1_makes_a_checkpoint_and_prints_a_status_line() {
     assert_eq!(session.end().0.code(), Some(20));
 }
 
-#[test]
-fn ctrl_z_gives_the_terminal_to_the_shell_and_fg_goes_on() {
-    if !can_run("ctrl_z_gives_the_terminal_to_the_shell_and_fg_goes_on") {
-        return;
-    }
-    let fixture = fixture();
+/// A shell on a terminal, with the program on its path.
+fn shell(fixture: &Fixture) -> Session {
     let mut shell = Command::new("bash");
     shell
         .args(["--norc", "--noprofile", "--noediting", "-i"])
@@ -188,14 +184,29 @@ fn ctrl_z_gives_the_terminal_to_the_shell_and_fg_goes_on() {
         .env("PATH", path_with_program())
         .env("XDG_STATE_HOME", "/dev/null/state")
         .current_dir(fixture.temp.path());
-    let mut session = Session::start(100, 24, "", &shell);
-    session.wait_for("the shell", |screen| screen.contains("ready>"));
-    let words = copying(&fixture);
-    let words: Vec<&str> = words
+    Session::start(100, 24, "", &shell)
+}
+
+/// The arguments of the copy, for a shell.
+fn copying_words(fixture: &Fixture) -> String {
+    let command = copying(fixture);
+    let words: Vec<&str> = command
         .get_args()
         .map(|word| word.to_str().unwrap())
         .collect();
-    session.type_keys(&format!("sprag {}\np", words.join(" ")));
+    words.join(" ")
+}
+
+#[test]
+fn ctrl_z_gives_the_terminal_to_the_shell_and_fg_goes_on() {
+    if !can_run("ctrl_z_gives_the_terminal_to_the_shell_and_fg_goes_on") {
+        return;
+    }
+    let fixture = fixture();
+    let mut session = shell(&fixture);
+    session.wait_for("the shell", |screen| screen.contains("ready>"));
+    let words = copying_words(&fixture);
+    session.type_keys(&format!("sprag {}\np", words));
     session.wait_for("the pause", |screen| screen.contains("paused"));
     session.wait_for_keys(true);
     session.type_keys("\x1a");
@@ -223,20 +234,9 @@ fn a_copy_in_the_background_leaves_the_terminal_alone() {
         return;
     }
     let fixture = fixture();
-    let mut shell = Command::new("bash");
-    shell
-        .args(["--norc", "--noprofile", "--noediting", "-i"])
-        .env("PS1", "ready> ")
-        .env("PATH", path_with_program())
-        .env("XDG_STATE_HOME", "/dev/null/state")
-        .current_dir(fixture.temp.path());
-    let mut session = Session::start(100, 24, "", &shell);
-    let words = copying(&fixture);
-    let words: Vec<&str> = words
-        .get_args()
-        .map(|word| word.to_str().unwrap())
-        .collect();
-    session.type_keys(&format!("sprag {} & wait; echo over $?\n", words.join(" ")));
+    let mut session = shell(&fixture);
+    let words = copying_words(&fixture);
+    session.type_keys(&format!("sprag {} & wait; echo over $?\n", words));
     let screen = session.wait_for("the end", |screen| screen.contains("over 0"));
     assert!(screen.contains("safe to unplug"), "{screen}");
     // Neither stopped for touching the terminal, nor drawn over what the shell has there.

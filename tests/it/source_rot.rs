@@ -1,25 +1,9 @@
 //! Sources that sprag wrote: rot there does not travel on.
 
 use std::fs;
-use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 
 use crate::support::*;
-
-/// Flips a byte and gives the file back its modification time: rot, not an edit.
-fn rot(path: &Path, offset: u64) {
-    let modified = fs::metadata(path).unwrap().modified().unwrap();
-    let file = fs::File::options()
-        .read(true)
-        .write(true)
-        .open(path)
-        .unwrap();
-    let mut byte = [0];
-    file.read_exact_at(&mut byte, offset).unwrap();
-    file.write_all_at(&[byte[0] ^ 0x40], offset).unwrap();
-    file.set_times(fs::FileTimes::new().set_modified(modified))
-        .unwrap();
-}
 
 /// A tree on a first drive, and where a second one would be.
 fn first_drive() -> (Fixture, PathBuf) {

@@ -1,25 +1,8 @@
 //! What verify finds, and that it never finds what is not there.
 
 use std::fs;
-use std::os::unix::fs::FileExt;
-use std::path::Path;
 
 use crate::support::*;
-
-/// Changes bytes of a file and gives it back its modification time: rot, not an edit.
-fn rot(path: &Path, offset: u64) {
-    let meta = fs::metadata(path).unwrap();
-    let file = fs::File::options()
-        .read(true)
-        .write(true)
-        .open(path)
-        .unwrap();
-    let mut byte = [0];
-    file.read_exact_at(&mut byte, offset).unwrap();
-    file.write_all_at(&[byte[0] ^ 0x40], offset).unwrap();
-    let times = fs::FileTimes::new().set_modified(meta.modified().unwrap());
-    file.set_times(times).unwrap();
-}
 
 #[test]
 fn a_flipped_byte_is_found_with_the_range_of_its_block() {

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::io::Write;
 use std::os::unix::ffi::OsStrExt;
-use std::os::unix::fs::{MetadataExt, PermissionsExt, symlink};
+use std::os::unix::fs::{FileExt, MetadataExt, PermissionsExt, symlink};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output};
 use std::sync::mpsc;
@@ -204,6 +204,21 @@ pub(crate) fn alter(root: &Path) {
             age(&path, 5000 + nth as u64);
         }
     }
+}
+
+/// Flips a byte and gives the file back its modification time: rot, not an edit.
+pub(crate) fn rot(path: &Path, offset: u64) {
+    let modified = fs::metadata(path).unwrap().modified().unwrap();
+    let file = fs::File::options()
+        .read(true)
+        .write(true)
+        .open(path)
+        .unwrap();
+    let mut byte = [0];
+    file.read_exact_at(&mut byte, offset).unwrap();
+    file.write_all_at(&[byte[0] ^ 0x40], offset).unwrap();
+    file.set_times(fs::FileTimes::new().set_modified(modified))
+        .unwrap();
 }
 
 /// The program under test.

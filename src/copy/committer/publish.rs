@@ -8,6 +8,7 @@ use super::*;
 use crate::copy::classify::Doing;
 use crate::copy::failure::Failure;
 use crate::fs::found;
+use crate::hash::Hash32;
 use crate::manifest::SpecialRecord;
 use std::sync::Arc;
 
@@ -144,27 +145,22 @@ impl<F: Fs> Committer<'_, F> {
 
 fn done_record<F: Fs>(waiting: &Waiting<F>) -> Record {
     let completed = &waiting.completed;
-    match &completed.content {
-        Content::File { size, hash, .. } => Record::Done(Done {
+    let done = |size: u64, hash: Hash32, chain: u64| {
+        Record::Done(Done {
             path: completed.path.clone(),
-            size: *size,
+            size,
             mtime_ns: completed.mtime_ns,
             dest: completed.dest,
-            hash: *hash,
+            hash,
             attempt: completed.attempt,
-            chain: waiting.chain,
-        }),
+            chain,
+        })
+    };
+    match &completed.content {
+        Content::File { size, hash, .. } => done(*size, *hash, waiting.chain),
         Content::Repaired {
             size, hash, chain, ..
-        } => Record::Done(Done {
-            path: completed.path.clone(),
-            size: *size,
-            mtime_ns: completed.mtime_ns,
-            dest: completed.dest,
-            hash: *hash,
-            attempt: completed.attempt,
-            chain: *chain,
-        }),
+        } => done(*size, *hash, *chain),
         Content::Special(what) => Record::Special(SpecialRecord {
             path: completed.path.clone(),
             what: *what,

@@ -14,19 +14,8 @@ impl<F: Fs> Worker<'_, F> {
         let make = |name: &[u8]| fs.make_symlink(&work.dir, name, target);
         let made = self.shared.make_partial(&work.path, &work.dir, make);
         let (attempt, name, ()) = made.map_err(&at_dest)?;
-        Ok(Message::Complete {
-            worker: None,
-            completed: Completed {
-                path: work.path.clone(),
-                mtime_ns: work.stat.mtime_ns,
-                dest: self.set_named(work, &name, None)?,
-                attempt: Some(attempt),
-                content: Content::Symlink {
-                    target: target.to_vec(),
-                },
-                file: None,
-            },
-        })
+        let target = target.to_vec();
+        self.made(work, (attempt, &name), Content::Symlink { target })
     }
 
     pub(super) fn special(&self, work: &Work<F>, what: Special) -> Result<Message<F>, Failure> {
@@ -40,14 +29,24 @@ impl<F: Fs> Worker<'_, F> {
         }
         let (attempt, name, ()) =
             made.map_err(self.naming("create the special file", &work.path))?;
+        self.made(work, (attempt, &name), Content::Special(what))
+    }
+
+    /// Gives what was made under a partial name its metadata; that completes it.
+    fn made(
+        &self,
+        work: &Work<F>,
+        (attempt, name): (u8, &[u8]),
+        content: Content,
+    ) -> Result<Message<F>, Failure> {
         Ok(Message::Complete {
             worker: None,
             completed: Completed {
                 path: work.path.clone(),
                 mtime_ns: work.stat.mtime_ns,
-                dest: self.set_named(work, &name, None)?,
+                dest: self.set_named(work, name, None)?,
                 attempt: Some(attempt),
-                content: Content::Special(what),
+                content,
                 file: None,
             },
         })
