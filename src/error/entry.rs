@@ -1,0 +1,251 @@
+//! Why one entry failed while the run goes on.
+
+use std::io;
+use std::ops::Range;
+use std::path::PathBuf;
+
+use super::ranges::in_words;
+use super::{PathError, Unread};
+use crate::exit::Exit;
+use crate::limits::Unsupported;
+use crate::path::Printable;
+
+/// Why one entry failed while the run went on.
+#[derive(Debug, thiserror::Error)]
+pub enum EntryError {
+    /// The source entry cannot be read.
+    #[error("{0}; it was not copied")]
+    Unreadable(#[source] PathError),
+    /// `--files-from` names it, and it is not in the source.
+    #[error(
+        "{} does not exist, but the list of files names it; it was not copied",
+        Printable(.0)
+    )]
+    NotThere(PathBuf),
+    /// Some bytes of the source file cannot be read.
+    #[error(
+        "cannot read {unread} of {}: {source}; it was not copied, and a rerun tries again",
+        Printable(path)
+    )]
+    BadRanges {
+        /// The source file.
+        path: PathBuf,
+        /// Which bytes.
+        unread: Unread,
+        /// What the system said.
+        source: io::Error,
+    },
+    /// The source entry was there when it was listed and then was not.
+    #[error("{} vanished before it could be read", Printable(.0))]
+    Vanished(PathBuf),
+    /// The source file changed each time it was read.
+    #[error(
+        "{} changed while it was read, {tries} times over; it was not copied. Rerun when nothing writes to it",
+        Printable(path)
+    )]
+    Changing {
+        /// The source file.
+        path: PathBuf,
+        /// How often it was read.
+        tries: u32,
+    },
+    /// The source file is another than the one that was listed.
+    #[error(
+        "{} was replaced by another file after it was listed; it was not copied. Rerun to copy what is there now",
+        Printable(.0)
+    )]
+    Replaced(PathBuf),
+    /// The destination refused this entry.
+    #[error("{0}")]
+    Dest(#[source] PathError),
+    /// Something of another kind stands where the entry must go.
+    #[error(
+        "{} is {found}, where {wanted} must go: move it away and rerun; sprag never deletes one to place the other",
+        Printable(path)
+    )]
+    Conflict {
+        /// The destination path.
+        path: PathBuf,
+        /// What is there.
+        found: &'static str,
+        /// What should be.
+        wanted: &'static str,
+    },
+    /// A device node, and the user may not make one.
+    #[error("{} is a {what}, which only root can make", Printable(path))]
+    Special {
+        /// The source path.
+        path: PathBuf,
+        /// What it is.
+        what: &'static str,
+    },
+    /// An earlier source of the same run has an entry of the same destination path.
+    #[error(
+        "{} has the same destination as {}, which was copied; copy them into different directories",
+        Printable(path),
+        Printable(earlier)
+    )]
+    Clash {
+        /// The source path that was left out.
+        path: PathBuf,
+        /// The source path that was copied.
+        earlier: PathBuf,
+    },
+    /// The source was copied and could not be removed.
+    #[error("{0}; its copy is whole, and the source stays")]
+    SourceKept(#[source] PathError),
+    /// The source is not, or may not be, what was copied.
+    #[error(
+        "{} is not what was copied any more, so it was not removed; rerun to copy it again",
+        Printable(.0)
+    )]
+    ChangedSince(PathBuf),
+    /// A copy does not read back, so its source stays.
+    #[error(
+        "{} does not read back as it was written ({}), so its source was not removed; rerun to copy it again",
+        Printable(path),
+        in_words(ranges)
+    )]
+    NotReadBack {
+        /// The destination path.
+        path: PathBuf,
+        /// The bytes that differ, in whole blocks.
+        ranges: Vec<Range<u64>>,
+    },
+    /// Whether the source still has an entry cannot be told.
+    #[error("{0}; so nothing is known of what has to be deleted there, and it was kept")]
+    Undecided(#[source] PathError),
+    /// Somebody changed it since it was copied.
+    #[error(
+        "{} was changed since it was copied, and is left alone; a rerun of the copy brings back what was copied",
+        Printable(.0)
+    )]
+    Modified(PathBuf),
+    /// A source that is not what was copied any more.
+    #[error(
+        "{} cannot be repaired from {}: that is not what was copied, it was edited since or is damaged itself. Nothing was changed",
+        Printable(path),
+        Printable(from)
+    )]
+    SourceEdited {
+        /// The destination path.
+        path: PathBuf,
+        /// The source.
+        from: PathBuf,
+    },
+    /// No source has it.
+    #[error("{} cannot be repaired: it is in none of the sources", Printable(.0))]
+    NoSource(PathBuf),
+    /// The source rotted, by its own manifest.
+    #[error(
+        "{} is damaged at its source: its size and time are as {} recorded them, its content is not; it was {}. `sprag verify` there tells more",
+        Printable(path),
+        Printable(root),
+        if *accepted { "copied all the same" } else { "not copied (--accept-source-rot copies it all the same)" }
+    )]
+    SourceCorrupt {
+        /// The source file.
+        path: PathBuf,
+        /// The directory whose manifest knows it.
+        root: PathBuf,
+        /// It was copied all the same.
+        accepted: bool,
+    },
+    /// What was written does not read back.
+    #[error(
+        "{} does not read back as it was written: the interruption damaged the file system. Unmount it, check it with its own tool (fsck.exfat, fsck.vfat, chkdsk), mount it and rerun",
+        Printable(.0)
+    )]
+    ReadBack(PathBuf),
+    /// What was written does not read back, however often it is written.
+    #[error(
+        "{} does not read back as it was written, though it was copied again {tries} times: {} differ. The medium is bad there: copy to another one",
+        Printable(path),
+        in_words(ranges)
+    )]
+    BadMedium {
+        /// The destination path.
+        path: PathBuf,
+        /// The bytes that differ, in whole blocks.
+        ranges: Vec<Range<u64>>,
+        /// How often it was copied again.
+        tries: u32,
+    },
+    /// The path is one that a destination cannot have.
+    #[error("{}: {reason}", Printable(path))]
+    Path {
+        /// The source path.
+        path: PathBuf,
+        /// What is wrong with it.
+        reason: crate::path::RelPathError,
+    },
+    /// The destination's file system cannot hold it.
+    #[error("{} was left out: {why}", Printable(path))]
+    Unsupported {
+        /// The source path.
+        path: PathBuf,
+        /// Why.
+        why: Unsupported,
+    },
+    /// Something stands there under a name that the file system takes for the same.
+    #[error(
+        "{} was not copied: {} stands there, and the file system takes both names for one. Rename one of them",
+        Printable(path),
+        Printable(there)
+    )]
+    SameName {
+        /// The destination path.
+        path: PathBuf,
+        /// What stands there.
+        there: PathBuf,
+    },
+    /// The first name of a hard-linked file failed, so there is nothing to link to.
+    #[error("{} is a hard link to {to}, which failed", Printable(path))]
+    LinkTarget {
+        /// The source path.
+        path: PathBuf,
+        /// The destination path it should have been linked to.
+        to: crate::path::RelPath,
+    },
+}
+
+impl EntryError {
+    /// The word for this problem in `--json`.
+    pub fn kind(&self) -> &'static str {
+        match self {
+            EntryError::NotThere(_) => "not_there",
+            EntryError::Unreadable(_) | EntryError::BadRanges { .. } => "unreadable",
+            EntryError::Vanished(_) => "vanished",
+            EntryError::Changing { .. } => "changing",
+            EntryError::Replaced(_) => "replaced",
+            EntryError::Dest(_) => "destination",
+            EntryError::Conflict { .. } => "conflict",
+            EntryError::Special { .. } => "special",
+            EntryError::Clash { .. } => "clash",
+            EntryError::Path { .. } => "path",
+            EntryError::SourceKept(_) => "source_kept",
+            EntryError::ChangedSince(_) => "changed_since",
+            EntryError::NotReadBack { .. } => "not_read_back",
+            EntryError::Undecided(_) => "undecided",
+            EntryError::Modified(_) => "modified",
+            EntryError::SourceEdited { .. } => "source_edited",
+            EntryError::NoSource(_) => "no_source",
+            EntryError::SourceCorrupt { .. } => "source_corrupt",
+            EntryError::ReadBack(_) => "read_back",
+            EntryError::BadMedium { .. } => "bad_medium",
+            EntryError::LinkTarget { .. } => "link",
+            EntryError::Unsupported { .. } => "unsupported",
+            EntryError::SameName { .. } => "same_name",
+        }
+    }
+
+    /// The exit code of a run in which nothing worse happened.
+    pub fn exit(&self) -> Exit {
+        match self {
+            EntryError::Vanished(_) | EntryError::Replaced(_) | EntryError::Changing { .. } => {
+                Exit::Vanished
+            }
+            _ => Exit::Partial,
+        }
+    }
+}

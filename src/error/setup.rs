@@ -1,0 +1,179 @@
+//! What keeps a run from starting: wrong options, and sources and destinations that cannot be used.
+
+use std::io;
+use std::path::PathBuf;
+
+use super::PathError;
+use crate::block::{BlockSize, BlockSizeError};
+use crate::path::Printable;
+
+/// Wrong options.
+#[derive(Debug, thiserror::Error)]
+pub enum UsageError {
+    /// No source was given.
+    #[error("no source was given: say what to copy, then where to")]
+    NoSource,
+    /// What was given as a checksum list has not one line of one.
+    #[error(
+        "{} is no checksum list: none of its lines has a hash and a name as b3sum and sha256sum write them",
+        Printable(path)
+    )]
+    NotAList {
+        /// What was given.
+        path: PathBuf,
+    },
+    /// The block size is not one.
+    #[error(transparent)]
+    BlockSize(#[from] BlockSizeError),
+    /// A file that an option names cannot be read.
+    #[error("{0}; nothing was copied")]
+    Unreadable(#[source] PathError),
+    /// A pattern is not one.
+    #[error(transparent)]
+    Filter(#[from] crate::filter::FilterError),
+    /// The list of files has a path that is none.
+    #[error(transparent)]
+    FileList(#[from] crate::file_list::FileListError),
+    /// A list of files goes with a single directory.
+    #[error("--files-from names files of one source: give one directory, not {given} sources")]
+    FilesFromSources {
+        /// How many sources were given.
+        given: usize,
+    },
+    /// What a list leaves out would be deleted.
+    #[error(
+        "--delete does not go with --files-from: what the list does not name would be deleted. Choose with --include and --exclude instead"
+    )]
+    DeleteWithList,
+    /// What one run moved, the next would delete.
+    #[error(
+        "--delete does not go with --remove-source-files: what one run removes from the source, the next would delete at the destination"
+    )]
+    DeleteWithRemove,
+    /// The block size differs from the one the destination was begun with.
+    #[error(
+        "{} was begun with a block size of {} bytes, not {}: leave --block-size out, or begin again with --restart",
+        Printable(dest), have.bytes(), asked.bytes()
+    )]
+    OtherBlockSize {
+        /// The destination.
+        dest: PathBuf,
+        /// The block size in its manifest.
+        have: BlockSize,
+        /// The block size that was asked for.
+        asked: BlockSize,
+    },
+}
+
+/// A source or destination that cannot be used.
+#[derive(Debug, thiserror::Error)]
+pub enum SetupError {
+    /// A source is missing or cannot be looked at.
+    #[error("cannot use source {}: {source}", Printable(path))]
+    Source {
+        /// The source as it was given.
+        path: PathBuf,
+        /// What the system said.
+        source: io::Error,
+    },
+    /// The source has no name to give to its copy.
+    #[error(
+        "source {} has no name to copy it under: end it with / to copy its contents",
+        Printable(path)
+    )]
+    SourceName {
+        /// The source as it was given.
+        path: PathBuf,
+    },
+    /// The destination lies inside a source.
+    #[error(
+        "destination {} is inside source {}: the copy would copy itself; choose a destination elsewhere",
+        Printable(dest),
+        Printable(source_path)
+    )]
+    DestInsideSource {
+        /// The destination.
+        dest: PathBuf,
+        /// The source that contains it.
+        source_path: PathBuf,
+    },
+    /// A source would be copied onto itself or onto one of its parents' names.
+    #[error(
+        "source {} is inside destination {}, or would be copied onto itself: choose a destination that does not hold it",
+        Printable(source_path),
+        Printable(dest)
+    )]
+    SourceInsideDest {
+        /// The destination.
+        dest: PathBuf,
+        /// The source inside it.
+        source_path: PathBuf,
+    },
+    /// The destination is not a directory where it has to be one.
+    #[error(
+        "destination {} is not a directory: name a directory, new or existing",
+        Printable(path)
+    )]
+    DestNotDir {
+        /// The destination.
+        path: PathBuf,
+    },
+    /// The destination is a directory where a single file was meant to go, or cannot be opened.
+    #[error("cannot use destination {}: {source}", Printable(path))]
+    Dest {
+        /// The destination.
+        path: PathBuf,
+        /// What the system said.
+        source: io::Error,
+    },
+    /// The directory above a new destination is missing.
+    #[error(
+        "destination {} cannot be made, because {} does not exist: is the drive mounted? If it is, make that directory first",
+        Printable(path),
+        Printable(parent)
+    )]
+    DestParentMissing {
+        /// The destination.
+        path: PathBuf,
+        /// The missing directory.
+        parent: PathBuf,
+    },
+    /// A bag cannot be made there.
+    #[error("cannot make a bag in {}: {why}", Printable(path))]
+    Bag {
+        /// Where it was to be made.
+        path: PathBuf,
+        /// Why not.
+        why: &'static str,
+    },
+    /// A destination held a manifest in an earlier run and holds none now.
+    #[error(
+        "{} held a copy made by sprag, and holds none now: the drive is not mounted, or its state was removed; `--new` begins afresh",
+        Printable(path)
+    )]
+    ManifestLost {
+        /// The destination.
+        path: PathBuf,
+    },
+    /// The destination is below a mount point at which nothing is mounted.
+    #[error(
+        "{} is below {}, which /etc/fstab lists and where nothing is mounted: mount the drive, or use --no-mount-check",
+        Printable(dest),
+        Printable(point)
+    )]
+    NotMounted {
+        /// The destination.
+        dest: PathBuf,
+        /// The mount point.
+        point: PathBuf,
+    },
+    /// There is no manifest where one has to be.
+    #[error(
+        "{} holds no sprag manifest: nothing was copied there by sprag, or its drive is not mounted",
+        Printable(path)
+    )]
+    NoManifest {
+        /// The destination.
+        path: PathBuf,
+    },
+}
