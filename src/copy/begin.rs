@@ -1,0 +1,119 @@
+//! The beginning of a run: its manifest is opened, and what its stages share is put together. With
+//! `--wait` a run may have several.
+
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex};
+
+use super::shared::Shared;
+use super::{Place, board, metadata, names, origin, repair, run, setup};
+use crate::error::{Error, SetupError};
+use crate::fs::{Fs, OsFs};
+use crate::id::ManifestId;
+use crate::lock_mutex;
+use crate::options::CopyOptions;
+use crate::scan::Source;
+use crate::stop::Stopper;
+use crate::throttle::Throttle;
+
+/// What a run keeps over all its beginnings.
+#[derive(Debug, Clone)]
+pub(super) struct Handles {
+    pub(super) stopper: Stopper,
+    pub(super) board: Arc<board::Board>,
+    pub(super) place: Arc<Mutex<Option<(Place, ManifestId)>>>,
+    /// What was durable when a drive was lost; figures that are shown do not fall below.
+    pub(super) durable: Arc<AtomicU64>,
+}
+
+impl Handles {
+    pub(super) fn new() -> Handles {
+        Handles {
+            stopper: Stopper::new(),
+            board: Arc::new(board::Board::new()),
+            place: Arc::default(),
+            durable: Arc::default(),
+        }
+    }
+
+    pub(super) fn note_place(&self, place: &Place, id: ManifestId) {
+        *lock_mutex(&self.place) = Some((place.clone(), id));
+    }
+
+    pub(super) fn keep_durable(&self, bytes: u64) {
+        self.durable.fetch_max(bytes, Ordering::Relaxed);
+    }
+}
+
+/// A run whose manifest is open.
+pub(super) struct Begun<F: Fs> {
+    pub(super) shared: Shared<F>,
+    pub(super) sources: Vec<Source>,
+}
+
+/// Begins a run on the real file system. It must be on the manifest `id`, if that is given.
+pub(super) fn begin_os(
+    options: &CopyOptions,
+    handles: &Handles,
+    id: Option<ManifestId>,
+) -> Result<Begun<OsFs>, Error> {
+    let mut options = options.clone();
+    options.require_manifest |= id.is_some();
+    let setup = setup::resolve(&options)?;
+    let fs = OsFs::open_root(&setup.root).map_err(|source| SetupError::Dest {
+        path: setup.root.clone(),
+        source,
+    })?;
+    let begun = begin(Arc::new(fs), setup, options, None, handles)?;
+    match id {
+        Some(id) if id.0 != *begun.shared.names.id() => {
+            let path = begun.shared.dest;
+            Err(SetupError::NoManifest { path }.into())
+        }
+        _ => Ok(begun),
+    }
+}
+
+/// Opens the manifest.
+pub(super) fn begin<F: Fs>(
+    fs: Arc<F>,
+    setup: setup::Setup,
+    options: CopyOptions,
+    repair: Option<repair::Repair>,
+    handles: &Handles,
+) -> Result<Begun<F>, Error> {
+    let (store, after_cut) = run::open(&fs, &setup, &options)?;
+    let limits = run::measure(&fs, &setup)?;
+    let stopper = handles.stopper.clone();
+    let shared = Shared {
+        names: names::Names::new(*store.id()),
+        block_size: store.block_size(),
+        limits,
+        probing: Mutex::new(()),
+        is_rerun: !store.totals().is_empty(),
+        was_cut: store.was_cut(),
+        fs,
+        store: Mutex::new(store),
+        throttle: Arc::new(Throttle::new(options.bytes_per_s, stopper.clone())),
+        sources: setup.source_roots()?,
+        origins: match repair {
+            None => origin::Origins::of(&setup.sources),
+            // Each block is compared with its hash at the destination anyway.
+            Some(_) => origin::Origins::default(),
+        },
+        dest: setup.root,
+        options,
+        repair,
+        stopper,
+        board: Arc::clone(&handles.board),
+        durable_before: handles.durable.load(Ordering::Relaxed),
+        after_cut,
+        own: metadata::Own::of_this_process(),
+        told: metadata::Told::default(),
+        failed: AtomicBool::new(false),
+        walk_failed: AtomicBool::new(false),
+    };
+    Ok(Begun {
+        shared,
+        sources: setup.sources,
+    })
+}
