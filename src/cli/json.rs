@@ -1,17 +1,20 @@
 //! The lines of `--json`, as `docs/JSON.md` promises them. Only shapes; printing is for `out`.
 
-use std::ops::Range;
 use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use serde::Serialize;
-use sprag::event::{
-    CopySummary, Damage, Outcome, PassedOver, Phase, ReadHow, Recovered, VerifySummary,
-};
+use sprag::event::{CopySummary, Outcome, PassedOver, Phase, ReadHow, Recovered, VerifySummary};
 use sprag::exit::Exit;
 use sprag::path::RelPath;
+
+mod more;
+mod status;
+
+pub(crate) use more::More;
+pub(crate) use status::StatusBody;
 
 /// A path: lossy as text and, when that loses something, exact as base64 beside it.
 #[derive(Debug, Serialize)]
@@ -162,63 +165,6 @@ pub(crate) enum EntryOutcome {
     Verify(&'static str),
 }
 
-/// What some kinds of problem add.
-#[derive(Debug, Default, Serialize)]
-pub(crate) struct More {
-    #[serde(flatten)]
-    damage: Option<DamageBody>,
-    /// Of a source; those of damage are in `damage`.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    ranges: Option<Vec<[u64; 2]>>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    bytes_done: Option<u64>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    bytes_total: Option<u64>,
-}
-
-#[derive(Debug, Serialize)]
-struct DamageBody {
-    ranges: Vec<[u64; 2]>,
-    blocks_bad: u64,
-    blocks_zero: u64,
-    blocks_shifted: u64,
-}
-
-fn pairs(ranges: &[Range<u64>]) -> Vec<[u64; 2]> {
-    ranges.iter().map(|r| [r.start, r.end]).collect()
-}
-
-impl More {
-    /// The bytes of a source that cannot be read.
-    pub(crate) fn unread(ranges: &[Range<u64>]) -> More {
-        More {
-            ranges: Some(pairs(ranges)),
-            ..More::default()
-        }
-    }
-
-    pub(crate) fn damage(damage: &Damage) -> More {
-        let ranges = pairs(&damage.ranges);
-        More {
-            damage: Some(DamageBody {
-                ranges,
-                blocks_bad: damage.blocks_bad,
-                blocks_zero: damage.blocks_zero,
-                blocks_shifted: damage.blocks_shifted,
-            }),
-            ..More::default()
-        }
-    }
-
-    pub(crate) fn incomplete(bytes: u64, of: u64) -> More {
-        More {
-            bytes_done: Some(bytes),
-            bytes_total: Some(of),
-            ..More::default()
-        }
-    }
-}
-
 #[derive(Debug, Serialize)]
 #[serde(tag = "command", rename_all = "snake_case")]
 pub(crate) enum Summary<'a> {
@@ -246,156 +192,10 @@ pub(crate) enum Summary<'a> {
     },
 }
 
-#[derive(Debug, Serialize)]
-pub(crate) struct StatusBody {
-    block_size: u64,
-    manifest_id: String,
-    manifest_bytes: u64,
-    files_done: u64,
-    files_partial: u64,
-    dirs: u64,
-    symlinks: u64,
-    bytes_done: u64,
-    bytes_partial: u64,
-    partial: Vec<PartialBody>,
-    last_run: Option<LastRunBody>,
-    last_verify: Option<LastVerifyBody>,
-    verified: Vec<VerifiedBody>,
-}
-
-#[derive(Debug, Serialize)]
-struct LastVerifyBody {
-    started_ms: u64,
-    ended_ms: Option<u64>,
-    exit_code: Option<Exit>,
-    what: String,
-    entries_bad: u64,
-}
-
-#[derive(Debug, Serialize)]
-struct VerifiedBody {
-    #[serde(flatten)]
-    path: JsonPath,
-    files: u64,
-    bytes: u64,
-    files_never: u64,
-    files_cached: u64,
-    oldest_ms: Option<u64>,
-    newest_ms: Option<u64>,
-}
-
-impl From<&sprag::LastVerification> for LastVerifyBody {
-    fn from(last: &sprag::LastVerification) -> LastVerifyBody {
-        LastVerifyBody {
-            started_ms: last.started_ms,
-            ended_ms: last.ended_ms,
-            exit_code: last.exit,
-            what: last.what.clone(),
-            entries_bad: last.entries_bad,
-        }
-    }
-}
-
-impl From<&sprag::VerifiedPart> for VerifiedBody {
-    fn from(part: &sprag::VerifiedPart) -> VerifiedBody {
-        VerifiedBody {
-            path: JsonPath::from(&part.path),
-            files: part.files,
-            bytes: part.bytes,
-            files_never: part.files_never,
-            files_cached: part.files_cached,
-            oldest_ms: part.oldest_ms,
-            newest_ms: part.newest_ms,
-        }
-    }
-}
-
-#[derive(Debug, Serialize)]
-struct PartialBody {
-    #[serde(flatten)]
-    path: JsonPath,
-    bytes: u64,
-    of: u64,
-}
-
-#[derive(Debug, Serialize)]
-struct LastRunBody {
-    started_ms: u64,
-    ended_ms: Option<u64>,
-    exit_code: Option<Exit>,
-    sources: Vec<JsonPath>,
-    files_copied: u64,
-    files_failed: u64,
-    bytes_copied: u64,
-    failures: Vec<FailureBody>,
-}
-
-#[derive(Debug, Serialize)]
-struct FailureBody {
-    #[serde(flatten)]
-    path: JsonPath,
-    detail: String,
-}
-
-impl From<&sprag::Status> for StatusBody {
-    fn from(status: &sprag::Status) -> StatusBody {
-        StatusBody {
-            block_size: status.block_size,
-            manifest_id: status.manifest_id.clone(),
-            manifest_bytes: status.manifest_bytes,
-            files_done: status.files_done,
-            files_partial: status.files_partial,
-            dirs: status.dirs,
-            symlinks: status.symlinks,
-            bytes_done: status.bytes_done,
-            bytes_partial: status.bytes_partial,
-            partial: status.partial.iter().map(PartialBody::from).collect(),
-            last_run: status.last_run.as_ref().map(LastRunBody::from),
-            last_verify: status.last_verify.as_ref().map(LastVerifyBody::from),
-            verified: status.verified.iter().map(VerifiedBody::from).collect(),
-        }
-    }
-}
-
-impl From<&sprag::PartialFile> for PartialBody {
-    fn from(partial: &sprag::PartialFile) -> PartialBody {
-        PartialBody {
-            path: JsonPath::from(&partial.path),
-            bytes: partial.bytes,
-            of: partial.of,
-        }
-    }
-}
-
-impl From<&sprag::LastRun> for LastRunBody {
-    fn from(run: &sprag::LastRun) -> LastRunBody {
-        LastRunBody {
-            started_ms: run.started_ms,
-            ended_ms: run.ended_ms,
-            exit_code: run.exit,
-            sources: run
-                .sources
-                .iter()
-                .map(|s| JsonPath::from(s.as_path()))
-                .collect(),
-            files_copied: run.files_copied,
-            files_failed: run.files_failed,
-            bytes_copied: run.bytes_copied,
-            failures: run
-                .failures
-                .iter()
-                .map(|(path, detail)| FailureBody {
-                    path: JsonPath::from(path),
-                    detail: detail.clone(),
-                })
-                .collect(),
-        }
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
+    use sprag::event::Damage;
 
     fn text(line: &Line<'_>) -> String {
         serde_json::to_string(line).unwrap()
