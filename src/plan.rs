@@ -10,6 +10,8 @@ use crate::manifest::{DestMeta, Done, Entry, Seen, SourceId};
 pub(crate) const DIR_WORKING_BITS: u32 = 0o700;
 
 mod existing;
+#[cfg(test)]
+mod samples;
 
 pub(crate) use existing::{plan_file_under, plan_link_under, plan_symlink_under};
 
@@ -163,43 +165,11 @@ pub(crate) fn plan_dir(
 
 #[cfg(test)]
 mod tests {
+    use super::samples::{done, stat};
     use super::*;
     use crate::fs::Xattrs;
     use crate::manifest::{Begin, DestMeta, DirRecord, Partial};
     use crate::path::RelPath;
-
-    fn stat(kind: Kind, size: u64, mtime_ns: i128) -> Stat {
-        Stat {
-            kind,
-            size,
-            allocated: size,
-            mtime_ns,
-            atime_ns: 0,
-            ctime_ns: 1,
-            mode: 0o644,
-            uid: 0,
-            gid: 0,
-            dev: 1,
-            ino: 2,
-            nlink: 1,
-        }
-    }
-
-    fn done(size: u64, mtime_ns: i128, dest_mtime_ns: i128) -> Entry {
-        Entry::Done(Done {
-            path: RelPath::new("f").unwrap(),
-            size,
-            mtime_ns,
-            dest: DestMeta {
-                mtime_ns: Some(dest_mtime_ns),
-                mode: 0o644,
-                ..DestMeta::default()
-            },
-            hash: [0; 32],
-            attempt: Some(0),
-            chain: 0,
-        })
-    }
 
     fn partial(source: &Stat, adopts: bool) -> Entry {
         Entry::Partial(Partial {

@@ -66,47 +66,9 @@ pub(crate) fn plan_link_under(rules: Existing, to: &Stat, there: Option<&Stat>) 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::manifest::{DestMeta, SymlinkRecord};
+    use crate::manifest::SymlinkRecord;
     use crate::path::RelPath;
-
-    fn stat(kind: Kind, size: u64, mtime_ns: i128) -> Stat {
-        Stat {
-            kind,
-            size,
-            allocated: size,
-            mtime_ns,
-            atime_ns: 0,
-            ctime_ns: 1,
-            mode: 0o644,
-            uid: 0,
-            gid: 0,
-            dev: 1,
-            ino: 2,
-            nlink: 1,
-        }
-    }
-
-    fn dest_meta(mtime_ns: i128) -> DestMeta {
-        DestMeta {
-            mtime_ns: Some(mtime_ns),
-            mode: 0o644,
-            uid: 0,
-            gid: 0,
-            ..DestMeta::default()
-        }
-    }
-
-    fn done(size: u64, mtime_ns: i128, dest_mtime_ns: i128) -> Entry {
-        Entry::Done(Done {
-            path: RelPath::new("f").unwrap(),
-            size,
-            mtime_ns,
-            dest: dest_meta(dest_mtime_ns),
-            hash: [0; 32],
-            attempt: Some(0),
-            chain: 0,
-        })
-    }
+    use crate::plan::samples::{dest_meta, done, stat};
 
     const NONE: Existing = Existing {
         update: false,

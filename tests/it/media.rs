@@ -3,11 +3,11 @@
 //! the long form.
 
 use std::fs;
-use std::io::{BufRead, BufReader, Write};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
+use crate::support::python::Helper;
 use crate::support::*;
 
 const BLOCK: u64 = 64 << 10;
@@ -86,30 +86,10 @@ fn run_tool(command: &mut Command) -> Result<(), String> {
     }
 }
 
-/// Someone with a finger on the power switch.
-struct Cutter(Child);
-
-impl Cutter {
-    fn ready(mount: &Path) -> Cutter {
-        let mut child = Command::new("python3")
-            .args(["-c", CUTTER])
-            .arg(mount)
-            .stdin(Stdio::piped())
-            .stdout(Stdio::piped())
-            .spawn()
-            .unwrap();
-        let mut line = String::new();
-        let stdout = child.stdout.as_mut().unwrap();
-        BufReader::new(stdout).read_line(&mut line).unwrap();
-        assert_eq!(line, "ready\n");
-        Cutter(child)
-    }
-
-    fn cut_after(mut self, wait: Duration) {
-        let stdin = self.0.stdin.as_mut().unwrap();
-        writeln!(stdin, "{}", wait.as_secs_f64()).unwrap();
-        assert!(self.0.wait().unwrap().success(), "no shutdown");
-    }
+/// Cuts the power when so much time is over.
+fn cut_after(mut cutter: Helper, wait: Duration) {
+    cutter.tell(&wait.as_secs_f64().to_string());
+    cutter.end();
 }
 
 fn start(source: &Path, dest: &Path) -> Child {
@@ -155,9 +135,9 @@ fn two_versions(temp: &Path) -> [PathBuf; 2] {
 
 /// Cuts the power at a random moment of a copy; gives back whether the copy was still running.
 fn cut_during(medium: &Medium, source: &Path, dest: &Path, wait: Duration) -> bool {
-    let cutter = Cutter::ready(&medium.mount);
+    let cutter = Helper::ready(CUTTER, &medium.mount);
     let running = start(source, dest);
-    cutter.cut_after(wait);
+    cut_after(cutter, wait);
     let ran = finish(running);
     medium.mount_again();
     match ran.code {
@@ -184,7 +164,7 @@ fn power_cuts(test: &str, fs_type: &str) {
     let old = medium.mount.join("old");
 
     let whole_run_ms = copy_whole(&sources[0], &old).sum("elapsed_ms");
-    Cutter::ready(&medium.mount).cut_after(Duration::ZERO);
+    cut_after(Helper::ready(CUTTER, &medium.mount), Duration::ZERO);
     medium.mount_again();
     assert_same_tree(&sources[0], &old);
     let again = copy_whole(&sources[0], &old);

@@ -1,10 +1,10 @@
 //! Verify tells what is on the medium, not what the page cache remembers of it.
 
 use std::fs;
-use std::io::{BufRead, BufReader};
-use std::process::{Child, Command, Stdio};
+use std::process::Command;
 
 use crate::support::image::Image;
+use crate::support::python::Helper;
 use crate::support::*;
 
 const BLOCK: u64 = 64 << 10;
@@ -86,38 +86,15 @@ fn where_direct_reads_are_not_to_be_trusted_pages_are_dropped_and_seen_to_be_gon
     assert_seen(&dest, "read_evicted");
 }
 
-/// A process that keeps the first page of a file in memory.
-struct Holder(Child);
-
-impl Holder {
-    fn of(file: &std::path::Path) -> Holder {
-        let script = "import mmap, sys\n\
-                      file = open(sys.argv[1], 'rb')\n\
-                      pages = mmap.mmap(file.fileno(), 0, prot=mmap.PROT_READ)\n\
-                      pages[0]\n\
-                      print('held', flush=True)\n\
-                      sys.stdin.read()";
-        let mut child = Command::new("python3")
-            .args(["-c", script])
-            .arg(file)
-            .stdin(Stdio::piped())
-            .stdout(Stdio::piped())
-            .spawn()
-            .unwrap();
-        let mut line = String::new();
-        let stdout = child.stdout.as_mut().unwrap();
-        BufReader::new(stdout).read_line(&mut line).unwrap();
-        assert_eq!(line, "held\n");
-        Holder(child)
-    }
-}
-
-impl Drop for Holder {
-    fn drop(&mut self) {
-        drop(self.0.stdin.take());
-        let _ = self.0.wait();
-    }
-}
+/// Maps a file into memory, so that its pages will not go.
+const HOLD: &str = "
+import mmap, sys
+file = open(sys.argv[1], 'rb')
+pages = mmap.mmap(file.fileno(), 0, prot=mmap.PROT_READ)
+pages[0]
+print('ready', flush=True)
+sys.stdin.read()
+";
 
 #[test]
 fn a_page_that_will_not_go_is_owned_up_to_and_required_medium_makes_it_a_failure() {
@@ -133,7 +110,7 @@ fn a_page_that_will_not_go_is_owned_up_to_and_required_medium_makes_it_a_failure
     write(fixture.source.join("free"), Rng::new(2).bytes(100_000));
     let dest = image.at("dest");
     copy(0, [fixture.contents(), dest.clone()]);
-    let holder = Holder::of(&dest.join("held"));
+    let holder = Helper::ready(HOLD, &dest.join("held"));
     let ran = run("verify", [&dest]);
     assert_eq!(ran.code, 0);
     assert_eq!((ran.sum("read_cached"), ran.sum("read_evicted")), (1, 1));
@@ -142,7 +119,7 @@ fn a_page_that_will_not_go_is_owned_up_to_and_required_medium_makes_it_a_failure
     assert_eq!(ran.code, 23);
     assert_eq!(ran.problems(), [("held".into(), "unproven".into())]);
     assert_eq!(ran.sum("files_unproven"), 1);
-    drop(holder);
+    holder.end();
     assert_eq!(strict().code, 0);
 }
 
