@@ -168,6 +168,9 @@ pub struct VerifyOptions {
     pub dest: PathBuf,
     /// Only these paths, relative to the destination, and what is below them; empty means all.
     pub paths: Vec<PathBuf>,
+    /// The manifest to compare with, if it is kept elsewhere than in the destination. Nothing below
+    /// the destination is then written or locked.
+    pub manifest: Option<PathBuf>,
     /// Compare with this checksum list, of b3sum, sha256sum or the like, instead of the manifest.
     pub list: Option<PathBuf>,
     /// Patterns that leave entries out, with all that is below them.
@@ -225,6 +228,7 @@ impl VerifyOptions {
         VerifyOptions {
             dest: dest.into(),
             paths: Vec::new(),
+            manifest: None,
             list: None,
             filter: Filter::default(),
             against: Vec::new(),

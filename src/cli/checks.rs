@@ -46,6 +46,13 @@ pub(crate) struct Checks {
     #[arg(long, value_name = "SOURCE", conflicts_with = "check", help_heading = READING)]
     pub(crate) against: Vec<PathBuf>,
 
+    /// Compare with this manifest, which is kept elsewhere than in DEST
+    ///
+    /// Such as a copy of DEST/.sprag/manifest. What was verified is noted in it, if it can be written
+    /// to; nothing below DEST is written.
+    #[arg(long, value_name = "FILE", conflicts_with_all = ["check", "repair"], help_heading = READING)]
+    pub(crate) manifest: Option<PathBuf>,
+
     /// Begin anew, even if an earlier verification was stopped
     #[arg(long, help_heading = READING)]
     pub(crate) restart: bool,

@@ -21,8 +21,8 @@ pub(crate) fn run(args: &ExportArgs) -> Exit {
         Format::Bagit => return end(bag(args).map(Some)),
     };
     end(match &args.output {
-        Some(file) if file.as_os_str() != "-" => to_file(&args.dest, list, file).map(Some),
-        _ => to_stdout(&args.dest, list),
+        Some(file) if file.as_os_str() != "-" => to_file(args, list, file).map(Some),
+        _ => to_stdout(args, list),
     })
 }
 
@@ -30,7 +30,12 @@ fn bag(args: &ExportArgs) -> anyhow::Result<ExportSummary> {
     // clap requires --output with this format.
     let bag = args.output.as_deref().unwrap_or(Path::new("."));
     let spinner = Spinner::new("making a bag");
-    Ok(sprag::export_bag(&args.dest, bag, &mut complain(&spinner))?)
+    Ok(sprag::export_bag(
+        &args.dest,
+        args.manifest.as_deref(),
+        bag,
+        &mut complain(&spinner),
+    )?)
 }
 
 /// Says what is not in the list; files that are half copied are only counted in the end.
@@ -67,12 +72,12 @@ fn end(result: anyhow::Result<Option<ExportSummary>>) -> Exit {
 }
 
 /// `None` if the reader went away before the end, as `head` does: it has what it wanted.
-fn to_stdout(dest: &Path, list: ExportFormat) -> anyhow::Result<Option<ExportSummary>> {
+fn to_stdout(args: &ExportArgs, list: ExportFormat) -> anyhow::Result<Option<ExportSummary>> {
     let mut out = Watched {
         inner: BufWriter::new(io::stdout().lock()),
         closed: false,
     };
-    let result = export(dest, list, &mut out, "standard output");
+    let result = export(args, list, &mut out, "standard output");
     match out.closed {
         true => Ok(None),
         false => result.map(Some),
@@ -80,20 +85,21 @@ fn to_stdout(dest: &Path, list: ExportFormat) -> anyhow::Result<Option<ExportSum
 }
 
 /// Writes to a file that is old or whole.
-fn to_file(dest: &Path, list: ExportFormat, file: &Path) -> anyhow::Result<ExportSummary> {
+fn to_file(args: &ExportArgs, list: ExportFormat, file: &Path) -> anyhow::Result<ExportSummary> {
     let shown = Printable(file).to_string();
-    whole_file::write(file, |out| export(dest, list, out, &shown))
+    whole_file::write(file, |out| export(args, list, out, &shown))
 }
 
 fn export(
-    dest: &Path,
+    args: &ExportArgs,
     list: ExportFormat,
     out: &mut dyn Write,
     shown: &str,
 ) -> anyhow::Result<ExportSummary> {
     let spinner = Spinner::new("listing");
     let mut out = spinner.count(out);
-    let summary = sprag::export(dest, list, &mut out, &mut complain(&spinner))?;
+    let (dest, manifest) = (&args.dest, args.manifest.as_deref());
+    let summary = sprag::export(dest, manifest, list, &mut out, &mut complain(&spinner))?;
     out.flush()
         .with_context(|| format!("cannot write to {shown}"))?;
     Ok(summary)

@@ -16,7 +16,7 @@ mod text;
 /// Runs `sprag status`.
 pub(crate) fn status(args: &StatusArgs) -> Exit {
     let mut out = plain_out();
-    match sprag::status(&args.dest) {
+    match sprag::status(&args.dest, args.manifest.as_deref()) {
         Ok(status) if args.json => out.json(&Line::Status {
             what: (&status).into(),
         }),

@@ -150,12 +150,10 @@ impl Report {
                 passed,
                 seed,
             } => self.opened(entries, bytes, passed, seed),
-            VerifyEvent::Warning(text) => {
+            VerifyEvent::Warning(text) => self.warning(&text),
+            VerifyEvent::Unnoted(text) => {
                 self.is_noted = false;
-                self.screen.note(&format!("warning: {text}"));
-                if self.view.json {
-                    self.out.json(&Line::Warning { detail: &text });
-                }
+                self.warning(&text);
             }
             VerifyEvent::Progress { bytes_read } => self.bytes_read = bytes_read,
             VerifyEvent::Entry { path, verdict, how } => {
@@ -175,6 +173,13 @@ impl Report {
             } => self.compared(&path, source.as_ref(), dest_changed),
             // The last event, which the caller keeps.
             VerifyEvent::Finished { .. } => {}
+        }
+    }
+
+    fn warning(&mut self, text: &str) {
+        self.screen.note(&format!("warning: {text}"));
+        if self.view.json {
+            self.out.json(&Line::Warning { detail: text });
         }
     }
 

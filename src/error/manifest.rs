@@ -46,6 +46,19 @@ pub enum ManifestError {
         /// What is wrong there.
         what: &'static str,
     },
+    /// One that is kept elsewhere than in its destination is damaged.
+    #[error(
+        "{} is damaged at byte {offset}: {what}. It is kept as it is; name another copy of it",
+        Printable(path)
+    )]
+    DamagedElsewhere {
+        /// The manifest.
+        path: PathBuf,
+        /// Where the damage begins, in bytes.
+        offset: u64,
+        /// What is wrong there.
+        what: &'static str,
+    },
     /// It is damaged, and its copy was used.
     #[error(
         "{damage}\nIts copy, .sprag/manifest.bak, was used in its place. What was copied after that was written counts as modified or extra; the next `sprag copy` puts the copy in place of the manifest and takes over what is whole"
@@ -60,12 +73,24 @@ pub enum ManifestError {
 }
 
 impl ManifestError {
+    /// The same of a manifest that is kept elsewhere than in its destination.
+    pub(crate) fn elsewhere(self) -> ManifestError {
+        match self {
+            ManifestError::Damaged { path, offset, what } => {
+                ManifestError::DamagedElsewhere { path, offset, what }
+            }
+            other => other,
+        }
+    }
+
     /// The exit code this error ends the program with.
     pub fn exit(&self) -> Exit {
         match self {
             ManifestError::Locked { .. } => Exit::Locked,
             ManifestError::Newer { .. } => Exit::Unusable,
-            ManifestError::Damaged { .. } | ManifestError::CopyUsed { .. } => Exit::BadManifest,
+            ManifestError::Damaged { .. }
+            | ManifestError::DamagedElsewhere { .. }
+            | ManifestError::CopyUsed { .. } => Exit::BadManifest,
             ManifestError::Io(_) => Exit::Io,
         }
     }

@@ -167,6 +167,14 @@ pub enum SetupError {
         /// The mount point.
         point: PathBuf,
     },
+    /// The manifest that was named, kept elsewhere than in its destination, is none.
+    #[error("cannot use manifest {}: {source}", Printable(path))]
+    Manifest {
+        /// The manifest as it was given.
+        path: PathBuf,
+        /// What the system said.
+        source: io::Error,
+    },
     /// There is no manifest where one has to be.
     #[error(
         "{} holds no sprag manifest: nothing was copied there by sprag, or its drive is not mounted",

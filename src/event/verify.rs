@@ -36,6 +36,9 @@ pub enum VerifyEvent {
     },
     /// Something that fails no entry.
     Warning(String),
+    /// Why nothing, or nothing from here on, is noted of what is verified: a run that is stopped
+    /// cannot be gone on with.
+    Unnoted(String),
     /// Bytes read back so far.
     Progress {
         /// Bytes read so far, from the beginning of the run.

@@ -14,7 +14,7 @@ use serde::Serialize;
 use crate::error::{Error, PathContext, PathError};
 use crate::fs::{AlignedBuf, Fs, FsFile, FsMeta, OsFs, is_gone};
 use crate::hash::Hash32;
-use crate::manifest::{Done, Entry, OpenMode, Store};
+use crate::manifest::{Done, Entry, Store};
 use crate::path::RelPath;
 use crate::verify::medium;
 use crate::verify::rehash::{Digests, read_whole};
@@ -69,7 +69,7 @@ pub enum LeftOut {
     Stranger,
 }
 
-/// Writes a list of what is recorded of `dest` to `out`, which is flushed. `left_out` is told of
+/// Writes a list of what is recorded of `dest`, by its manifest or by the one at `manifest`, to `out`, which is flushed. `left_out` is told of
 /// everything that the list should have and has not.
 ///
 /// # Errors
@@ -77,11 +77,12 @@ pub enum LeftOut {
 /// As [`status`](super::status), and what `out` returns, as [`Error::Io`].
 pub fn export(
     dest: &Path,
+    manifest: Option<&Path>,
     format: ExportFormat,
     out: &mut dyn Write,
     left_out: &mut dyn FnMut(&RelPath, LeftOut),
 ) -> Result<ExportSummary, Error> {
-    let mut exporter = Exporter::open(dest, left_out)?;
+    let mut exporter = Exporter::open(dest, manifest, left_out)?;
     let mut list = io::BufWriter::new(out);
     let failed = |written: io::Result<()>| written.at("write the list of", dest);
     for pos in exporter.store.positions() {
@@ -117,9 +118,10 @@ struct Exporter<'a> {
 impl<'a> Exporter<'a> {
     fn open(
         dest: &'a Path,
+        manifest: Option<&Path>,
         left_out: &'a mut dyn FnMut(&RelPath, LeftOut),
     ) -> Result<Exporter<'a>, Error> {
-        let (fs, store) = super::open(dest, OpenMode::Read)?;
+        let (fs, store) = super::open_to_read(dest, manifest)?;
         Ok(Exporter {
             fs,
             store,

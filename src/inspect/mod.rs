@@ -6,6 +6,7 @@ use std::sync::Arc;
 use crate::error::{Error, SetupError};
 use crate::fs::OsFs;
 use crate::manifest::{OpenMode, Store};
+use crate::verify::elsewhere::Elsewhere;
 
 mod clean;
 mod export;
@@ -20,15 +21,29 @@ pub use export::{ExportFormat, ExportSummary, LeftOut, export};
 pub use status::{LastRun, PartialFile, Status, status};
 pub use verified::{LastVerification, VerifiedPart};
 
-/// Opens the manifest of a destination that has one.
-fn open(dest: &Path, mode: OpenMode) -> Result<(Arc<OsFs>, Store<OsFs>), Error> {
-    let path = || dest.to_path_buf();
+/// Opens the manifest of a destination to read it, or one that is kept elsewhere.
+fn open_to_read(dest: &Path, manifest: Option<&Path>) -> Result<(Arc<OsFs>, Store<OsFs>), Error> {
+    let Some(manifest) = manifest else {
+        return open(dest, OpenMode::Read);
+    };
+    let fs = open_root(dest)?;
+    let store = Elsewhere::find(manifest)?.open(OpenMode::Read)?;
+    Ok((fs, store))
+}
+
+fn open_root(dest: &Path) -> Result<Arc<OsFs>, Error> {
     let fs = OsFs::open_root(dest).map_err(|source| {
-        let path = path();
+        let path = dest.to_path_buf();
         SetupError::Dest { path, source }
     })?;
-    let fs = Arc::new(fs);
+    Ok(Arc::new(fs))
+}
+
+/// Opens the manifest of a destination that has one.
+fn open(dest: &Path, mode: OpenMode) -> Result<(Arc<OsFs>, Store<OsFs>), Error> {
+    let fs = open_root(dest)?;
     let store = Store::open(&fs, dest, mode)?;
+    let path = || dest.to_path_buf();
     let store = store.ok_or_else(|| SetupError::NoManifest { path: path() })?;
     Ok((fs, store))
 }

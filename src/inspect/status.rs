@@ -10,7 +10,7 @@ use super::verified::{LastVerification, VerifiedPart};
 use crate::error::Error;
 use crate::exit::Exit;
 use crate::hash::to_hex;
-use crate::manifest::{Entry, OpenMode, RunBegin, RunEnd, SlotKind};
+use crate::manifest::{Entry, RunBegin, RunEnd, SlotKind};
 use crate::path::RelPath;
 
 /// So many partial files are listed by name.
@@ -79,14 +79,15 @@ pub struct LastRun {
     pub failures: Vec<(RelPath, String)>,
 }
 
-/// Says what is done at `dest`.
+/// Says what is done at `dest`, by its manifest or by the one at `manifest`, which is kept
+/// elsewhere.
 ///
 /// # Errors
 ///
 /// The destination cannot be opened or has no manifest, or its manifest is locked by a copy,
 /// damaged or newer than this sprag.
-pub fn status(dest: &Path) -> Result<Status, Error> {
-    let (_, store) = super::open(dest, OpenMode::Read)?;
+pub fn status(dest: &Path, manifest: Option<&Path>) -> Result<Status, Error> {
+    let (_, store) = super::open_to_read(dest, manifest)?;
     let totals = store.totals();
     let block_size = store.block_size().bytes();
     let mut bytes_partial: u64 = 0;

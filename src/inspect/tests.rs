@@ -29,7 +29,7 @@ fn the_status_tells_done_from_partial_and_how_the_last_run_went() {
     }));
     let id = fixture.id();
     let temp = fixture.close();
-    let status = status(temp.path()).unwrap();
+    let status = status(temp.path(), None).unwrap();
     assert_eq!(status.manifest_id, crate::hash::to_hex(&id));
     assert_eq!(status.block_size, 65_536);
     assert_eq!((status.files_done, status.files_partial), (3, 1));
@@ -54,7 +54,7 @@ fn the_status_tells_done_from_partial_and_how_the_last_run_went() {
 }
 
 fn exported(dest: &Path, out: &mut dyn std::io::Write) -> Result<ExportSummary, Error> {
-    export(dest, ExportFormat::B3sum, out, &mut |_, _| {})
+    export(dest, None, ExportFormat::B3sum, out, &mut |_, _| {})
 }
 
 #[test]
@@ -62,14 +62,14 @@ fn a_destination_without_a_manifest_or_none_at_all_is_refused() {
     let temp = tempfile::tempdir().unwrap();
     let missing = temp.path().join("missing");
     for refused in [
-        status(temp.path()).unwrap_err(),
+        status(temp.path(), None).unwrap_err(),
         exported(temp.path(), &mut Vec::new()).unwrap_err(),
         clean(temp.path(), true).unwrap_err(),
     ] {
         let expected = matches!(refused, Error::Setup(SetupError::NoManifest { .. }));
         assert!(expected, "{refused:?}");
     }
-    let error = status(&missing).unwrap_err();
+    let error = status(&missing, None).unwrap_err();
     assert!(matches!(error, Error::Setup(SetupError::Dest { .. })));
     assert_eq!(fs::read_dir(temp.path()).unwrap().count(), 0);
 }
@@ -158,7 +158,7 @@ fn cleaning_removes_partials_and_leaves_files_strangers_and_the_manifest() {
     let left = [".sprag", ".sprag-0011223344556677.partial", "d"];
     assert_eq!(names(temp.path()), left);
     assert_eq!(names(&temp.path().join("d")), ["done"]);
-    let status = status(temp.path()).unwrap();
+    let status = status(temp.path(), None).unwrap();
     assert_eq!((status.files_done, status.files_partial), (1, 0));
     assert_eq!(clean(temp.path(), false).unwrap(), CleanSummary::default());
 }

@@ -30,6 +30,7 @@ mod compact;
 mod head;
 mod history;
 mod links;
+mod locked;
 mod note;
 mod open;
 mod totals;

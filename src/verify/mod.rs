@@ -8,6 +8,7 @@
 //! - `check` judges one record; `content` compares a file's blocks, read by `medium`;
 //!   `metadata` the rest.
 //! - `run` is the caller's side, where `tally` counts.
+//! - `elsewhere` is a manifest that is not the destination's own.
 //! - `resume` finds out what need not be checked; `ledger` notes what was, in the manifest.
 //!
 //! Nothing else is written, so a destination that is mounted read-only can be verified. The manifest
@@ -32,6 +33,7 @@ mod against;
 mod check;
 mod content;
 mod damage;
+pub(crate) mod elsewhere;
 mod extra;
 mod feed;
 #[cfg(test)]

@@ -9,6 +9,7 @@ use std::time::Duration;
 
 use rustix::io::Errno;
 
+use super::elsewhere::Elsewhere;
 use super::ledger::{Ledger, ManifestLedger};
 use super::select::Wanted;
 use crate::error::{Error, ManifestError, SetupError};
@@ -37,10 +38,10 @@ pub(super) struct Opened<F: Fs> {
 
 /// Opens the manifest under a shared lock; with `record`, in such a way that what is verified can
 /// be noted, if that is possible.
-pub(super) fn open<F: Fs>(fs: &Arc<F>, dest: &Path, record: bool) -> Result<Opened<F>, Error> {
+pub(super) fn open<F: Fs>(at: &At<'_, F>, record: bool) -> Result<Opened<F>, Error> {
     let mut warning = None;
     if record {
-        match open_to_note(fs, dest) {
+        match open_to_note(at) {
             Ok(opened) => return Ok(opened),
             Err(Refused::Because(why)) => {
                 warning = Some(format!(
@@ -53,11 +54,37 @@ pub(super) fn open<F: Fs>(fs: &Arc<F>, dest: &Path, record: bool) -> Result<Open
             Err(Refused::Failed(error)) => return Err(error),
         }
     }
+    let store = match at {
+        At::Dest(fs, dest) => found(Store::open_or_backup(fs, dest, OpenMode::Read)?, dest)?,
+        At::Elsewhere(at) => at.open(OpenMode::Read)?,
+    };
     Ok(Opened {
-        store: found(Store::open_or_backup(fs, dest, OpenMode::Read)?, dest)?,
+        store,
         log: None,
         warning,
     })
+}
+
+/// Where a manifest is: in its destination, or elsewhere.
+pub(super) enum At<'a, F: Fs> {
+    Dest(&'a Arc<F>, &'a Path),
+    Elsewhere(&'a Elsewhere<F>),
+}
+
+impl<F: Fs> At<'_, F> {
+    fn path(&self) -> &Path {
+        match self {
+            At::Dest(_, dest) => dest,
+            At::Elsewhere(at) => at.path(),
+        }
+    }
+
+    fn open_to_note(&self) -> Result<Store<F>, Error> {
+        match self {
+            At::Dest(fs, dest) => found(Store::open(fs, dest, OpenMode::Note)?, dest),
+            At::Elsewhere(at) => at.open(OpenMode::Note),
+        }
+    }
 }
 
 /// Why nothing can be noted.
@@ -78,20 +105,20 @@ fn found<F: Fs>(store: Option<Store<F>>, dest: &Path) -> Result<Store<F>, Error>
     Ok(store.ok_or_else(|| SetupError::NoManifest { path: path() })?)
 }
 
-fn open_to_note<F: Fs>(fs: &Arc<F>, dest: &Path) -> Result<Opened<F>, Refused> {
-    let name = Printable(dest);
+fn open_to_note<F: Fs>(at: &At<'_, F>) -> Result<Opened<F>, Refused> {
+    let name = Printable(at.path());
     for _ in 0..LOCK_TRIES {
-        let store = match Store::open(fs, dest, OpenMode::Note) {
-            Ok(store) => found(store, dest).map_err(Refused::Failed)?,
-            Err(ManifestError::Locked { .. }) => {
+        let store = match at.open_to_note() {
+            Ok(store) => store,
+            Err(Error::Manifest(ManifestError::Locked { .. })) => {
                 thread::sleep(LOCK_PAUSE);
                 continue;
             }
-            Err(ManifestError::Io(error)) if is_read_only(&error.source) => {
+            Err(Error::Manifest(ManifestError::Io(error))) if is_read_only(&error.source) => {
                 let why = format!("{name} cannot be written to ({})", error.source);
                 return Err(Refused::Because(why));
             }
-            Err(error) => return Err(error.into()),
+            Err(error) => return Err(Refused::Failed(error)),
         };
         if !store.may_note() {
             return Err(Refused::Because(format!(

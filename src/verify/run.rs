@@ -9,6 +9,7 @@ use std::time::{Duration, Instant};
 
 use crossbeam_channel::{Receiver, RecvTimeoutError, Sender};
 
+use super::elsewhere::Elsewhere;
 use super::{Checked, JOBS_DEFAULT_MAX, REPORTS_MAX, Report, Shared, Signals, WORK_MAX};
 use super::{against, check, feed, ledger, list, resume, select, tally};
 use crate::error::{Error, ManifestError, PathError, SetupError};
@@ -29,9 +30,14 @@ pub fn verify(mut options: VerifyOptions) -> Result<VerifyRun, Error> {
         path: options.dest.clone(),
         source,
     })?;
-    match options.list.take() {
-        Some(list) => list::start(Arc::new(fs), options, &list),
-        None => VerifyRun::start_on(Arc::new(fs), options),
+    let fs = Arc::new(fs);
+    match (options.list.take(), &options.manifest) {
+        (Some(list), _) => list::start(fs, options, &list),
+        (None, Some(manifest)) => {
+            let manifest = Elsewhere::find(manifest)?;
+            VerifyRun::start(fs, Some(&manifest), options)
+        }
+        (None, None) => VerifyRun::start(fs, None, options),
     }
 }
 
@@ -59,7 +65,7 @@ pub struct VerifyRun {
     /// What to hand out before anything else.
     due: VecDeque<VerifyEvent>,
     /// Said after the next event, for the first one is always the same.
-    warning: Option<String>,
+    warnings: Vec<VerifyEvent>,
     seed: Option<u64>,
     error: Option<Error>,
 }
@@ -68,17 +74,31 @@ impl VerifyRun {
     /// Verifies `fs`, which need not be the operating system's: tests give a simulated disk.
     /// `options.dest` then only serves in messages.
     #[doc(hidden)]
-    pub fn start_on<F: Fs>(fs: Arc<F>, mut options: VerifyOptions) -> Result<VerifyRun, Error> {
+    pub fn start_on<F: Fs>(fs: Arc<F>, options: VerifyOptions) -> Result<VerifyRun, Error> {
+        VerifyRun::start(fs, None, options)
+    }
+
+    fn start<F: Fs>(
+        fs: Arc<F>,
+        elsewhere: Option<&Elsewhere<F>>,
+        mut options: VerifyOptions,
+    ) -> Result<VerifyRun, Error> {
         let filter = std::mem::take(&mut options.filter);
         let wanted = select::Wanted::new(&options.paths, filter, &options.dest)?;
         let against = against::Sources::new(&options.against)?;
-        let mut opened = resume::open(&fs, &options.dest, options.record)?;
-        let warning = opened.warning.take();
+        let at = match elsewhere {
+            Some(elsewhere) => resume::At::Elsewhere(elsewhere),
+            None => resume::At::Dest(&fs, &options.dest),
+        };
+        let mut opened = resume::open(&at, options.record)?;
+        let unnoted = opened.warning.take();
+        let other = elsewhere.and_then(|at| at.warning(&opened.store, &fs));
         let begun = resume::begin(opened, &mut options, &wanted)?;
         // From here on an early return drops the run, which ends what was started.
         let (mut run, report) = VerifyRun::new();
         run.ledger = begun.ledger;
-        run.warning = warning;
+        run.warnings.extend(unnoted.map(VerifyEvent::Unnoted));
+        run.warnings.extend(other.map(VerifyEvent::Warning));
         run.seed = match options.reading {
             Reading::Sample { seed, .. } => seed,
             _ => None,
@@ -118,7 +138,7 @@ impl VerifyRun {
             tally: tally::Tally::new(),
             ledger: None,
             due: VecDeque::new(),
-            warning: None,
+            warnings: Vec::new(),
             seed: None,
             error: None,
         };
@@ -195,8 +215,7 @@ impl VerifyRun {
             Report::Compared(compared) => self.tally.compared(compared),
         };
         self.due.push_back(event);
-        let warning = self.warning.take();
-        self.due.extend(warning.map(VerifyEvent::Warning));
+        self.due.extend(self.warnings.drain(..));
     }
 
     /// Notes in the manifest what was checked, as long as that is possible.
@@ -205,7 +224,7 @@ impl VerifyRun {
             && let Err(error) = ledger.note(checked)
         {
             self.ledger = None;
-            self.warning = Some(unnoted(&error));
+            self.warnings.push(VerifyEvent::Unnoted(unnoted(&error)));
         }
     }
 
@@ -223,7 +242,7 @@ impl VerifyRun {
         if let Some(mut ledger) = self.ledger.take()
             && let Err(error) = ledger.close(tally::end(&summary))
         {
-            self.due.push_back(VerifyEvent::Warning(unnoted(&error)));
+            self.due.push_back(VerifyEvent::Unnoted(unnoted(&error)));
         }
         self.due.push_back(VerifyEvent::Finished { summary, error });
     }

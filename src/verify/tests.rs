@@ -58,7 +58,7 @@ fn verify_with(options: VerifyOptions) -> Found {
                 assert!(bytes_read > read);
                 read = bytes_read;
             }
-            VerifyEvent::Warning(text) => warnings.push(text),
+            VerifyEvent::Warning(text) | VerifyEvent::Unnoted(text) => warnings.push(text),
             VerifyEvent::Compared { path, .. } => panic!("{path} has no source"),
             VerifyEvent::Entry { path, verdict, .. } => {
                 let twice = verdicts.insert(path.to_string(), verdict);

@@ -93,7 +93,7 @@ impl Victim {
             let large = |event| matches!(event, Event::Progress(at) if at.bytes_written > 3 << 16);
             assert!(run.any(large));
             drop(run);
-            let status = sprag::status(&temp.path().join("dest")).unwrap();
+            let status = sprag::status(&temp.path().join("dest"), None).unwrap();
             if status.partial.iter().any(|partial| partial.bytes > 0) {
                 return Victim::alone(temp);
             }
@@ -182,7 +182,7 @@ impl Victim {
     fn look(&self, case: &Case) -> bool {
         let dest = self.path("damaged");
         fs::write(dest.join(".sprag/manifest"), &case.manifest).unwrap();
-        let status = sprag::status(&dest);
+        let status = sprag::status(&dest, None);
         let verdicts = verify(&dest);
         let refusal = match case.is_blank() {
             true => Exit::Unusable,

@@ -13,6 +13,7 @@ mod copy;
 mod delete;
 mod desk;
 mod dry_run;
+mod elsewhere;
 mod existing;
 mod export;
 mod filters;

@@ -24,7 +24,7 @@ impl HashList {
     /// Reads it from the manifest of `dest`.
     pub(super) fn of(dest: &Path) -> Result<HashList, Error> {
         let mut taker = Taker::default();
-        let summary = sprag::export(dest, ExportFormat::B3sum, &mut taker, &mut |_, _| {})?;
+        let summary = sprag::export(dest, None, ExportFormat::B3sum, &mut taker, &mut |_, _| {})?;
         Ok(HashList {
             digest: taker.hasher.finalize().to_hex().to_string(),
             files: summary.files,

@@ -129,7 +129,7 @@ impl Page {
                 "Nothing was read back in this run; sprag verify does that.",
             );
         }
-        let state = sprag::status(summary::state_dir(&self.dest));
+        let state = sprag::status(summary::state_dir(&self.dest), None);
         self.about(&mut page, end, state.as_ref().ok());
         self.charts(&mut page);
         named(&mut page, "Problems", &self.problems);

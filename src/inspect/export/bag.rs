@@ -27,10 +27,11 @@ const BAGIT: &[u8] = b"BagIt-Version: 0.97\nTag-File-Character-Encoding: UTF-8\n
 /// As [`export`](super::export()), and [`SetupError::Bag`] if a bag cannot be made there.
 pub fn export_bag(
     dest: &Path,
+    manifest: Option<&Path>,
     bag: &Path,
     left_out: &mut dyn FnMut(&RelPath, LeftOut),
 ) -> Result<ExportSummary, Error> {
-    let mut exporter = Exporter::open(dest, left_out)?;
+    let mut exporter = Exporter::open(dest, manifest, left_out)?;
     match source::make_dir(bag) {
         Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {}
         made => made.at("create", bag)?,

@@ -5,7 +5,8 @@
 //! copied since is unknown to it, and a copy takes that over after comparing it.
 
 use super::head::read_header;
-use super::open::{open_locked, set_aside, state_dir};
+use super::locked::open_locked;
+use super::open::{set_aside, state_dir};
 use super::*;
 
 /// The name of the copy.

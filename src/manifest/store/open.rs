@@ -1,10 +1,10 @@
 //! Opening a manifest: find or make it, lock it, read it, cut its torn tail.
 
 use super::head::{header_error, read_header};
+use super::locked::{locked, name_of, open_locked, still_named};
 use super::*;
 use crate::fs::{AlignedBuf, Meta};
 use crate::id::ManifestId;
-use crate::path::PrintableText;
 use crate::time;
 
 /// What a manifest is opened for.
@@ -32,7 +32,7 @@ enum Found<F: Fs> {
 }
 
 /// How often the lock is tried again because the manifest was replaced meanwhile.
-const RELOCKS_MAX: u32 = 100;
+pub(super) const RELOCKS_MAX: u32 = 100;
 
 impl<F: Fs> Store<F> {
     /// Opens the manifest of the destination `fs`. `dest` is its path, for messages. `None`: there
@@ -63,6 +63,26 @@ impl<F: Fs> Store<F> {
             }
         }
         Err(locked::<F::File>(&path, None))
+    }
+
+    /// Opens a manifest that is kept elsewhere than in its destination, to read it or to note
+    /// verifications in it. `fs` is the directory that holds it, `path` its path.
+    pub(crate) fn open_elsewhere(
+        fs: &Arc<F>,
+        path: &Path,
+        mode: OpenMode,
+    ) -> Result<Option<Store<F>>, ManifestError> {
+        let dir = fs
+            .open_dir(&RelPath::root())
+            .at("open the directory of", path)?;
+        let Some(file) = open_locked(fs, &dir, path, mode)? else {
+            return Ok(None);
+        };
+        let opened = Self::open_found(fs, dir, path, file, mode);
+        match opened.map_err(ManifestError::elsewhere)? {
+            Found::Store(store) => Ok(Some(*store)),
+            Found::Nothing | Found::AnotherMeanwhile => Ok(None),
+        }
     }
 
     /// The id of the manifest that the medium holds, if it holds one. Nothing is locked or changed.
@@ -207,7 +227,7 @@ impl<F: Fs> Store<F> {
         // After a failed flush the page cache may show frames that the medium does not have.
         let medium = match mode {
             OpenMode::Read => None,
-            _ => Some(fs.open_medium(&store.dir, MANIFEST).at("open", path)?),
+            _ => Some(fs.open_medium(&store.dir, name_of(path)).at("open", path)?),
         };
         let file = store.file();
         let to_scan = medium.as_ref().unwrap_or(&file);
@@ -326,59 +346,6 @@ pub(super) fn state_dir<F: Fs>(
         fs.set_meta(&root, STATE_DIR, &meta).at("create", state)?;
     }
     Ok(fs::found(fs.open_dir(&name)).at("open", state)?)
-}
-
-/// Opens the manifest and locks it, again if it was replaced between the two.
-pub(super) fn open_locked<F: Fs>(
-    fs: &Arc<F>,
-    dir: &F::Dir,
-    path: &Path,
-    mode: OpenMode,
-) -> Result<Option<F::File>, ManifestError> {
-    let (access, lock_mode) = match mode {
-        OpenMode::Read => (Access::Read, lock::Mode::Shared),
-        _ => (Access::Write, lock::Mode::Exclusive),
-    };
-    for _ in 0..RELOCKS_MAX {
-        let Some(file) = fs::found(fs.open(dir, MANIFEST, access)).at("open", path)? else {
-            return Ok(None);
-        };
-        if !lock::try_lock(&file, lock_mode).at("lock", path)? {
-            return Err(locked(path, Some(&file)));
-        }
-        if still_named(fs, dir, MANIFEST, &file).at("look at", path)? {
-            return Ok(Some(file));
-        }
-    }
-    Err(locked::<F::File>(path, None))
-}
-
-/// Whether the name still stands for the open file.
-fn still_named<F: Fs>(fs: &Arc<F>, dir: &F::Dir, name: &[u8], file: &F::File) -> io::Result<bool> {
-    let open = file.stat()?;
-    let named = fs.stat(dir, name)?;
-    Ok(named.is_some_and(|named| (named.dev, named.ino) == (open.dev, open.ino)))
-}
-
-fn locked<F: FsFile>(path: &Path, file: Option<&F>) -> ManifestError {
-    let mut header = vec![0; HEADER_BYTES];
-    let holder = file
-        .and_then(|file| file.read_at(&mut header, 0).ok())
-        .and_then(|_| Holder::decode(&header));
-    let here = fs::host_name();
-    let holder = match holder {
-        Some(holder) if holder.host != here || fs::process_alive(holder.pid) => format!(
-            "another sprag: process {} on {}, since {}",
-            holder.pid,
-            PrintableText(&holder.host),
-            time::utc_text(holder.started_ms)
-        ),
-        _ => "another sprag that reads it (verify, status or export)".to_string(),
-    };
-    ManifestError::Locked {
-        path: path.to_path_buf(),
-        holder,
-    }
 }
 
 /// Keeps a damaged manifest under another name.

@@ -36,7 +36,7 @@ fn stop_after(options: VerifyOptions, count: usize) -> VerifySummary {
                     stopper.stop();
                 }
             }
-            VerifyEvent::Warning(text) => panic!("{text}"),
+            VerifyEvent::Warning(text) | VerifyEvent::Unnoted(text) => panic!("{text}"),
             VerifyEvent::Finished { summary, .. } => {
                 assert_eq!(summary.exit_code, Exit::Stopped);
                 return summary;
@@ -135,12 +135,12 @@ fn status_tells_when_each_part_was_verified() {
     fixture.dir("d");
     fixture.file("d/g", b"x");
     let temp = fixture.close();
-    let before = crate::inspect::status(temp.path()).unwrap();
+    let before = crate::inspect::status(temp.path(), None).unwrap();
     assert!(before.last_verify.is_none() && before.verified.is_empty());
     let mut options = noting(temp.path());
     options.paths = vec!["f01".into(), "f02".into()];
     verify_with(options);
-    let status = crate::inspect::status(temp.path()).unwrap();
+    let status = crate::inspect::status(temp.path(), None).unwrap();
     let last = status.last_verify.unwrap();
     assert_eq!((last.exit, last.entries_bad), (Some(Exit::Damaged), 1));
     assert_eq!(last.what, "f01, f02");
@@ -152,7 +152,9 @@ fn status_tells_when_each_part_was_verified() {
     assert_eq!((part("f02").files_never, part("d").files_never), (1, 1));
 
     let stopped = stop_after(noting(temp.path()), 3);
-    let last = crate::inspect::status(temp.path()).unwrap().last_verify;
+    let last = crate::inspect::status(temp.path(), None)
+        .unwrap()
+        .last_verify;
     let last = last.unwrap();
     assert!(last.ended_ms.is_none() && last.exit.is_none());
     assert_eq!(last.entries_bad, stopped.files_corrupt);

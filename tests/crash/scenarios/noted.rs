@@ -29,7 +29,9 @@ fn verify(fs: &SimFs, older_than: Option<Duration>) -> Result<VerifySummary, Str
     let run = run.map_err(|error| format!("verify: {error}"))?;
     for event in run {
         match event {
-            VerifyEvent::Warning(text) => return Err(format!("verify: {text}")),
+            VerifyEvent::Warning(text) | VerifyEvent::Unnoted(text) => {
+                return Err(format!("verify: {text}"));
+            }
             VerifyEvent::Finished { summary, error } => {
                 return match summary.exit_code {
                     Exit::Done => Ok(summary),

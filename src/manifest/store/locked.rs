@@ -1,0 +1,71 @@
+//! Opening the file that a manifest is, and locking it: it may be replaced between the two.
+
+use std::os::unix::ffi::OsStrExt;
+
+use super::open::RELOCKS_MAX;
+use super::*;
+use crate::path::PrintableText;
+use crate::time;
+
+/// The manifest's name in its directory: its own, if it is kept elsewhere than in its destination.
+pub(super) fn name_of(path: &Path) -> &[u8] {
+    path.file_name().map_or(MANIFEST, |name| name.as_bytes())
+}
+
+/// Opens the manifest and locks it, again if it was replaced between the two.
+pub(super) fn open_locked<F: Fs>(
+    fs: &Arc<F>,
+    dir: &F::Dir,
+    path: &Path,
+    mode: OpenMode,
+) -> Result<Option<F::File>, ManifestError> {
+    let (access, lock_mode) = match mode {
+        OpenMode::Read => (Access::Read, lock::Mode::Shared),
+        _ => (Access::Write, lock::Mode::Exclusive),
+    };
+    for _ in 0..RELOCKS_MAX {
+        let Some(file) = fs::found(fs.open(dir, name_of(path), access)).at("open", path)? else {
+            return Ok(None);
+        };
+        if !lock::try_lock(&file, lock_mode).at("lock", path)? {
+            return Err(locked(path, Some(&file)));
+        }
+        if still_named(fs, dir, name_of(path), &file).at("look at", path)? {
+            return Ok(Some(file));
+        }
+    }
+    Err(locked::<F::File>(path, None))
+}
+
+/// Whether the name still stands for the open file.
+pub(super) fn still_named<F: Fs>(
+    fs: &Arc<F>,
+    dir: &F::Dir,
+    name: &[u8],
+    file: &F::File,
+) -> io::Result<bool> {
+    let open = file.stat()?;
+    let named = fs.stat(dir, name)?;
+    Ok(named.is_some_and(|named| (named.dev, named.ino) == (open.dev, open.ino)))
+}
+
+pub(super) fn locked<F: FsFile>(path: &Path, file: Option<&F>) -> ManifestError {
+    let mut header = vec![0; HEADER_BYTES];
+    let holder = file
+        .and_then(|file| file.read_at(&mut header, 0).ok())
+        .and_then(|_| Holder::decode(&header));
+    let here = fs::host_name();
+    let holder = match holder {
+        Some(holder) if holder.host != here || fs::process_alive(holder.pid) => format!(
+            "another sprag: process {} on {}, since {}",
+            holder.pid,
+            PrintableText(&holder.host),
+            time::utc_text(holder.started_ms)
+        ),
+        _ => "another sprag that reads it (verify, status or export)".to_string(),
+    };
+    ManifestError::Locked {
+        path: path.to_path_buf(),
+        holder,
+    }
+}
