@@ -10,10 +10,12 @@ use crate::fs::{FsKind, Kind, Stat};
 use crate::path::RelPath;
 
 mod fold;
+mod foresee;
 mod names;
 mod probe;
 
-pub use fold::{fold_key, same_spelling};
+pub use fold::{case_key, fold_key, same_spelling};
+pub(crate) use foresee::foresee;
 pub use names::{NameMax, NameProblem, NameRules};
 pub(crate) use probe::{DIR as PROBE_DIR, are_one, measure, spelled_otherwise};
 
@@ -26,6 +28,10 @@ pub struct Limits {
     pub names: NameRules,
     /// Whether it has symbolic links.
     pub symlinks: bool,
+    /// Whether it has fifos, sockets and device nodes.
+    pub specials: bool,
+    /// Whether a file can have several names.
+    pub hard_links: bool,
     /// Whether two names that differ can be the same file there.
     pub folds: bool,
     /// Whether a name may be listed in another Unicode normal form than it was given.
@@ -33,17 +39,24 @@ pub struct Limits {
 }
 
 impl Limits {
-    /// What is known without trying.
+    /// What is known of a kind of file system without trying: what it holds as its driver is mostly
+    /// used. A driver of unknown kind is taken to hold everything.
     pub fn assumed(kind: FsKind, name_bytes_max: u64) -> Limits {
-        let windows = matches!(kind, FsKind::Fat | FsKind::ExFat);
+        let by_kernel = matches!(kind, FsKind::Fat | FsKind::ExFat);
+        let lesser = by_kernel || kind == FsKind::FuseExFat;
+        let names = match kind {
+            FsKind::Fat | FsKind::ExFat => NameRules::fat(),
+            FsKind::FuseExFat => NameRules::fuse_exfat(),
+            FsKind::Ntfs | FsKind::FuseNtfs => NameRules::ntfs(),
+            _ => NameRules::any(NameMax::Bytes(name_bytes_max)),
+        };
         Limits {
             kind,
-            names: match windows {
-                true => NameRules::fat(),
-                false => NameRules::any(NameMax::Bytes(name_bytes_max)),
-            },
-            symlinks: !windows,
-            folds: windows,
+            names,
+            symlinks: !lesser,
+            specials: !lesser,
+            hard_links: !lesser,
+            folds: lesser,
             respells: false,
         }
     }
@@ -65,7 +78,10 @@ impl Limits {
                 })
             }
             Kind::Symlink => (!self.symlinks).then_some(Unsupported::Symlink),
-            Kind::Dir | Kind::Special(_) => None,
+            Kind::Special(what) => {
+                (!self.specials).then_some(Unsupported::Special { what: what.word() })
+            }
+            Kind::Dir => None,
         }
     }
 }
@@ -84,6 +100,11 @@ pub enum Unsupported {
     },
     /// There are no symbolic links.
     Symlink,
+    /// There are no fifos, sockets and device nodes.
+    Special {
+        /// Which of them it is.
+        what: &'static str,
+    },
     /// Another entry's name is the same name to the file system.
     SameName {
         /// That entry.
@@ -98,6 +119,9 @@ impl Unsupported {
             Unsupported::Name(problem) => problem.heading(),
             Unsupported::TooLarge { .. } => "files that are too large",
             Unsupported::Symlink => "symbolic links, which it does not have",
+            Unsupported::Special { .. } => {
+                "fifos, sockets and device nodes, which it does not have"
+            }
             Unsupported::SameName { .. } => {
                 "names that are one name there, as they differ in case or Unicode form only"
             }
@@ -116,6 +140,7 @@ impl fmt::Display for Unsupported {
                 )
             }
             Unsupported::Symlink => f.write_str("there are no symbolic links there"),
+            Unsupported::Special { what } => write!(f, "there can be no {what} there"),
             Unsupported::SameName { other } => {
                 write!(f, "its name is the same as that of {other} there")
             }
@@ -149,7 +174,7 @@ mod tests {
             })
         );
         assert_eq!(fat.refuses(&path, &stat(Kind::Dir, max + 1)), None);
-        for kind in [FsKind::ExFat, FsKind::Ntfs, FsKind::Ext, FsKind::FuseBlock] {
+        for kind in [FsKind::ExFat, FsKind::FuseExFat, FsKind::Ntfs, FsKind::Ext] {
             let limits = Limits::assumed(kind, 255);
             assert_eq!(limits.refuses(&path, &stat(Kind::File, 1 << 40)), None);
         }
@@ -160,10 +185,25 @@ mod tests {
         let link = stat(Kind::Symlink, 1);
         let path = RelPath::new("link").unwrap();
         let refused = |kind| Limits::assumed(kind, 255).refuses(&path, &link);
-        assert_eq!(refused(FsKind::ExFat), Some(Unsupported::Symlink));
+        for kind in [FsKind::ExFat, FsKind::FuseExFat] {
+            assert_eq!(refused(kind), Some(Unsupported::Symlink));
+        }
         assert_eq!(refused(FsKind::Ext), None);
         assert_eq!(refused(FsKind::Ntfs), None);
         let fat = Limits::assumed(FsKind::Fat, 255);
         assert_eq!(fat.refuses(&RelPath::root(), &stat(Kind::Dir, 0)), None);
+    }
+
+    #[test]
+    fn special_files_are_refused_where_there_are_none() {
+        let path = RelPath::new("fifo").unwrap();
+        let fifo = stat(Kind::Special(crate::fs::Special::Fifo), 0);
+        let refused = |kind| Limits::assumed(kind, 255).refuses(&path, &fifo);
+        for kind in [FsKind::Fat, FsKind::ExFat, FsKind::FuseExFat] {
+            assert_eq!(refused(kind), Some(Unsupported::Special { what: "fifo" }));
+        }
+        for kind in [FsKind::FuseNtfs, FsKind::Ext, FsKind::Network] {
+            assert_eq!(refused(kind), None);
+        }
     }
 }

@@ -107,7 +107,8 @@ pub(crate) struct DryRunArgs {
     /// List what would be done, and touch nothing
     ///
     /// With -v also what would stay as it is. Content is not compared: a file that would be
-    /// compared is listed as adopted.
+    /// compared is listed as adopted. What the destination cannot hold is refused as by a copy (43),
+    /// though nothing is tried there: what is known of its file system has to do.
     #[arg(short = 'n', long, help_heading = HEADING)]
     pub(crate) dry_run: bool,
 

@@ -7,9 +7,9 @@ use std::time::Duration;
 use crossbeam_channel::{Receiver, RecvTimeoutError, Sender};
 
 use super::begin::{Handles, begin};
-use super::{Place, dry_run, metadata, repair, run, setup};
+use super::{Place, dry_run, repair, run, setup};
 use crate::error::{Error, PathError};
-use crate::event::{CopySummary, Event, Pull, Standing};
+use crate::event::{Event, Pull, Standing};
 use crate::fs::Fs;
 use crate::id::ManifestId;
 use crate::lock_mutex;
@@ -109,17 +109,8 @@ impl CopyRun {
     /// Begins to tell what a copy would do.
     pub(super) fn start_dry(setup: setup::Setup, options: CopyOptions) -> Result<CopyRun, Error> {
         let handles = Handles::new();
-        let there = dry_run::open(&setup, &options)?;
         let (send, receive) = crossbeam_channel::bounded(EVENTS_MAX);
-        let dry_run = dry_run::DryRun {
-            setup,
-            options,
-            there,
-            own: metadata::Own::of_this_process(),
-            stopper: handles.stopper.clone(),
-            events: send,
-            summary: CopySummary::default(),
-        };
+        let dry_run = dry_run::DryRun::new(setup, options, handles.stopper.clone(), send)?;
         let thread = spawn("sprag-dry-run", move || dry_run.run())?;
         Ok(CopyRun {
             events: Some(receive),

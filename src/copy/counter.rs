@@ -1,11 +1,10 @@
-//! The counting walk: totals for whoever shows progress, and what the destination cannot hold.
+//! The counting walk: totals for whoever shows progress, and what the destination cannot hold,
+//! which `fit` says.
 //!
 //! On a first copy the planner waits for it, up to [`WAIT_MAX`], so that what can never succeed is
 //! normally refused before the first byte. What it finds later ends the run just the same.
 
-use std::collections::HashSet;
 use std::ops::ControlFlow;
-use std::path::{Path, PathBuf};
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
@@ -13,21 +12,16 @@ use crossbeam_channel::{Receiver, RecvTimeoutError, Sender};
 
 use super::Shared;
 use super::failure::{self, Failure};
+use super::fit::Fit;
 use super::message::Message;
-use super::siblings::Siblings;
-use crate::error::{Error, Refusal};
+use super::room::There;
+use crate::error::Error;
 use crate::event::Counted;
-use crate::fs::{About, Fs, Kind};
-use crate::limits::{NameRules, Unsupported};
+use crate::fs::{Fs, Kind};
 use crate::lock_mutex;
 use crate::manifest::Entry;
-use crate::path::Printable;
 use crate::plan::source_id;
 use crate::scan::{self, Scanned, Source};
-
-mod room;
-
-use room::Need;
 
 /// How long copying waits for the counting walk.
 const WAIT_MAX: Duration = Duration::from_secs(10);
@@ -80,35 +74,11 @@ pub(super) fn count<F: Fs>(
 struct Counter<'a, F: Fs> {
     shared: &'a Shared<F>,
     messages: &'a Sender<Message<F>>,
-    /// The room there was before anything was copied.
-    about: About,
     counted: Counted,
     /// Where the manifest ended when the run began.
     began_at: u64,
-    /// Inodes with several names: such a file is copied once.
-    linked: HashSet<(u64, u64)>,
-    need: Need,
-    siblings: Siblings,
-    refusal: Refusal,
-    lesser: [Lesser; 2],
+    fit: Fit<'a>,
 }
-
-/// Entries that can be copied, though not with everything: how many, and the first.
-#[derive(Default)]
-struct Lesser {
-    count: u64,
-    first: Option<PathBuf>,
-}
-
-impl Lesser {
-    fn add(&mut self, path: &Path) {
-        self.count += 1;
-        self.first.get_or_insert_with(|| path.to_path_buf());
-    }
-}
-
-const TIMES: usize = 0;
-const WINDOWS_NAMES: usize = 1;
 
 impl<'a, F: Fs> Counter<'a, F> {
     fn new(
@@ -116,6 +86,7 @@ impl<'a, F: Fs> Counter<'a, F> {
         messages: &'a Sender<Message<F>>,
         began_at: u64,
     ) -> Result<Counter<'a, F>, Failure> {
+        // The room there is before anything is copied.
         let asked = shared.fs.about();
         let about = asked.map_err(failure::context(
             &shared.fs,
@@ -125,14 +96,9 @@ impl<'a, F: Fs> Counter<'a, F> {
         Ok(Counter {
             shared,
             messages,
-            about,
             counted: Counted::default(),
             began_at,
-            linked: HashSet::new(),
-            need: Need::default(),
-            siblings: Siblings::default(),
-            refusal: Refusal::new(&shared.dest, about.kind.describe()),
-            lesser: Default::default(),
+            fit: Fit::new(&shared.limits, about, &shared.options, &shared.dest),
         })
     }
 
@@ -158,21 +124,14 @@ impl<'a, F: Fs> Counter<'a, F> {
     }
 
     fn meet(&mut self, scanned: &Scanned) -> ControlFlow<()> {
-        let stat = &scanned.stat;
         self.counted.entries += 1;
-        if scanned.left_out {
-            return self.report_now_and_then();
+        let shared = self.shared;
+        let are_one = |one: &_, other: &_| shared.are_one(one, other).unwrap_or(false);
+        let has_content = self.fit.meet(scanned, are_one);
+        if has_content && scanned.stat.kind == Kind::File {
+            self.counted.bytes += scanned.stat.size;
+            self.counted.bytes_before += self.there_before(scanned);
         }
-        let first_name =
-            stat.kind == Kind::Dir || stat.nlink == 1 || self.linked.insert((stat.dev, stat.ino));
-        if first_name {
-            if stat.kind == Kind::File {
-                self.counted.bytes += stat.size;
-                self.counted.bytes_before += self.there_before(scanned);
-            }
-            self.need.add(&self.about, stat);
-        }
-        self.look(scanned);
         self.report_now_and_then()
     }
 
@@ -211,61 +170,29 @@ impl<'a, F: Fs> Counter<'a, F> {
         }
     }
 
-    /// Notes what the destination cannot hold, or not as it is.
-    fn look(&mut self, scanned: &Scanned) {
-        let (limits, dest) = (&self.shared.limits, &scanned.dest);
-        if let Some(why) = limits.refuses(dest, &scanned.stat) {
-            return self.refusal.add(&scanned.source, why);
-        }
-        if limits.folds
-            && let Some(other) = self.siblings.meet(dest)
-            && self.shared.are_one(&other, dest).unwrap_or(false)
-        {
-            let why = Unsupported::SameName { other };
-            return self.refusal.add(&scanned.source, why);
-        }
-        if !self.about.kind.times_ns().contains(&scanned.stat.mtime_ns) {
-            self.lesser[TIMES].add(&scanned.source);
-        }
-        if self.about.kind.is_windows() && NameRules::windows().check(dest.name()).is_some() {
-            self.lesser[WINDOWS_NAMES].add(&scanned.source);
-        }
-    }
-
     /// Says what came of the walk.
-    fn judge(mut self, sources: &[Source], began: Instant) -> Result<(), Failure> {
-        for text in self.warnings() {
+    fn judge(self, sources: &[Source], began: Instant) -> Result<(), Failure> {
+        for text in self.fit.warnings() {
             let sent = self.messages.send(Message::Warning(text));
             sent.map_err(|_| Failure::Stopped)?;
         }
-        for shortage in self.need.shortages(self.shared, &self.about, sources)? {
-            self.refusal.add_shortage(shortage);
-        }
-        let refusal = match self.shared.options.skip_unsupported {
-            true => self.refusal.without_entries(),
-            false => self.refusal,
+        let shared = self.shared;
+        let known = |path: &_| {
+            let known = lock_mutex(&shared.store).lookup(path);
+            let known = known.map_err(|error| failure::manifest_failed(&*shared.fs, error));
+            Ok(known.map_err(Failure::Fatal)?.map(|(_, entry)| entry))
         };
-        if refusal.is_empty() {
+        let mut there = There::new(&shared.fs, &shared.dest, shared.block_size, &known);
+        let stop = || shared.should_stop();
+        let selection = &shared.options.selection;
+        let shortages = self
+            .fit
+            .shortages(Some(&mut there), sources, selection, &stop)?;
+        let Some(refusal) = self.fit.refusal(shortages) else {
             return Ok(());
-        }
-        let waited_for = !self.shared.is_rerun && began.elapsed() < WAIT_MAX;
+        };
+        let waited_for = !shared.is_rerun && began.elapsed() < WAIT_MAX;
         let refusal = refusal.under_way(!waited_for);
         Err(Failure::Fatal(Error::Refused(Box::new(refusal))))
-    }
-
-    fn warnings(&self) -> Vec<String> {
-        let kind = self.about.kind.describe();
-        let texts = [
-            format!("have times that {kind} cannot keep, as it knows 1980 to 2107 only"),
-            "have names that Windows cannot open".to_string(),
-        ];
-        let mut warnings = Vec::new();
-        for (lesser, text) in self.lesser.iter().zip(texts) {
-            if let Some(first) = &lesser.first {
-                let (count, first) = (lesser.count, Printable(first));
-                warnings.push(format!("{count} entries {text}; the first is {first}"));
-            }
-        }
-        warnings
     }
 }

@@ -3,7 +3,8 @@
 //!
 //! The decisions are those of `plan` and `extraneous`, as in a copy. What only doing it can show is
 //! not foreseen: content is not compared, so a file that would be compared is told as adopted;
-//! what would be proved after a crash is taken for true; what the destination can hold is not tried.
+//! what would be proved after a crash is taken for true; what the destination can hold is not tried,
+//! but taken from what is known of its file system (`forecast`).
 
 use std::collections::HashSet;
 use std::sync::Arc;
@@ -25,6 +26,9 @@ use crate::stop::Stopper;
 
 mod decide;
 mod deletions;
+mod forecast;
+
+use forecast::Forecast;
 
 /// A destination as it stands, if it does.
 pub(super) struct There {
@@ -33,7 +37,7 @@ pub(super) struct There {
 }
 
 /// Opens what there is, without changing it.
-pub(super) fn open(setup: &Setup, options: &CopyOptions) -> Result<Option<There>, Error> {
+fn open(setup: &Setup, options: &CopyOptions) -> Result<Option<There>, Error> {
     let path = || setup.root.clone();
     let there = match found(source::stat_follow(&setup.root)) {
         Ok(None) => None,
@@ -66,19 +70,40 @@ pub(super) fn open(setup: &Setup, options: &CopyOptions) -> Result<Option<There>
 }
 
 pub(super) struct DryRun {
-    pub(super) setup: Setup,
-    pub(super) options: CopyOptions,
-    pub(super) there: Option<There>,
-    pub(super) own: Own,
-    pub(super) stopper: Stopper,
-    pub(super) events: Sender<Event>,
-    pub(super) summary: CopySummary,
+    setup: Setup,
+    options: CopyOptions,
+    there: Option<There>,
+    /// What the destination can hold.
+    forecast: Forecast,
+    own: Own,
+    stopper: Stopper,
+    events: Sender<Event>,
+    summary: CopySummary,
 }
 
 /// The consumer is gone, or wants no more.
 struct Over;
 
 impl DryRun {
+    pub(super) fn new(
+        setup: Setup,
+        options: CopyOptions,
+        stopper: Stopper,
+        events: Sender<Event>,
+    ) -> Result<DryRun, Error> {
+        let there = open(&setup, &options)?;
+        Ok(DryRun {
+            forecast: Forecast::new(&setup, there.as_ref())?,
+            there,
+            setup,
+            options,
+            own: Own::of_this_process(),
+            stopper,
+            events,
+            summary: CopySummary::default(),
+        })
+    }
+
     /// Tells everything, then how it ended.
     pub(super) fn run(mut self) {
         let started = Instant::now();
@@ -103,6 +128,9 @@ impl DryRun {
     fn tell_all(&mut self) -> Result<Result<(), Error>, Over> {
         let setup = std::mem::take(&mut self.setup.sources);
         let options = self.options.clone();
+        if let Err(error) = self.refuse(&setup)? {
+            return Ok(Err(error));
+        }
         let mut met = HashSet::new();
         let mut walked = true;
         for (number, from) in setup.iter().enumerate() {
@@ -175,6 +203,7 @@ impl DryRun {
             (_, Outcome::Skipped) => summary.files_skipped += 1,
             (Kind::Dir, _) => summary.dirs += 1,
             (Kind::Symlink, _) => summary.symlinks += 1,
+            (Kind::Special(_), _) => summary.specials += 1,
             (_, Outcome::Unchanged | Outcome::Mended) => summary.files_unchanged += 1,
             (_, Outcome::Adopted) => summary.files_adopted += 1,
             _ => summary.files_copied += 1,

@@ -39,7 +39,7 @@ pub(super) struct Planner<'a, F: Fs> {
     open: Vec<(RelPath, Arc<F::Dir>)>,
     /// The first destination path of each inode with several names, until all were met.
     links: HashMap<(u64, u64), FirstName>,
-    holds_links: Option<bool>,
+    told_of_links: bool,
     siblings: Siblings,
     /// What the directories from the root to where the walk is hold, where names fold.
     listed: Vec<(RelPath, HashSet<Vec<u8>>)>,
@@ -66,7 +66,7 @@ impl<'a, F: Fs> Planner<'a, F> {
             messages,
             open: Vec::new(),
             links: HashMap::new(),
-            holds_links: None,
+            told_of_links: false,
             siblings: Siblings::default(),
             listed: Vec::new(),
         }

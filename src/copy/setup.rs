@@ -244,7 +244,7 @@ fn resolved(root: &Path) -> Result<PathBuf, Error> {
 }
 
 /// The directory a path is in; the current one for a bare name.
-fn parent_of(path: &Path) -> PathBuf {
+pub(super) fn parent_of(path: &Path) -> PathBuf {
     match path.parent() {
         Some(parent) if !parent.as_os_str().is_empty() => parent.to_path_buf(),
         Some(_) => PathBuf::from("."),

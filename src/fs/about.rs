@@ -18,8 +18,10 @@ pub enum FsKind {
     ExFat,
     /// NTFS by the kernel.
     Ntfs,
-    /// A block device behind FUSE, which is exFAT or NTFS in practice.
-    FuseBlock,
+    /// exFAT by exfat-fuse.
+    FuseExFat,
+    /// NTFS by ntfs-3g.
+    FuseNtfs,
     /// Something else behind FUSE.
     Fuse,
     /// A share of another machine.
@@ -37,9 +39,8 @@ impl FsKind {
             FsKind::Tmpfs => "tmpfs",
             FsKind::Compressing => "a compressing file system",
             FsKind::Fat => "FAT32",
-            FsKind::ExFat => "exFAT",
-            FsKind::Ntfs => "NTFS",
-            FsKind::FuseBlock => "exFAT or NTFS",
+            FsKind::ExFat | FsKind::FuseExFat => "exFAT",
+            FsKind::Ntfs | FsKind::FuseNtfs => "NTFS",
             FsKind::Fuse => "a FUSE file system",
             FsKind::Network => "a network file system",
             FsKind::Other => "its file system",
@@ -58,7 +59,7 @@ impl FsKind {
     pub fn is_windows(self) -> bool {
         matches!(
             self,
-            FsKind::Fat | FsKind::ExFat | FsKind::Ntfs | FsKind::FuseBlock
+            FsKind::Fat | FsKind::ExFat | FsKind::FuseExFat | FsKind::Ntfs | FsKind::FuseNtfs
         )
     }
 
@@ -76,7 +77,9 @@ impl FsKind {
         const NS_PER_S: i128 = 1_000_000_000;
         match self {
             // 1980-01-01 to 2107-12-31 of whatever time zone; a day off at each end is safe.
-            FsKind::Fat | FsKind::ExFat => 315_619_200 * NS_PER_S..=4_354_732_799 * NS_PER_S,
+            FsKind::Fat | FsKind::ExFat | FsKind::FuseExFat => {
+                315_619_200 * NS_PER_S..=4_354_732_799 * NS_PER_S
+            }
             _ => i128::MIN..=i128::MAX,
         }
     }
@@ -90,7 +93,8 @@ impl FsKind {
                 | FsKind::Tmpfs
                 | FsKind::Fat
                 | FsKind::ExFat
-                | FsKind::FuseBlock
+                | FsKind::FuseExFat
+                | FsKind::FuseNtfs
         )
     }
 
@@ -101,7 +105,7 @@ impl FsKind {
 
     /// Whether the space of a sparse file's holes is not needed.
     pub fn keeps_holes(self) -> bool {
-        !matches!(self, FsKind::Fat | FsKind::ExFat | FsKind::FuseBlock)
+        !matches!(self, FsKind::Fat | FsKind::ExFat | FsKind::FuseExFat)
     }
 }
 
@@ -146,6 +150,7 @@ mod tests {
             (FsKind::Fat, year_1979, false),
             (FsKind::Fat, year_2024, true),
             (FsKind::ExFat, year_2200, false),
+            (FsKind::FuseExFat, year_1979, false),
             (FsKind::Ext, year_2200, true),
             (FsKind::Ntfs, year_1979, true),
         ] {

@@ -20,6 +20,14 @@ pub fn fold_key(name: &[u8]) -> Vec<u8> {
     }
 }
 
+/// A key that is the same for two names that differ in case only, as FAT and exFAT have it.
+pub fn case_key(name: &[u8]) -> Vec<u8> {
+    match std::str::from_utf8(name) {
+        Ok(text) => text.chars().map(fold_char).collect::<String>().into_bytes(),
+        Err(_) => name.to_ascii_lowercase(),
+    }
+}
+
 /// One character for one: file systems fold by a table of single characters.
 fn fold_char(c: char) -> char {
     let upper = only(c.to_uppercase()).unwrap_or(c);
@@ -63,6 +71,19 @@ mod tests {
             assert_ne!(fold_key(a.as_bytes()), fold_key(b.as_bytes()), "{a} {b}");
         }
         assert_eq!(fold_key(b"CAF\xe9"), fold_key(b"caf\xe9"));
+    }
+
+    #[test]
+    fn names_of_another_normal_form_differ_by_more_than_case() {
+        assert_eq!(
+            case_key("\u{c9}A".as_bytes()),
+            case_key("\u{e9}a".as_bytes())
+        );
+        assert_ne!(
+            case_key("\u{e9}".as_bytes()),
+            case_key("e\u{301}".as_bytes())
+        );
+        assert_eq!(case_key(b"CAF\xe9"), case_key(b"caf\xe9"));
     }
 
     #[test]

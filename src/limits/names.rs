@@ -5,6 +5,9 @@ use std::fmt;
 /// The bytes that Windows forbids in names, beside control characters.
 const WINDOWS_CHARS: &[u8] = b"\"*:<>?\\|";
 
+/// The longest name where names are kept as UTF-16.
+pub(super) const UTF16_MAX: u64 = 255;
+
 /// The rules for one name. Each field that is a flag says that such names are refused.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct NameRules {
@@ -71,6 +74,23 @@ impl NameRules {
         }
     }
 
+    /// What exfat-fuse refuses. It makes files with a dot or a blank at the end.
+    pub fn fuse_exfat() -> NameRules {
+        NameRules {
+            trailing_dot: false,
+            trailing_space: false,
+            ..NameRules::fat()
+        }
+    }
+
+    /// What Linux refuses on NTFS, unless it is told to take what Windows can open only.
+    pub fn ntfs() -> NameRules {
+        NameRules {
+            unicode: true,
+            ..NameRules::any(NameMax::Utf16(UTF16_MAX))
+        }
+    }
+
     /// What Linux refuses on FAT and exFAT, or changes.
     pub fn fat() -> NameRules {
         NameRules {
@@ -88,7 +108,7 @@ impl NameRules {
             trailing_space: true,
             reserved: true,
             unicode: true,
-            max: NameMax::Utf16(255),
+            max: NameMax::Utf16(UTF16_MAX),
         }
     }
 

@@ -6,16 +6,19 @@ use std::io;
 
 use rustix::io::Errno;
 
+use super::names::UTF16_MAX;
 use super::{Limits, NameMax, NameRules, same_spelling};
-use crate::fs::{About, Fs, found};
+use crate::fs::{About, Fs, Special, found};
 use crate::path::RelPath;
 
 pub(crate) const DIR: &[u8] = b"probe";
-/// Units of the longest name where names are kept as UTF-16.
-const UTF16_MAX: u64 = 255;
 const CASE: [&[u8]; 2] = [b"Case-Probe", b"cASE-pROBE"];
 const FORM: [&[u8]; 2] = ["form-\u{e9}".as_bytes(), "form-e\u{301}".as_bytes()];
 const LINK: &[u8] = b"link";
+const LINKED: &[u8] = b"linked";
+const LINK_TO: &[u8] = b"linked.2";
+const FIFO: &[u8] = b"fifo";
+const CONTROL: &[u8] = b"control";
 
 /// The directory of the trials.
 struct Probe<'a, F: Fs> {
@@ -65,6 +68,8 @@ fn try_all<F: Fs>(fs: &F, about: &About) -> io::Result<Limits> {
             kind: about.kind,
             names: NameRules::any(NameMax::Bytes(about.name_bytes_max)),
             symlinks: true,
+            specials: true,
+            hard_links: true,
             folds: false,
             respells: false,
         };
@@ -77,7 +82,9 @@ fn try_all<F: Fs>(fs: &F, about: &About) -> io::Result<Limits> {
         }
         if !about.kind.takes_any_name() {
             probe.names(&mut limits.names)?;
-            limits.symlinks = probe.links()?;
+            limits.symlinks = probe.symlinks()?;
+            limits.specials = probe.specials()?;
+            limits.hard_links = probe.hard_links()?;
         }
         Ok(limits)
     })
@@ -173,13 +180,39 @@ impl<F: Fs> Probe<'_, F> {
         Ok(())
     }
 
-    fn links(&self) -> io::Result<bool> {
+    fn symlinks(&self) -> io::Result<bool> {
         let made = self.fs.make_symlink(&self.dir, LINK, b"target");
+        self.holds(made, |_| false)
+    }
+
+    /// A fifo stands for sockets and device nodes: what has no place for the one has none for the
+    /// others. exfat-fuse makes a regular file of it, of which the kernel says EIO; that is no
+    /// trouble where regular files can still be made.
+    fn specials(&self) -> io::Result<bool> {
+        let made = self.fs.make_special(&self.dir, FIFO, Special::Fifo);
+        self.holds(made, |errno| errno == Errno::IO && self.works())
+    }
+
+    fn hard_links(&self) -> io::Result<bool> {
+        self.fs.create_new(&self.dir, LINKED)?;
+        let made = self.fs.link(&self.dir, LINKED, &self.dir, LINK_TO);
+        self.holds(made, |_| false)
+    }
+
+    /// Whether a trial shows that there can be such a thing; `refuses` are errors of this trial that
+    /// say so beside the usual ones.
+    fn holds(&self, made: io::Result<()>, refuses: impl Fn(Errno) -> bool) -> io::Result<bool> {
         match made {
             Ok(()) => Ok(true),
             Err(error) if is_refusal(&error) => Ok(false),
+            Err(error) if Errno::from_io_error(&error).is_some_and(refuses) => Ok(false),
             Err(error) => Err(error),
         }
+    }
+
+    /// Whether a name that nobody refuses can be made.
+    fn works(&self) -> bool {
+        self.fs.create_new(&self.dir, CONTROL).is_ok()
     }
 }
 

@@ -7,6 +7,8 @@ use std::fs;
 use std::os::unix::fs::{MetadataExt, symlink};
 use std::path::{Path, PathBuf};
 
+use rustix::fs::{CWD, FileType, Mode, mknodat};
+
 use crate::support::*;
 
 fn with(fixture: &Fixture, code: i32, flags: &[&str]) -> Ran {
@@ -42,7 +44,7 @@ fn told(ran: &Ran) -> BTreeMap<String, String> {
         .collect()
 }
 
-const FIGURES: [&str; 11] = [
+const FIGURES: [&str; 12] = [
     "files_copied",
     "files_unchanged",
     "files_adopted",
@@ -51,6 +53,7 @@ const FIGURES: [&str; 11] = [
     "files_deleted",
     "dirs",
     "symlinks",
+    "specials",
     "bytes_total",
     "bytes_copied",
     "bytes_resumed",
@@ -77,7 +80,13 @@ fn foretells(fixture: &Fixture, code: i32, flags: &[&str]) {
 fn dry_run_foretells_a_first_copy_to_a_destination_that_does_not_exist() {
     let fixture = Fixture::new();
     mixed_tree(&fixture.source, 20, &[2 << 20]);
+    let fifo = fixture.source.join("fifo");
+    mknodat(CWD, &fifo, FileType::Fifo, Mode::from_raw_mode(0o600), 0).unwrap();
     foretells(&fixture, 0, &["--exclude=dir1/", "--max-size=60000"]);
+    // Reading it would wait for ever.
+    for fifo in [fifo, fixture.dest.join("fifo")] {
+        fs::remove_file(fifo).unwrap();
+    }
     fixture.copy(0);
     fixture.assert_same();
 }

@@ -6,6 +6,8 @@ use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::symlink;
 use std::path::{Path, PathBuf};
 
+use rustix::fs::{CWD, FileType, Mode, mknodat};
+
 use crate::support::fuse::FuseImage;
 use crate::support::image::Image;
 use crate::support::*;
@@ -25,12 +27,18 @@ fn mixed(root: &Path) -> Vec<(&'static str, PathBuf)> {
         ("names that are not UTF-8", at(b"caf\xe9")),
         ("names that are one name there", at(b"readme")),
         ("symbolic links", at(b"link")),
+        ("fifos, sockets and device nodes", at(b"sub/fifo")),
     ];
     for (_, path) in &refused[..5] {
         write(path, "refused");
     }
     symlink("plain", &refused[5].1).unwrap();
+    fifo(&refused[6].1);
     refused.to_vec()
+}
+
+fn fifo(path: &Path) {
+    mknodat(CWD, path, FileType::Fifo, Mode::from_raw_mode(0o644), 0).unwrap();
 }
 
 fn args(options: &[&str], source: &Path, dest: &Path) -> Vec<PathBuf> {
@@ -74,7 +82,7 @@ fn exfat_refuses_what_it_cannot_hold_before_the_first_byte_or_leaves_it_out() {
     let kinds: Vec<_> = ran.problems().into_iter().map(|(_, kind)| kind).collect();
     assert_eq!(
         kinds.iter().filter(|kind| *kind == "unsupported").count(),
-        5
+        6
     );
     assert_eq!(kinds.iter().filter(|kind| *kind == "same_name").count(), 1);
     for (_, path) in refused {
@@ -89,6 +97,66 @@ fn exfat_refuses_what_it_cannot_hold_before_the_first_byte_or_leaves_it_out() {
     let again = copy(0, args(&[], &source, &dest));
     assert_eq!(again.sum("bytes_copied"), 0);
     assert_eq!(run("verify", [&dest]).code, 0);
+}
+
+/// The lines of standard error from a refusal on.
+fn refusal(ran: &Ran) -> String {
+    let lines = ran.stderr.lines();
+    let refused = lines.skip_while(|line| !line.contains("cannot hold all of this"));
+    refused.collect::<Vec<_>>().join("\n")
+}
+
+#[test]
+fn dry_run_foretells_what_exfat_cannot_hold_with_the_same_list_and_touches_nothing() {
+    let Some(exfat) = FuseImage::exfat("-n on exFAT") else {
+        return;
+    };
+    let temp = tempfile::tempdir().unwrap();
+    let source = temp.path().join("source");
+    mixed(&source);
+    let dest = exfat.at("dest");
+    for is_there in [false, true] {
+        if is_there {
+            write(dest.join("strangers"), "was there before");
+        }
+        let before = contents(&exfat.mount);
+        let dry = copy(43, args(&["-n"], &source, &dest));
+        let skipped = copy(23, args(&["-n", "--skip-unsupported"], &source, &dest));
+        assert_eq!(contents(&exfat.mount), before, "something was touched");
+        assert_eq!(dest.exists(), is_there);
+        let wet = copy(43, args(&[], &source, &dest));
+        assert!(!refusal(&dry).is_empty(), "{}", dry.stderr);
+        assert_eq!(refusal(&dry), refusal(&wet));
+        let args = args(&["--skip-unsupported"], &source, &dest);
+        assert_eq!(skipped.problems(), copy(23, args).problems());
+        fs::remove_dir_all(&dest).unwrap();
+    }
+    // What stands there already under another name.
+    write(dest.join("PLAIN"), "not ours");
+    write(dest.join("SUB/DEEPER/x"), "not ours");
+    let options = ["-n", "--skip-unsupported", "--exclude=[!ps]*"];
+    let dry = copy(23, args(&options, &source, &dest));
+    let wet = copy(23, args(&options[1..], &source, &dest));
+    let same = |path: &str| (path.to_string(), "same_name".to_string());
+    assert_eq!(dry.problems(), [same("plain"), same("sub")]);
+    assert_eq!(dry.problems(), wet.problems());
+}
+
+#[test]
+fn dry_run_foretells_what_does_not_fit() {
+    let Some(ext4) = Image::new("-n and room on ext4", "ext4", 16 << 20, "") else {
+        return;
+    };
+    let fixture = Fixture::new();
+    write(fixture.source.join("large"), Rng::new(1).bytes(24 << 20));
+    let dest = ext4.at("dest");
+    let dry = copy(43, args(&["-n"], &fixture.source, &dest));
+    let needed = "has not enough room: 25165824 bytes are needed";
+    assert!(dry.stderr.contains(needed), "{}", dry.stderr);
+    assert!(!dest.exists());
+    // The manifest takes some of what was free.
+    let wet = copy(43, args(&[], &fixture.source, &dest));
+    assert!(wet.stderr.contains(needed), "{}", wet.stderr);
 }
 
 #[test]

@@ -229,6 +229,7 @@ fn exfat_holds_contents_and_times_in_seconds() {
             NO_ACLS,
             NO_XATTRS,
             NO_LINKS,
+            "1 entry has a time",
             "2 entries have names",
         ],
         missing: &[
@@ -257,6 +258,7 @@ fn exfat_holds_contents_and_times_in_seconds() {
             NO_ACLS,
             NO_XATTRS,
             NO_LINKS,
+            "1 entry has a time",
             "2 entries have names",
         ],
         time_ns: i128::MAX,

@@ -15,7 +15,7 @@ struct Looked {
 }
 
 impl DryRun {
-    fn known(&self, path: &RelPath) -> Result<Option<Entry>, Error> {
+    pub(super) fn known(&self, path: &RelPath) -> Result<Option<Entry>, Error> {
         let store = self.there.as_ref().and_then(|there| there.store.as_ref());
         let found = store.map(|store| store.lookup(path)).transpose()?;
         Ok(found.flatten().map(|(_, entry)| entry))
@@ -58,7 +58,8 @@ impl DryRun {
         }
         let (stat, path) = (&scanned.stat, &scanned.dest);
         let known = self.known(path)?;
-        let there = match self.look(path) {
+        let looked = self.cannot_stand(scanned).and_then(|()| self.look(path));
+        let there = match looked {
             Ok(there) => there,
             Err(error) => return Ok(Err(error)),
         };
@@ -68,6 +69,7 @@ impl DryRun {
             Kind::File
                 if stat.nlink > 1
                     && self.options.hard_links
+                    && self.forecast.limits.hard_links
                     && !met.insert((stat.dev, stat.ino)) =>
             {
                 Ok(match (known, there) {

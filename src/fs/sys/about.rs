@@ -21,7 +21,7 @@ pub(crate) fn about(fd: impl AsFd) -> io::Result<About> {
     };
     let magic = magic(&fd)?;
     let kind = match magic {
-        FUSE => mount_type(&fd).map_or(FsKind::Fuse, |text| fuse_kind(&text)),
+        FUSE => mount_type(&fd).map_or(FsKind::Fuse, |text| fuse_kind(&text, || is_ntfs(&fd))),
         other => kind_of(other),
     };
     Ok(About {
@@ -62,19 +62,28 @@ fn mount_type(fd: impl AsFd) -> Option<Vec<u8>> {
     mountinfo::type_of_mount(&mounts, id).map(<[u8]>::to_vec)
 }
 
+/// Whether an open directory has an attribute that ntfs-3g shows of each.
+fn is_ntfs(fd: impl AsFd) -> bool {
+    rustix::fs::fgetxattr_query(fd, c"system.ntfs_attrib").is_ok()
+}
+
 /// FUSE has one number for all; the mount's type says more: `fuseblk` for what stands on a block
-/// device, and often the daemon's name behind a dot.
-fn fuse_kind(mount_type: &[u8]) -> FsKind {
+/// device, and often the daemon's name behind a dot. The two that are in wide use give none:
+/// ntfs-3g, which can be asked, and exfat-fuse.
+fn fuse_kind(mount_type: &[u8], is_ntfs: impl Fn() -> bool) -> FsKind {
     let text = String::from_utf8_lossy(mount_type).to_ascii_lowercase();
     let daemon = text.split_once('.').map_or("", |(_, daemon)| daemon);
     if daemon.contains("exfat") {
-        FsKind::ExFat
+        FsKind::FuseExFat
     } else if daemon.contains("ntfs") {
-        FsKind::FuseBlock
+        FsKind::FuseNtfs
     } else if daemon.contains("fat") {
         FsKind::Fat
-    } else if text.starts_with("fuseblk") {
-        FsKind::FuseBlock
+    } else if text == "fuseblk" {
+        match is_ntfs() {
+            true => FsKind::FuseNtfs,
+            false => FsKind::FuseExFat,
+        }
     } else if ["sshfs", "rclone", "nfs", "smb", "gvfs"]
         .iter()
         .any(|net| daemon.contains(net))
@@ -91,17 +100,24 @@ mod tests {
 
     #[test]
     fn what_stands_behind_fuse_is_told_by_the_type_of_the_mount() {
+        assert_eq!(fuse_kind(b"fuseblk", || true), FsKind::FuseNtfs);
         for (text, kind) in [
-            (&b"fuseblk"[..], FsKind::FuseBlock),
-            (b"fuseblk.exfat", FsKind::ExFat),
-            (b"fuse.exfat-fuse", FsKind::ExFat),
+            (&b"fuseblk"[..], FsKind::FuseExFat),
+            (b"fuseblk.exfat", FsKind::FuseExFat),
+            (b"fuse.exfat-fuse", FsKind::FuseExFat),
             (b"fuse.fusefat", FsKind::Fat),
-            (b"fuse.ntfs-3g", FsKind::FuseBlock),
+            (b"fuse.ntfs-3g", FsKind::FuseNtfs),
+            (b"fuseblk.fuse2fs", FsKind::Fuse),
             (b"fuse.sshfs", FsKind::Network),
             (b"fuse", FsKind::Fuse),
             (b"fuse.mergerfs", FsKind::Fuse),
         ] {
-            assert_eq!(fuse_kind(text), kind, "{}", String::from_utf8_lossy(text));
+            assert_eq!(
+                fuse_kind(text, || false),
+                kind,
+                "{}",
+                String::from_utf8_lossy(text)
+            );
         }
     }
 

@@ -2,16 +2,17 @@
 //! not fit, minus what is there.
 
 use std::ops::ControlFlow;
+use std::path::Path;
 use std::sync::Arc;
 
-use crate::copy::Shared;
-use crate::copy::failure::{self, Failure};
+use super::failure::{self, Failure};
+use crate::block::BlockSize;
 use crate::error::Shortage;
 use crate::fs::{About, Fs, Kind, Stat, found};
-use crate::lock_mutex;
 use crate::manifest::Entry;
 use crate::path::RelPath;
 use crate::scan::{self, Scanned, Source};
+use crate::selection::Selection;
 
 /// What the copy takes.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -40,33 +41,31 @@ impl Need {
         }
     }
 
-    /// What there is too little of. Only where the figures of the file system are to be believed.
+    /// What there is too little of, with what is `there` taken into account. Only where the figures
+    /// of the file system are to be believed.
     pub(super) fn shortages<F: Fs>(
         self,
-        shared: &Shared<F>,
         about: &About,
+        there: Option<&mut There<'_, F>>,
         sources: &[Source],
+        selection: &Selection,
+        should_stop: &dyn Fn() -> bool,
     ) -> Result<Vec<Shortage>, Failure> {
         let all = self.against(about);
-        if all.is_empty() {
-            return Ok(all);
-        }
-        let mut there = There {
-            shared,
-            about,
-            open: None,
-            need: Need::default(),
+        let there = match there {
+            Some(there) if !all.is_empty() => there,
+            _ => return Ok(all),
         };
         let mut failed = Ok(());
-        let walked = scan::each(sources, &shared.options.selection, |scanned| {
+        let walked = scan::each(sources, selection, |scanned| {
             if scanned.left_out {
                 return ControlFlow::Continue(());
             }
-            if shared.should_stop() {
+            if should_stop() {
                 failed = Err(Failure::Stopped);
                 return ControlFlow::Break(());
             }
-            failed = there.subtract(scanned);
+            failed = there.subtract(about, scanned);
             match failed {
                 Ok(()) => ControlFlow::Continue(()),
                 Err(_) => ControlFlow::Break(()),
@@ -98,45 +97,61 @@ impl Need {
     }
 }
 
+/// What the manifest knows of a path.
+type Known<'a> = &'a dyn Fn(&RelPath) -> Result<Option<Entry>, Failure>;
+
 /// What stands at the destination already, of what is to be copied.
-struct There<'a, F: Fs> {
-    shared: &'a Shared<F>,
-    about: &'a About,
+pub(super) struct There<'a, F: Fs> {
+    fs: &'a Arc<F>,
+    dest: &'a Path,
+    block_size: BlockSize,
+    known: Known<'a>,
     /// The directory that was looked into last; `None` in it: it is not there.
     open: Option<(RelPath, Option<Arc<F::Dir>>)>,
     need: Need,
 }
 
-impl<F: Fs> There<'_, F> {
-    fn subtract(&mut self, scanned: &Scanned) -> Result<(), Failure> {
+impl<'a, F: Fs> There<'a, F> {
+    pub(super) fn new(
+        fs: &'a Arc<F>,
+        dest: &'a Path,
+        block_size: BlockSize,
+        known: Known<'a>,
+    ) -> There<'a, F> {
+        There {
+            fs,
+            dest,
+            block_size,
+            known,
+            open: None,
+            need: Need::default(),
+        }
+    }
+
+    fn subtract(&mut self, about: &About, scanned: &Scanned) -> Result<(), Failure> {
         let path = &scanned.dest;
-        let full = self.shared.full(path);
-        let at_dest = failure::context(&self.shared.fs, "look at", full);
+        let at_dest = failure::context(self.fs, "look at", path.below(self.dest));
         let Some((parent, name)) = path.split() else {
             self.need.inodes += 1;
             return Ok(());
         };
         let stat = match self.dir(&parent).map_err(&at_dest)? {
-            Some(dir) => self.shared.fs.stat(&dir, name).map_err(&at_dest)?,
+            Some(dir) => self.fs.stat(&dir, name).map_err(&at_dest)?,
             None => None,
         };
         if let Some(stat) = stat {
             self.need.inodes += 1;
             if stat.kind == Kind::File {
                 // It is replaced, or the same: at most this much is given back.
-                let bytes = rounded(self.about, stat.size.max(stat.allocated));
+                let bytes = rounded(about, stat.size.max(stat.allocated));
                 self.need.bytes = self.need.bytes.saturating_add(bytes);
             }
         }
-        let known = lock_mutex(&self.shared.store).lookup(path);
-        let known = known
-            .map_err(|error| Failure::Fatal(failure::manifest_failed(&*self.shared.fs, error)))?;
-        if let Some((_, Entry::Partial(partial))) = known {
+        if let Some(Entry::Partial(partial)) = (self.known)(path)? {
             self.need.inodes += 1;
-            let size = self.shared.block_size.bytes();
             let bytes = partial
                 .blocks
-                .saturating_mul(size)
+                .saturating_mul(self.block_size.bytes())
                 .min(partial.begin.source.size);
             self.need.bytes = self.need.bytes.saturating_add(bytes);
         }
@@ -150,8 +165,8 @@ impl<F: Fs> There<'_, F> {
             return Ok(dir.clone());
         }
         let dir = match path.is_root() {
-            true => Some(self.shared.fs.root()),
-            false => found(self.shared.fs.open_dir(path))?.map(Arc::new),
+            true => Some(self.fs.root()),
+            false => found(self.fs.open_dir(path))?.map(Arc::new),
         };
         self.open = Some((path.clone(), dir.clone()));
         Ok(dir)

@@ -1,0 +1,168 @@
+//! Whether a destination can hold what a walk meets: each name, size and kind, and all of it together.
+//!
+//! The counting walk asks with what was tried, a dry run with what was foreseen.
+
+use std::collections::HashSet;
+use std::path::{Path, PathBuf};
+
+use super::failure::Failure;
+use super::room::{Need, There};
+use super::siblings::Siblings;
+use crate::error::{Refusal, Shortage};
+use crate::fs::{About, Fs, Kind};
+use crate::limits::{Limits, NameRules, Unsupported};
+use crate::options::CopyOptions;
+use crate::path::{Printable, RelPath};
+use crate::scan::{Scanned, Source};
+use crate::selection::Selection;
+
+/// What is said once where hard links cannot be.
+pub(super) const NO_HARD_LINKS: &str =
+    "the destination cannot hold hard links: each of their names is copied as a file of its own";
+
+pub(super) struct Fit<'a> {
+    limits: &'a Limits,
+    about: About,
+    options: &'a CopyOptions,
+    /// Inodes with several names: such a file is copied once, where it can be.
+    linked: HashSet<(u64, u64)>,
+    /// Some have names that are files of their own there.
+    splits_links: bool,
+    need: Need,
+    siblings: Siblings,
+    refusal: Refusal,
+    lesser: [Lesser; 2],
+}
+
+/// Entries that can be copied, though not with everything: how many, and the first.
+#[derive(Default)]
+struct Lesser {
+    count: u64,
+    first: Option<PathBuf>,
+}
+
+impl Lesser {
+    fn add(&mut self, path: &Path) {
+        self.count += 1;
+        self.first.get_or_insert_with(|| path.to_path_buf());
+    }
+}
+
+const TIMES: usize = 0;
+const WINDOWS_NAMES: usize = 1;
+
+impl<'a> Fit<'a> {
+    /// `about`: the file system before anything is copied.
+    pub(super) fn new(
+        limits: &'a Limits,
+        about: About,
+        options: &'a CopyOptions,
+        dest: &Path,
+    ) -> Fit<'a> {
+        Fit {
+            limits,
+            about,
+            options,
+            linked: HashSet::new(),
+            splits_links: false,
+            need: Need::default(),
+            siblings: Siblings::default(),
+            refusal: Refusal::new(dest, about.kind.describe()),
+            lesser: Default::default(),
+        }
+    }
+
+    /// Notes an entry, and what the destination cannot hold of it, or not as it is. `are_one` says
+    /// whether two names that look alike are one there. Gives whether its content takes room: it is
+    /// not just another name of a file that was met.
+    pub(super) fn meet(
+        &mut self,
+        scanned: &Scanned,
+        are_one: impl Fn(&RelPath, &RelPath) -> bool,
+    ) -> bool {
+        if scanned.left_out {
+            return false;
+        }
+        let (limits, dest, stat) = (self.limits, &scanned.dest, &scanned.stat);
+        let was_met = stat.kind != Kind::Dir
+            && stat.nlink > 1
+            && self.options.hard_links
+            && !self.linked.insert((stat.dev, stat.ino));
+        self.splits_links |= was_met && !limits.hard_links;
+        let is_name = was_met && limits.hard_links;
+        if !is_name {
+            self.need.add(&self.about, stat);
+        }
+        if let Some(why) = limits.refuses(dest, stat) {
+            self.refusal.add(&scanned.source, why);
+        } else if limits.folds
+            && let Some(other) = self.siblings.meet(dest)
+            && are_one(&other, dest)
+        {
+            let why = Unsupported::SameName { other };
+            self.refusal.add(&scanned.source, why);
+        } else {
+            self.note_lesser(scanned);
+        }
+        !is_name
+    }
+
+    fn note_lesser(&mut self, scanned: &Scanned) {
+        if !self.about.kind.times_ns().contains(&scanned.stat.mtime_ns) {
+            self.lesser[TIMES].add(&scanned.source);
+        }
+        let name = scanned.dest.name();
+        if self.about.kind.is_windows() && NameRules::windows().check(name).is_some() {
+            self.lesser[WINDOWS_NAMES].add(&scanned.source);
+        }
+    }
+
+    /// Whether names of one file are to be kept together and cannot be.
+    pub(super) fn splits_links(&self) -> bool {
+        self.splits_links
+    }
+
+    /// What there is too little of, once everything was met.
+    pub(super) fn shortages<F: Fs>(
+        &self,
+        there: Option<&mut There<'_, F>>,
+        sources: &[Source],
+        selection: &Selection,
+        should_stop: &dyn Fn() -> bool,
+    ) -> Result<Vec<Shortage>, Failure> {
+        (self.need).shortages(&self.about, there, sources, selection, should_stop)
+    }
+
+    /// Why the copy cannot succeed, if it cannot. What is left out then does not count.
+    pub(super) fn refusal(mut self, shortages: Vec<Shortage>) -> Option<Refusal> {
+        for shortage in shortages {
+            self.refusal.add_shortage(shortage);
+        }
+        let refusal = match self.options.skip_unsupported {
+            true => self.refusal.without_entries(),
+            false => self.refusal,
+        };
+        (!refusal.is_empty()).then_some(refusal)
+    }
+
+    /// What can be copied, though not with everything.
+    pub(super) fn warnings(&self) -> Vec<String> {
+        let kind = self.about.kind.describe();
+        let times = format!("that {kind} cannot keep, as it knows 1980 to 2107 only");
+        let names = "that Windows cannot open";
+        let texts = [
+            ("has a time", "have times", times.as_str()),
+            ("has a name", "have names", names),
+        ];
+        let mut warnings = Vec::new();
+        for (lesser, (one, many, text)) in self.lesser.iter().zip(texts) {
+            let Some(first) = &lesser.first else { continue };
+            let first = Printable(first);
+            warnings.push(match lesser.count {
+                1 => format!("1 entry {one} {text}: {first}"),
+                count => format!("{count} entries {many} {text}; the first is {first}"),
+            });
+        }
+        warnings
+    }
+}
