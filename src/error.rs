@@ -13,12 +13,14 @@ mod entry;
 mod manifest;
 mod ranges;
 mod refusal;
+mod salvaged;
 mod setup;
 
 pub use entry::EntryError;
 pub use manifest::ManifestError;
 pub use ranges::Unread;
 pub use refusal::{Refusal, RefusedGroup, Shortage};
+pub use salvaged::{ManifestCopy, ManifestDamage};
 pub use setup::{SetupError, UsageError};
 
 /// An I/O error with what was being done, and to which path.

@@ -61,6 +61,7 @@ pub fn recover<F: Fs>(fs: &Arc<F>) -> bool {
         Ok(read) => read,
         Err(error) => {
             assert_refused(&error);
+            salvage(fs);
             match open(OpenMode::Create(BlockSize::MIN)) {
                 Err(error) => assert_refused(&error),
                 // The writer has cut off what the reader stumbled over.
@@ -98,6 +99,35 @@ pub fn recover<F: Fs>(fs: &Arc<F>) -> bool {
     }
     assert_eq!(totals(&store), [0; 5]);
     there
+}
+
+/// Reads what can be read of a manifest that was refused, with its copy if there is one. Each entry
+/// is found under its path; chains may be broken and never lead to a panic.
+fn salvage<F: Fs>(fs: &Arc<F>) {
+    let store = match Store::open_to_read(fs, Path::new("/dest")) {
+        Ok(store) => store.expect("there is something that was refused"),
+        Err(error) => return assert_refused(&error),
+    };
+    assert!(store.salvaged().is_some(), "it was refused before");
+    for pos in store.positions() {
+        let (path, entry) = store.entry_at(pos).expect("the index points at entries");
+        let found = store.lookup(&path).expect("a path can be looked up");
+        assert_eq!(found, Some((pos, entry.clone())), "{path:?}");
+        let last = match entry {
+            Entry::Partial(partial) => partial.last_pos,
+            Entry::Done(done) if done.chain != 0 => done.chain,
+            _ => continue,
+        };
+        match store.chain(last) {
+            Ok(chain) => {
+                let mut hashes = 0;
+                let visited = store.for_each_hash(&chain, |_, _| hashes += 1);
+                visited.expect("what is a chain can be read");
+                assert_eq!(hashes, chain.blocks);
+            }
+            Err(error) => assert_refused(&error),
+        }
+    }
 }
 
 /// A manifest is refused as damaged or as too new, and for no other reason.

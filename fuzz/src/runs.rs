@@ -85,7 +85,11 @@ fn source() -> &'static PathBuf {
 /// A run may be refused because there is no manifest, or none that can be used.
 fn assert_refused(error: &Error) {
     match error {
-        Error::Manifest(ManifestError::Damaged { .. } | ManifestError::Newer { .. })
+        Error::Manifest(
+            ManifestError::Damaged { .. }
+            | ManifestError::Newer { .. }
+            | ManifestError::Salvaged(_),
+        )
         | Error::Setup(SetupError::NoManifest { .. }) => {}
         _ => panic!("refused for another reason: {error:?}"),
     }

@@ -57,6 +57,10 @@ fn end(result: anyhow::Result<Option<ExportSummary>>) -> Exit {
                     units::count(summary.incomplete, "file is", "files are")
                 ));
             }
+            if let Some(damage) = summary.manifest_damage {
+                out::complain(&damage.to_string());
+                return Exit::BadManifest;
+            }
             match summary {
                 summary if summary.damaged > 0 => Exit::Damaged,
                 summary if summary.not_representable > 0 => Exit::Partial,

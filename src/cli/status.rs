@@ -16,14 +16,24 @@ mod text;
 /// Runs `sprag status`.
 pub(crate) fn status(args: &StatusArgs) -> Exit {
     let mut out = plain_out();
-    match sprag::status(&args.dest, args.manifest.as_deref()) {
-        Ok(status) if args.json => out.json(&Line::Status {
-            what: (&status).into(),
-        }),
-        Ok(status) => out.line(&text::status(&args.dest, &status)),
+    let status = match sprag::status(&args.dest, args.manifest.as_deref()) {
+        Ok(status) => status,
         Err(error) => return fail(&mut out, error, args.json).exit,
+    };
+    if args.json {
+        out.json(&Line::Status {
+            what: (&status).into(),
+        });
+    } else {
+        out.line(&text::status(&args.dest, &status));
     }
-    out.exit(Exit::Done)
+    out.exit(match status.manifest_damage {
+        Some(damage) => {
+            out::complain(&damage.to_string());
+            Exit::BadManifest
+        }
+        None => Exit::Done,
+    })
 }
 
 /// Runs `sprag clean`.

@@ -41,6 +41,7 @@ pub(crate) fn detail(verdict: &Verdict, listed: bool) -> String {
         Verdict::Extra if listed => "the list does not name it".to_owned(),
         Verdict::Extra => "sprag did not copy it".to_owned(),
         Verdict::Unreadable { error } => error.to_string(),
+        Verdict::Unknown { what } => what.clone(),
     }
 }
 
@@ -135,7 +136,8 @@ pub(crate) fn summary_text(
         summary.files_modified,
         summary.files_missing,
         some(summary.files_metadata, "with other metadata")
-            + &some(summary.files_unproven, "not proved"),
+            + &some(summary.files_unproven, "not proved")
+            + &some(summary.files_unknown, "unknown"),
         some(summary.files_unreadable, "unreadable"),
         some(summary.files_incomplete, "incomplete"),
         units::size(summary.bytes_read),
@@ -181,7 +183,9 @@ pub(crate) fn summary_text(
         }
         return text;
     }
-    if summary.files_corrupt > 0 {
+    if summary.manifest_damage.is_some() {
+        // What to do about that comes first, and is told with the error.
+    } else if summary.files_corrupt > 0 {
         text += "\n`sprag verify --repair --from SOURCE` mends corrupt files; \
                  what is modified or missing, a rerun of the copy brings back by itself.";
     } else if summary.files_modified + summary.files_missing > 0 {

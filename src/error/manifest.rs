@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use super::PathError;
+use super::{ManifestDamage, PathError};
 use crate::exit::Exit;
 use crate::path::Printable;
 
@@ -35,7 +35,7 @@ pub enum ManifestError {
     },
     /// Damaged in a way that a crash does not explain.
     #[error(
-        "{} is damaged at byte {offset}: {what}. It is kept as it is; `sprag copy --restart` sets it aside, begins a new one and takes over the files that are whole",
+        "{} is damaged at byte {offset}: {what}. It is kept as it is. `sprag verify` checks what can still be read of it; `sprag verify --rebuild --from SOURCE` makes a new one from a good source; `sprag copy --restart` sets it aside, begins a new one and takes over the files that are whole",
         Printable(path)
     )]
     Damaged {
@@ -59,14 +59,9 @@ pub enum ManifestError {
         /// What is wrong there.
         what: &'static str,
     },
-    /// It is damaged, and its copy was used.
-    #[error(
-        "{damage}\nIts copy, .sprag/manifest.bak, was used in its place. What was copied after that was written counts as modified or extra; the next `sprag copy` puts the copy in place of the manifest and takes over what is whole"
-    )]
-    CopyUsed {
-        /// What is wrong with the manifest.
-        damage: String,
-    },
+    /// It is damaged, and what can be read of it was used.
+    #[error("{0}")]
+    Salvaged(Box<ManifestDamage>),
     /// It could not be read or written.
     #[error(transparent)]
     Io(#[from] PathError),
@@ -83,6 +78,16 @@ impl ManifestError {
         }
     }
 
+    /// What is wrong, without what to do about it.
+    pub(crate) fn what_is_wrong(&self) -> String {
+        match self {
+            ManifestError::Damaged { path, offset, what } => {
+                format!("{} is damaged at byte {offset}: {what}", Printable(path))
+            }
+            other => other.to_string(),
+        }
+    }
+
     /// The exit code this error ends the program with.
     pub fn exit(&self) -> Exit {
         match self {
@@ -90,7 +95,7 @@ impl ManifestError {
             ManifestError::Newer { .. } => Exit::Unusable,
             ManifestError::Damaged { .. }
             | ManifestError::DamagedElsewhere { .. }
-            | ManifestError::CopyUsed { .. } => Exit::BadManifest,
+            | ManifestError::Salvaged(_) => Exit::BadManifest,
             ManifestError::Io(_) => Exit::Io,
         }
     }

@@ -4,7 +4,7 @@ use std::ops::Range;
 
 use serde::Serialize;
 
-use crate::error::Error;
+use crate::error::{Error, ManifestDamage};
 use crate::exit::Exit;
 use crate::path::RelPath;
 
@@ -205,6 +205,11 @@ pub enum Verdict {
         /// Why.
         error: crate::error::PathError,
     },
+    /// Part of the manifest is lost, and what it said of this path may be among that.
+    Unknown {
+        /// What is known of it, in words.
+        what: String,
+    },
 }
 
 impl Verdict {
@@ -222,6 +227,7 @@ impl Verdict {
             Verdict::Incomplete { .. } => "incomplete",
             Verdict::Extra => "extra",
             Verdict::Unreadable { .. } => "unreadable",
+            Verdict::Unknown { .. } => "unknown",
         }
     }
 }
@@ -254,6 +260,8 @@ pub struct VerifySummary {
     pub files_extra: u64,
     /// Entries that could not be read.
     pub files_unreadable: u64,
+    /// Entries of which the manifest may have said something that is lost.
+    pub files_unknown: u64,
     /// What was not looked at, because it was verified already.
     #[serde(flatten)]
     pub passed: PassedOver,
@@ -277,6 +285,8 @@ pub struct VerifySummary {
     pub read_cached: u64,
     /// Wall time in milliseconds.
     pub elapsed_ms: u64,
+    /// What is wrong with the manifest, if something is.
+    pub manifest_damage: Option<Box<ManifestDamage>>,
 }
 
 impl Default for VerifySummary {
@@ -294,6 +304,7 @@ impl Default for VerifySummary {
             files_incomplete: 0,
             files_extra: 0,
             files_unreadable: 0,
+            files_unknown: 0,
             passed: PassedOver::default(),
             sides: Sides::default(),
             blocks_read: 0,
@@ -304,6 +315,7 @@ impl Default for VerifySummary {
             read_evicted: 0,
             read_cached: 0,
             elapsed_ms: 0,
+            manifest_damage: None,
         }
     }
 }

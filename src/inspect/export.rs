@@ -11,7 +11,7 @@ use std::sync::Arc;
 
 use serde::Serialize;
 
-use crate::error::{Error, PathContext, PathError};
+use crate::error::{Error, ManifestDamage, PathContext, PathError};
 use crate::fs::{AlignedBuf, Fs, FsFile, FsMeta, OsFs, is_gone};
 use crate::hash::Hash32;
 use crate::manifest::{Done, Entry, Store};
@@ -35,7 +35,7 @@ pub enum ExportFormat {
 }
 
 /// What was exported.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
 pub struct ExportSummary {
     /// Files in the list; each hard link is one.
     pub files: u64,
@@ -45,6 +45,8 @@ pub struct ExportSummary {
     pub not_representable: u64,
     /// Files left out because their content is not as recorded, or cannot be read.
     pub damaged: u64,
+    /// What is wrong with the manifest, if something is: then the list has what can be read of it.
+    pub manifest_damage: Option<ManifestDamage>,
 }
 
 /// Why an entry is not in a list.
@@ -124,9 +126,12 @@ impl<'a> Exporter<'a> {
         let (fs, store) = super::open_to_read(dest, manifest)?;
         Ok(Exporter {
             fs,
+            summary: ExportSummary {
+                manifest_damage: store.salvaged().cloned(),
+                ..ExportSummary::default()
+            },
             store,
             dest,
-            summary: ExportSummary::default(),
             left_out,
             buf: medium::buffer(),
         })

@@ -21,14 +21,27 @@ pub use export::{ExportFormat, ExportSummary, LeftOut, export};
 pub use status::{LastRun, PartialFile, Status, status};
 pub use verified::{LastVerification, VerifiedPart};
 
-/// Opens the manifest of a destination to read it, or one that is kept elsewhere.
+/// Opens the manifest of a destination to read it, or one that is kept elsewhere; a damaged one of a
+/// destination as far as that goes.
 fn open_to_read(dest: &Path, manifest: Option<&Path>) -> Result<(Arc<OsFs>, Store<OsFs>), Error> {
-    let Some(manifest) = manifest else {
-        return open(dest, OpenMode::Read);
-    };
     let fs = open_root(dest)?;
-    let store = Elsewhere::find(manifest)?.open(OpenMode::Read)?;
+    let store = match manifest {
+        Some(manifest) => Elsewhere::find(manifest)?.open(OpenMode::Read)?,
+        None => found(Store::open_to_read(&fs, dest)?, dest)?,
+    };
     Ok((fs, store))
+}
+
+/// Opens the manifest of a destination that has one.
+fn open(dest: &Path, mode: OpenMode) -> Result<(Arc<OsFs>, Store<OsFs>), Error> {
+    let fs = open_root(dest)?;
+    let store = found(Store::open(&fs, dest, mode)?, dest)?;
+    Ok((fs, store))
+}
+
+fn found(store: Option<Store<OsFs>>, dest: &Path) -> Result<Store<OsFs>, Error> {
+    let path = || dest.to_path_buf();
+    Ok(store.ok_or_else(|| SetupError::NoManifest { path: path() })?)
 }
 
 fn open_root(dest: &Path) -> Result<Arc<OsFs>, Error> {
@@ -37,13 +50,4 @@ fn open_root(dest: &Path) -> Result<Arc<OsFs>, Error> {
         SetupError::Dest { path, source }
     })?;
     Ok(Arc::new(fs))
-}
-
-/// Opens the manifest of a destination that has one.
-fn open(dest: &Path, mode: OpenMode) -> Result<(Arc<OsFs>, Store<OsFs>), Error> {
-    let fs = open_root(dest)?;
-    let store = Store::open(&fs, dest, mode)?;
-    let path = || dest.to_path_buf();
-    let store = store.ok_or_else(|| SetupError::NoManifest { path: path() })?;
-    Ok((fs, store))
 }

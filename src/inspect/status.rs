@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use serde::Serialize;
 
 use super::verified::{LastVerification, VerifiedPart};
-use crate::error::Error;
+use crate::error::{Error, ManifestDamage};
 use crate::exit::Exit;
 use crate::hash::to_hex;
 use crate::manifest::{Entry, RunBegin, RunEnd, SlotKind};
@@ -45,6 +45,9 @@ pub struct Status {
     pub last_verify: Option<LastVerification>,
     /// When each part was verified; empty if nothing ever was.
     pub verified: Vec<VerifiedPart>,
+    /// What is wrong with the manifest, if something is: then this is what can still be read of it,
+    /// and nothing is known of verifications.
+    pub manifest_damage: Option<ManifestDamage>,
 }
 
 /// A file that was begun and is not finished.
@@ -84,8 +87,8 @@ pub struct LastRun {
 ///
 /// # Errors
 ///
-/// The destination cannot be opened or has no manifest, or its manifest is locked by a copy,
-/// damaged or newer than this sprag.
+/// The destination cannot be opened or has no manifest, or its manifest is locked by a copy, newer than
+/// this sprag, or so damaged that nothing of it can be read.
 pub fn status(dest: &Path, manifest: Option<&Path>) -> Result<Status, Error> {
     let (_, store) = super::open_to_read(dest, manifest)?;
     let totals = store.totals();
@@ -120,6 +123,7 @@ pub fn status(dest: &Path, manifest: Option<&Path>) -> Result<Status, Error> {
         last_run: last_run.map(|(begin, end)| last_run_of(begin, end)),
         last_verify,
         verified,
+        manifest_damage: store.salvaged().cloned(),
     })
 }
 

@@ -15,7 +15,8 @@ use std::sync::Arc;
 
 use super::header::HEADER_BYTES;
 use super::record::Record;
-use crate::codec::{self, FRAME_MAX};
+use super::window::{Window, checked, frame_bytes};
+use crate::codec;
 use crate::fs::FsFile;
 use crate::hash::frame_checksum;
 
@@ -28,19 +29,27 @@ pub(super) const FRAME_PREFIX: usize = 12;
 const WRITE_BYTES: usize = 64 << 10;
 /// A record is first tried with one read of this many bytes, which is enough for nearly all.
 const READ_BYTES: usize = 256;
-/// The scan reads ahead by this many bytes.
-const SCAN_BYTES: usize = 256 << 10;
-/// Looking for good frames behind a bad one gives up after hashing this many bytes in vain.
-const RESYNC_HASH_BYTES_MAX: u64 = 1 << 30;
+/// Looking for good frames behind a bad one gives up after going over, or hashing, this many bytes
+/// in vain.
+pub(super) const RESYNC_BYTES_MAX: u64 = 1 << 30;
 
 /// The appending end of a manifest, and random reads of it.
 pub(super) struct Journal<F> {
     file: Arc<F>,
     id: [u8; 16],
+    /// Read only: what stands before `file`, whose positions begin behind it.
+    before: Option<Before<F>>,
     /// Everything before this position was handed to the system.
     written: u64,
     pending: Vec<u8>,
     failed: bool,
+}
+
+/// Another file of the same manifest, whose frames come before those of the first.
+struct Before<F> {
+    file: Arc<F>,
+    /// What is added to the positions of the first.
+    base: u64,
 }
 
 /// What a scan found.
@@ -61,9 +70,18 @@ impl<F: FsFile> Journal<F> {
         Journal {
             file,
             id,
+            before: None,
             written: end,
             pending: Vec::new(),
             failed: false,
+        }
+    }
+
+    /// Two files as one, to be read: the positions of `file` begin at `base`, behind `before`.
+    pub(super) fn behind(before: Arc<F>, base: u64, file: Arc<F>, id: [u8; 16], end: u64) -> Self {
+        Journal {
+            before: Some(Before { file: before, base }),
+            ..Journal::new(file, id, base.saturating_add(end))
         }
     }
 
@@ -126,15 +144,24 @@ impl<F: FsFile> Journal<F> {
             let start = usize::try_from(pos - self.written).unwrap_or(usize::MAX);
             return self.decode(pos, self.pending.get(start..).unwrap_or(&[]));
         }
+        let (file, base) = match &self.before {
+            Some(before) if pos < before.base => (&before.file, 0),
+            Some(before) => (&self.file, before.base),
+            None => (&self.file, 0),
+        };
+        let pos = pos - base;
         let mut first = [0; READ_BYTES];
-        let have = self.file.read_at(&mut first, pos)?;
+        let have = file.read_at(&mut first, pos)?;
         let frame = frame_bytes(&first[..have]).ok_or_else(|| bad(pos))?;
-        if frame <= have {
-            return self.decode(pos, &first[..have]);
-        }
-        let mut whole = vec![0; frame];
-        let have = self.file.read_at(&mut whole, pos)?;
-        self.decode(pos, &whole[..have])
+        let (mut record, frame) = if frame <= have {
+            self.decode(pos, &first[..have])?
+        } else {
+            let mut whole = vec![0; frame];
+            let have = file.read_at(&mut whole, pos)?;
+            self.decode(pos, &whole[..have])?
+        };
+        record.move_by(base);
+        Ok((record, frame))
     }
 
     fn decode(&self, pos: u64, bytes: &[u8]) -> io::Result<(Record, u64)> {
@@ -151,22 +178,6 @@ fn bad(pos: u64) -> io::Error {
         io::ErrorKind::InvalidData,
         format!("the record at byte {pos} of the manifest is damaged"),
     )
-}
-
-/// The length of the frame that begins with `bytes`, if its length field can be right.
-fn frame_bytes(bytes: &[u8]) -> Option<usize> {
-    let len = bytes.get(..4)?;
-    let len = u32::from_le_bytes([len[0], len[1], len[2], len[3]]) as usize;
-    (1..=FRAME_MAX).contains(&len).then_some(FRAME_PREFIX + len)
-}
-
-/// The payload of the frame that begins with `bytes`, if all of it is there and right.
-fn checked<'a>(id: &[u8; 16], pos: u64, bytes: &'a [u8]) -> Option<&'a [u8]> {
-    let frame = bytes.get(..frame_bytes(bytes)?)?;
-    let (prefix, payload) = frame.split_at(FRAME_PREFIX);
-    let mut checksum = [0; 8];
-    checksum.copy_from_slice(&prefix[4..]);
-    (u64::from_le_bytes(checksum) == frame_checksum(id, pos, payload)).then_some(payload)
 }
 
 /// Reads every frame in order, up to the end, to the first bad one, or to the position `limit`.
@@ -226,12 +237,12 @@ fn vouched<F: FsFile>(
     bad: u64,
     mut barriers: Barriers,
 ) -> io::Result<Option<(u64, &'static str)>> {
-    let mut hashed: u64 = 0;
+    let mut tried: u64 = 0;
     let mut pos = bad + 1;
     while pos + (FRAME_PREFIX as u64) < window.file_len {
         let Some(payload) = window.frame(id, pos)? else {
-            hashed += window.tried_bytes;
-            if hashed > RESYNC_HASH_BYTES_MAX {
+            tried += 1 + window.tried_bytes;
+            if tried > RESYNC_BYTES_MAX {
                 return Ok(Some((bad, "a record does not match its checksum")));
             }
             pos += 1;
@@ -267,53 +278,5 @@ impl Barriers {
 
     fn trusted(&self) -> u64 {
         self.but_one.unwrap_or(FRAMES_START)
-    }
-}
-
-/// A moving view of the file that reads ahead.
-struct Window<'a, F> {
-    file: &'a F,
-    file_len: u64,
-    start: u64,
-    bytes: Vec<u8>,
-    /// How many bytes the last call of `frame` hashed without success.
-    tried_bytes: u64,
-}
-
-impl<'a, F: FsFile> Window<'a, F> {
-    fn new(file: &'a F, file_len: u64) -> Window<'a, F> {
-        Window {
-            file,
-            file_len,
-            start: 0,
-            bytes: Vec::new(),
-            tried_bytes: 0,
-        }
-    }
-
-    /// The payload of the frame at `pos`; `None` if there is no good frame.
-    fn frame(&mut self, id: &[u8; 16], pos: u64) -> io::Result<Option<&[u8]>> {
-        self.tried_bytes = 0;
-        let Some(frame) = frame_bytes(self.view(pos, FRAME_PREFIX)?) else {
-            return Ok(None);
-        };
-        if pos + frame as u64 > self.file_len {
-            return Ok(None);
-        }
-        self.tried_bytes = frame as u64;
-        Ok(checked(id, pos, self.view(pos, frame)?))
-    }
-
-    /// The bytes from `pos` on, at least `want` of them unless the file ends before.
-    fn view(&mut self, pos: u64, want: usize) -> io::Result<&[u8]> {
-        let have_end = self.start + self.bytes.len() as u64;
-        if pos < self.start || pos + want as u64 > have_end {
-            let left = usize::try_from(self.file_len.saturating_sub(pos)).unwrap_or(usize::MAX);
-            self.bytes.resize(want.max(SCAN_BYTES).min(left), 0);
-            self.start = pos;
-            let have = self.file.read_at(&mut self.bytes, pos)?;
-            self.bytes.truncate(have);
-        }
-        Ok(&self.bytes[(pos - self.start) as usize..])
     }
 }

@@ -2,7 +2,7 @@
 //!
 //! `record` is what can be said, `header` and `journal` how it lies in the file, `index` where in
 //! the file each path's newest record is, `store` the whole: opened, locked, looked up, appended
-//! to, compacted. `docs/FORMAT.md` describes the bytes.
+//! to, compacted; `survey` finds what can be read of one that rots. `docs/FORMAT.md` describes the bytes.
 //!
 //! Invariants:
 //! - A record may run ahead of what it tells of; a [`Record::Barrier`] makes everything before the
@@ -16,9 +16,11 @@ mod index;
 mod journal;
 mod record;
 mod store;
+mod survey;
 #[cfg(test)]
 mod tests;
 mod verified;
+mod window;
 
 pub(crate) use dest_meta::{DestMeta, Lesser, Seen};
 pub(crate) use header::Holder;

@@ -196,6 +196,22 @@ impl RunEnd {
 }
 
 impl Record {
+    /// Moves the positions that lead from it to other records of a file in progress or done.
+    pub(super) fn move_by(&mut self, base: u64) {
+        let positions = match self {
+            Record::Blocks(blocks) => [&mut blocks.begin, &mut blocks.prev],
+            Record::Cut(cut) => [&mut cut.begin, &mut cut.prev],
+            Record::Done(done) if done.chain != 0 => {
+                done.chain = done.chain.saturating_add(base);
+                return;
+            }
+            _ => return,
+        };
+        for position in positions {
+            *position = position.saturating_add(base);
+        }
+    }
+
     /// Whether it says something of an entry, and not only of runs and barriers.
     pub(crate) fn says_something(&self) -> bool {
         self.path().is_some() || matches!(self, Record::Blocks(_) | Record::Cut(_))

@@ -33,6 +33,7 @@ mod links;
 mod locked;
 mod note;
 mod open;
+mod salvage;
 mod totals;
 mod verify_log;
 
@@ -99,6 +100,8 @@ pub(crate) struct Store<F: Fs> {
     changed: bool,
     /// This is the copy of a manifest with which this is wrong.
     stands_for: Option<String>,
+    /// It is damaged, and this is what can be read of it.
+    salvaged: Option<salvage::Salvaged>,
     /// The manifest that is locked while its copy is read in its place.
     _lock: Option<F::File>,
     verify: history::VerifyPositions,

@@ -12,4 +12,5 @@ mod locking;
 mod model;
 mod opening;
 mod records;
+mod salvage;
 mod support;

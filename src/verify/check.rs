@@ -8,7 +8,7 @@ use std::sync::Arc;
 use crossbeam_channel::{Receiver, Sender};
 use rustix::io::Errno;
 
-use super::{At, BlockCount, Checked, Halt, Report, Shared, Work, medium};
+use super::{At, BlockCount, Checked, Halt, Report, Shared, Work, doubt, medium};
 use crate::error::{ManifestError, PathError};
 use crate::event::{ReadHow, Verdict};
 use crate::fs::{AlignedBuf, Fs, Kind, Stat};
@@ -85,6 +85,10 @@ impl<F: Fs> Checker<'_, F> {
             Ok(judged) => judged,
             Err(Trouble::Path(error)) => (Verdict::Unreadable { error }, None),
             Err(Trouble::Halt(halt)) => return Err(halt),
+        };
+        let verdict = match self.shared.in_doubt(pos, &entry) {
+            true => doubt::doubted(verdict),
+            false => verdict,
         };
         let compared = match self.shared.against.is_empty() {
             true => None,

@@ -6,6 +6,7 @@ use super::check::{Checker, Judged, Trouble, other_kind};
 use super::damage::BadBlocks;
 use super::medium::MediumReader;
 use super::{Halt, Report};
+use crate::error::ManifestError;
 use crate::event::{ReadHow, Verdict};
 use crate::fs::{Fs, Kind, Stat, found};
 use crate::hash::{Hash32, TreeMerger};
@@ -58,6 +59,9 @@ impl<F: Fs> Checker<'_, F> {
         let bad = self.bad_blocks(path, done, &mut reader, &mut recorded)?;
         if bad.is_empty() {
             let how = reader.how();
+            if self.blocks.read == 0 && self.blocks.unread > 0 {
+                return Ok((seen(done, stat, Verdict::Unread), None));
+            }
             if self.blocks.unread > 0 {
                 let part = Verdict::Sampled {
                     blocks_read: self.blocks.read,
@@ -104,12 +108,23 @@ impl<F: Fs> Checker<'_, F> {
             return Ok(bad);
         }
         let shared = self.shared;
-        if done.chain == 0 {
-            bad.add_all();
-            return Ok(bad);
-        }
-        let chain = shared.store.chain(done.chain);
-        let chain = chain.map_err(|error| self.failed(error))?;
+        let chain = match done.chain {
+            0 => Ok(None),
+            last => shared.store.chain(last).map(Some),
+        };
+        let chain = match (chain, shared.store.salvaged()) {
+            (Ok(Some(chain)), None) => chain,
+            (Ok(Some(chain)), Some(_)) if chain.blocks == block_size.count(done.size) => chain,
+            (Ok(None), None) => {
+                bad.add_all();
+                return Ok(bad);
+            }
+            (Err(error), None) | (Err(error @ ManifestError::Io(_)), _) => {
+                return Err(self.failed(error));
+            }
+            // Its blocks' hashes are lost, or some of them.
+            (_, Some(_)) => return self.by_file_hash(path, done, reader),
+        };
         let mut merger = TreeMerger::new(block_size);
         let mut ended = Ok(());
         let visited = shared.store.for_each_hash(&chain, |index, hash| {
@@ -131,6 +146,34 @@ impl<F: Fs> Checker<'_, F> {
             let keep = |index, hash: &Hash32| recorded.keep(index, hash);
             let visited = shared.store.for_each_hash(&chain, keep);
             visited.map_err(|error| self.failed(error))?;
+        }
+        Ok(bad)
+    }
+
+    /// Compares all of a file with its own hash alone: where it is bad cannot be told.
+    fn by_file_hash(
+        &mut self,
+        path: &RelPath,
+        done: &Done,
+        reader: &mut MediumReader<F>,
+    ) -> Result<BadBlocks, Trouble> {
+        let block_size = self.shared.store.block_size();
+        let mut bad = BadBlocks::new(block_size, done.size);
+        let blocks = block_size.count(done.size);
+        if self.chosen.is_some() {
+            self.pass_over(0..blocks, done.size);
+            return Ok(bad);
+        }
+        let mut merger = TreeMerger::new(block_size);
+        for index in 0..blocks {
+            self.blocks.read += 1;
+            match self.block(path, reader, index, done.size)? {
+                Some(hash) => merger.push(hash),
+                None => break,
+            }
+        }
+        if merger.count() != blocks || merger.finish() != done.hash {
+            bad.add_all();
         }
         Ok(bad)
     }

@@ -7,7 +7,7 @@ use std::ops::ControlFlow;
 
 use crossbeam_channel::Sender;
 
-use super::{Checked, Halt, Report, Shared};
+use super::{Checked, Halt, Report, Shared, doubt};
 use crate::error::PathContext;
 use crate::event::Verdict;
 use crate::fs::{Fs, Kind, found};
@@ -99,7 +99,11 @@ fn judge<F: Fs>(
     if partial::is_ours(shared.store.id(), path.name()) || left_out() || is_known(shared, path)? {
         return Ok(());
     }
-    shared.report(reports, Checked::again(path.clone(), Verdict::Extra))
+    let verdict = match shared.lacks_records() {
+        true => doubt::unrecorded(),
+        false => Verdict::Extra,
+    };
+    shared.report(reports, Checked::again(path.clone(), verdict))
 }
 
 /// An extra directory that cannot be listed (`lost+found`, for one) hides only extras. In any

@@ -75,10 +75,9 @@ fn feed<F: Fs>(
     }
     drop(work);
     extra::report(shared, &selection.matched, reports)?;
-    if let Some(damage) = shared.store.stands_for() {
+    if let Some(damage) = shared.store.salvaged() {
         // Told apart from what is wrong with the data; the other threads go on to their end.
-        let damage = damage.to_owned();
-        let error = Error::Manifest(ManifestError::CopyUsed { damage });
+        let error = Error::Manifest(ManifestError::Salvaged(Box::new(damage.clone())));
         let _ = reports.send(Report::Failed(error));
     }
     Ok(())

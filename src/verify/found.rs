@@ -13,7 +13,11 @@ const TEXT_BYTES_MAX: usize = 512;
 /// What to keep of a verdict; `None` if nothing is wrong.
 pub(super) fn found(verdict: &Verdict) -> Option<Found> {
     Some(match verdict {
-        Verdict::Ok | Verdict::Sampled { .. } | Verdict::Unread | Verdict::Extra => return None,
+        Verdict::Ok
+        | Verdict::Sampled { .. }
+        | Verdict::Unread
+        | Verdict::Extra
+        | Verdict::Unknown { .. } => return None,
         Verdict::Unproven => Found::Unproven,
         Verdict::Corrupt { damage } => Found::Corrupt(keep(damage)),
         Verdict::Modified { what, damage } => Found::Modified(cut(what), damage.as_ref().map(keep)),

@@ -33,6 +33,7 @@ mod against;
 mod check;
 mod content;
 mod damage;
+mod doubt;
 pub(crate) mod elsewhere;
 mod extra;
 mod feed;

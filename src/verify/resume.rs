@@ -48,14 +48,14 @@ pub(super) fn open<F: Fs>(at: &At<'_, F>, record: bool) -> Result<Opened<F>, Err
                     "{why}: what is verified now is not noted on it, so this run cannot be gone on with if it is stopped"
                 ));
             }
-            // Its copy may do, to read.
+            // What can still be read of it may do.
             Err(Refused::Failed(Error::Manifest(ManifestError::Damaged { .. })))
             | Err(Refused::Failed(Error::Setup(SetupError::NoManifest { .. }))) => {}
             Err(Refused::Failed(error)) => return Err(error),
         }
     }
     let store = match at {
-        At::Dest(fs, dest) => found(Store::open_or_backup(fs, dest, OpenMode::Read)?, dest)?,
+        At::Dest(fs, dest) => found(Store::open_to_read(fs, dest)?, dest)?,
         At::Elsewhere(at) => at.open(OpenMode::Read)?,
     };
     Ok(Opened {

@@ -99,6 +99,10 @@ impl VerifyRun {
         run.ledger = begun.ledger;
         run.warnings.extend(unnoted.map(VerifyEvent::Unnoted));
         run.warnings.extend(other.map(VerifyEvent::Warning));
+        let damage = begun.store.salvaged();
+        let said = damage.map(|damage| format!("{}; nothing is noted in it", damage.short()));
+        run.warnings.extend(said.map(VerifyEvent::Unnoted));
+        run.tally.manifest_damaged(damage.cloned());
         run.seed = match options.reading {
             Reading::Sample { seed, .. } => seed,
             _ => None,

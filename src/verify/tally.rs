@@ -4,7 +4,7 @@ use std::time::Instant;
 
 use super::ledger::End;
 use super::{Checked, Compared};
-use crate::error::Error;
+use crate::error::{Error, ManifestDamage};
 use crate::event::{PassedOver, ReadHow, Sides, SourceState, Verdict, VerifyEvent, VerifySummary};
 use crate::exit::Exit;
 
@@ -26,6 +26,10 @@ impl Tally {
         self.counts.bytes_read += bytes;
         let bytes_read = self.counts.bytes_read;
         VerifyEvent::Progress { bytes_read }
+    }
+
+    pub(super) fn manifest_damaged(&mut self, damage: Option<ManifestDamage>) {
+        self.counts.manifest_damage = damage.map(Box::new);
     }
 
     pub(super) fn passed(&mut self, passed: PassedOver) {
@@ -53,6 +57,7 @@ impl Tally {
             Verdict::Incomplete { .. } => &mut counts.files_incomplete,
             Verdict::Extra => &mut counts.files_extra,
             Verdict::Unreadable { .. } => &mut counts.files_unreadable,
+            Verdict::Unknown { .. } => &mut counts.files_unknown,
         } += 1;
         match how {
             Some(ReadHow::Direct) => counts.read_direct += 1,

@@ -1,6 +1,7 @@
 //! The line of `sprag status --json`.
 
 use serde::Serialize;
+use sprag::error::ManifestDamage;
 use sprag::exit::Exit;
 
 use super::JsonPath;
@@ -20,6 +21,7 @@ pub(crate) struct StatusBody {
     last_run: Option<LastRunBody>,
     last_verify: Option<LastVerifyBody>,
     verified: Vec<VerifiedBody>,
+    manifest_damage: Option<ManifestDamage>,
 }
 
 #[derive(Debug, Serialize)]
@@ -112,6 +114,7 @@ impl From<&sprag::Status> for StatusBody {
             last_run: status.last_run.as_ref().map(LastRunBody::from),
             last_verify: status.last_verify.as_ref().map(LastVerifyBody::from),
             verified: status.verified.iter().map(VerifiedBody::from).collect(),
+            manifest_damage: status.manifest_damage.clone(),
         }
     }
 }

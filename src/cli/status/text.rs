@@ -20,6 +20,9 @@ pub(super) fn status(dest: &Path, status: &Status) -> String {
         units::size(status.manifest_bytes),
         units::size(status.block_size)
     )];
+    if let Some(damage) = &status.manifest_damage {
+        lines.push(format!("The manifest is damaged: {}.", damage.short()));
+    }
     lines.extend(match &status.last_run {
         Some(run) => last_run(run),
         None => vec!["No copy is recorded.".to_owned()],
@@ -126,6 +129,9 @@ fn failed(status: &Status) -> Vec<String> {
 fn verified(status: &Status) -> Vec<String> {
     let mut lines = Vec::new();
     match &status.last_verify {
+        None if status.manifest_damage.is_some() => {
+            lines.push("not known, since the manifest is damaged".to_owned());
+        }
         None => lines.push("nothing yet".to_owned()),
         Some(last) => lines.push(format!(
             "last on {}: {}; {}, {}",
@@ -200,6 +206,9 @@ fn conclusion(dest: &Path, status: &Status) -> String {
         let bad = units::count(bad, "bad entry", "bad entries");
         return format!("the last verification found {bad}; to see which:\n  {verify}");
     }
+    if is_finished(status) && status.manifest_damage.is_some() {
+        return format!("to check what the manifest still knows:\n  {verify}");
+    }
     if is_finished(status) {
         return format!("nothing half done, nothing failed (use \"{verify}\" to check it)");
     }
@@ -269,6 +278,7 @@ mod tests {
             }),
             last_verify: None,
             verified: Vec::new(),
+            manifest_damage: None,
         }
     }
 

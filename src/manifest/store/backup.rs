@@ -6,7 +6,7 @@
 
 use super::head::read_header;
 use super::locked::open_locked;
-use super::open::{set_aside, state_dir};
+use super::open::{MANIFEST_NAME, set_aside, state_dir};
 use super::*;
 
 /// The name of the copy.
@@ -17,7 +17,8 @@ const MANIFEST_BAK_NEW: &[u8] = b"manifest.bak.new";
 
 impl<F: Fs> Store<F> {
     /// As [`Store::open`]; where the manifest is damaged or gone and its copy is whole, the copy
-    /// takes its place: for a reader while it reads, for a writer for good.
+    /// takes its place: for a writer for good, for a reader that is about to tell what a writer
+    /// would do while it reads. Others use [`Store::open_to_read`].
     pub(crate) fn open_or_backup(
         fs: &Arc<F>,
         dest: &Path,
@@ -25,16 +26,8 @@ impl<F: Fs> Store<F> {
     ) -> Result<Option<Store<F>>, ManifestError> {
         let state = dest.join(RelPath::state_dir().as_path());
         let restarts = matches!(mode, OpenMode::Restart(_));
-        if !restarts && let Some(dir) = state_dir(fs, &state, false)? {
-            let there = |name| fs.stat(&dir, name).at("look at", &state);
-            if there(MANIFEST)?.is_none() && there(MANIFEST_BAK)?.is_some() {
-                let damage = ManifestError::Damaged {
-                    path: state.join("manifest"),
-                    offset: 0,
-                    what: "it is gone",
-                };
-                return Self::backup(fs, &state, mode, damage).map(Some);
-            }
+        if !restarts && let Some(damage) = missing(fs, &state)? {
+            return Self::backup(fs, &state, mode, damage).map(Some);
         }
         match Self::open(fs, dest, mode) {
             Err(damage @ ManifestError::Damaged { .. }) if !restarts => {
@@ -51,7 +44,7 @@ impl<F: Fs> Store<F> {
         mode: OpenMode,
         damage: ManifestError,
     ) -> Result<Store<F>, ManifestError> {
-        let path = state.join("manifest");
+        let path = state.join(MANIFEST_NAME);
         let Some(dir) = state_dir(fs, state, false)? else {
             return Err(damage);
         };
@@ -101,4 +94,35 @@ impl<F: Fs> Store<F> {
         self.changed = false;
         Ok(())
     }
+}
+
+/// What is wrong if a copy of the manifest is there, and the manifest itself is gone or empty.
+pub(super) fn missing<F: Fs>(
+    fs: &Arc<F>,
+    state: &Path,
+) -> Result<Option<ManifestError>, ManifestError> {
+    let Some(dir) = state_dir(fs, state, false)? else {
+        return Ok(None);
+    };
+    let copy = fs.stat(&dir, MANIFEST_BAK).at("look at", state)?;
+    if copy.is_none() {
+        return Ok(None);
+    }
+    let path = state.join(MANIFEST_NAME);
+    let what = match fs.stat(&dir, MANIFEST).at("look at", &path)? {
+        None => "it is gone",
+        Some(stat) if stat.size > HEADER_BYTES as u64 => return Ok(None),
+        Some(_) => {
+            let file = fs.open(&dir, MANIFEST, Access::Read).at("open", &path)?;
+            match read_header(&file, &path)? {
+                Err(HeaderError::Blank) => "it is empty",
+                _ => return Ok(None),
+            }
+        }
+    };
+    Ok(Some(ManifestError::Damaged {
+        path,
+        offset: 0,
+        what,
+    }))
 }

@@ -51,8 +51,16 @@ impl<F: Fs> Store<F> {
         let found = Found { pos, kind };
         let old = record.path().map(|path| self.lookup(path)).transpose()?;
         let old = old.flatten();
-        if let Record::Done(done) = record {
+        if let Record::Done(done) = record
+            && self.salvaged.is_none()
+        {
             self.check_done(pos, done, old.as_ref())?;
+        }
+        if let (Record::Begin(_), Some((_, Entry::Done(_)))) = (record, &old)
+            && self.in_doubt(pos)
+        {
+            // How it went on is lost; what was finished before is still worth knowing.
+            return Ok(());
         }
         match old {
             Some((old, _)) => {
@@ -109,6 +117,10 @@ impl<F: Fs> Store<F> {
     fn retire(&mut self, old: u64, by: Option<&Record>) -> Result<(), ManifestError> {
         let (_, entry) = self.entry_at(old)?;
         self.discount(&entry);
+        if self.salvaged.is_some() {
+            // Its chain may be broken, and nothing is ever compacted.
+            return Ok(());
+        }
         if let Some(Record::Done(done)) = by
             && done.chain == old
         {

@@ -193,7 +193,8 @@ impl<F: Fs> Store<F> {
         // Already now: once the file is in place, others may want to know.
         let holder = Holder::encode(Some(&Holder::this_process()));
         file.write_at(&holder, HOLDER_OFFSET).at("write to", &new)?;
-        Ok(Self::empty(fs, dir, path, header, (file, FRAMES_START)))
+        let journal = Journal::new(Arc::new(file), header.id, FRAMES_START);
+        Ok(Self::empty(fs, dir, path, header, journal))
     }
 
     /// Makes a manifest begun under the temporary name durable, then gives it the final one.
@@ -222,7 +223,8 @@ impl<F: Fs> Store<F> {
         mode: OpenMode,
     ) -> Result<Store<F>, ManifestError> {
         let len = file.stat().at("look at", path)?.size;
-        let mut store = Self::empty(fs, dir, path, header, (file, len));
+        let journal = Journal::new(Arc::new(file), header.id, len);
+        let mut store = Self::empty(fs, dir, path, header, journal);
         let mut refused = None;
         // After a failed flush the page cache may show frames that the medium does not have.
         let medium = match mode {
@@ -284,20 +286,20 @@ impl<F: Fs> Store<F> {
         }
     }
 
-    /// A store that knows of nothing yet; `file` comes with where its frames end.
-    fn empty(
+    /// A store that knows of nothing yet.
+    pub(super) fn empty(
         fs: &Arc<F>,
         dir: F::Dir,
         path: &Path,
         header: Header,
-        (file, end): (F::File, u64),
+        journal: Journal<F::File>,
     ) -> Store<F> {
         Store {
             fs: Arc::clone(fs),
             dir,
             path: path.to_path_buf(),
             header,
-            journal: Journal::new(Arc::new(file), header.id, end),
+            journal,
             index: Index::new(),
             trusted: FRAMES_START,
             totals: Totals::default(),
@@ -306,6 +308,7 @@ impl<F: Fs> Store<F> {
             read_back_due: None,
             changed: false,
             stands_for: None,
+            salvaged: None,
             _lock: None,
             begins: HashMap::new(),
             was_cut: false,
@@ -322,7 +325,7 @@ impl<F: Fs> Store<F> {
     }
 }
 
-const MANIFEST_NAME: &str = "manifest";
+pub(super) const MANIFEST_NAME: &str = "manifest";
 const MANIFEST_NEW_NAME: &str = "manifest.new";
 
 pub(super) fn state_dir<F: Fs>(

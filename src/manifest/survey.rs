@@ -1,0 +1,212 @@
+//! What of a manifest can be read when parts of it cannot: the stretches in which whole frames follow
+//! each other, found again behind each bad one.
+//!
+//! A frame that is whole is one at its own place in this very manifest, so a stretch that was found
+//! is no guess. What lies between two stretches is lost; how many frames that were is not known.
+
+use std::io;
+use std::ops::Range;
+
+use super::journal::{FRAME_PREFIX, FRAMES_START, RESYNC_BYTES_MAX};
+use super::record::Record;
+use super::window::Window;
+use crate::codec;
+use crate::fs::FsFile;
+
+/// So many stretches are told apart; what is behind them counts as lost.
+const STRETCHES_MAX: usize = 1 << 16;
+/// Frames that are looked for byte by byte are no longer than this. What is written stays far below,
+/// and each candidate has to be hashed.
+const CANDIDATE_BYTES_MAX: u64 = 256 << 10;
+
+/// How far a file can be read.
+#[derive(Debug, Default)]
+pub(super) struct Survey {
+    /// Where whole frames follow each other, in order.
+    pub(super) stretches: Vec<Range<u64>>,
+    /// Where the part ends in which something may be lost.
+    end: u64,
+}
+
+impl Survey {
+    /// Goes through a file. With `is_sealed` all of it was durable once; otherwise what lies behind
+    /// the last barrier and behind a bad frame is a torn tail, and nothing is lost by that.
+    pub(super) fn of<F: FsFile>(file: &F, id: &[u8; 16], is_sealed: bool) -> io::Result<Survey> {
+        Survey::with_effort(file, id, is_sealed, RESYNC_BYTES_MAX)
+    }
+
+    /// Gives up looking after so many bytes in vain.
+    fn with_effort<F: FsFile>(
+        file: &F,
+        id: &[u8; 16],
+        is_sealed: bool,
+        effort_max: u64,
+    ) -> io::Result<Survey> {
+        let file_len = file.stat()?.size;
+        let mut window = Window::new(file, file_len);
+        let mut stretches = Vec::new();
+        let mut sealed = if is_sealed { file_len } else { FRAMES_START };
+        let mut effort = effort_max;
+        let mut pos = FRAMES_START;
+        loop {
+            let start = pos;
+            while let Some(payload) = window.frame(id, pos)? {
+                pos += (FRAME_PREFIX + payload.len()) as u64;
+                if let Ok(Record::Barrier { .. }) = codec::decode::<Record>(payload) {
+                    sealed = sealed.max(pos);
+                }
+            }
+            if pos > start {
+                stretches.push(start..pos);
+            }
+            if pos >= file_len {
+                break;
+            }
+            let next = next_frame(&mut window, id, pos, &mut effort)?;
+            if stretches.len() == STRETCHES_MAX || effort == 0 {
+                // Nothing is known of the rest.
+                sealed = file_len;
+                break;
+            }
+            match next {
+                Some(next) => pos = next,
+                None => break,
+            }
+        }
+        stretches.retain(|stretch| stretch.start <= sealed);
+        let read_to = stretches.last().map_or(FRAMES_START, |last| last.end);
+        Ok(Survey {
+            stretches,
+            end: sealed.max(read_to),
+        })
+    }
+
+    /// Where something is lost: between the stretches, and up to the end.
+    pub(super) fn gaps(&self) -> impl Iterator<Item = Range<u64>> {
+        let ends = self.stretches.iter().map(|stretch| stretch.end);
+        let starts = self.stretches.iter().map(|stretch| stretch.start);
+        let gaps = std::iter::once(FRAMES_START).chain(ends);
+        let gaps = gaps
+            .zip(starts.chain([self.end]))
+            .map(|(from, to)| from..to);
+        gaps.filter(|gap| !gap.is_empty())
+    }
+
+    /// Calls `visit` with each record that can be read within a range of positions, until it fails.
+    /// What is whole and no record counts as not there.
+    pub(super) fn records<F: FsFile, E>(
+        &self,
+        file: &F,
+        id: &[u8; 16],
+        within: Range<u64>,
+        mut visit: impl FnMut(u64, Record) -> Result<(), E>,
+    ) -> io::Result<Result<(), E>> {
+        let mut window = Window::new(file, file.stat()?.size);
+        for stretch in &self.stretches {
+            let mut pos = stretch.start;
+            while pos < stretch.end
+                && let Some(payload) = window.frame(id, pos)?
+            {
+                let frame = (FRAME_PREFIX + payload.len()) as u64;
+                if within.contains(&pos)
+                    && let Ok(record) = codec::decode::<Record>(payload)
+                    && let Err(error) = visit(pos, record)
+                {
+                    return Ok(Err(error));
+                }
+                pos += frame;
+            }
+        }
+        Ok(Ok(()))
+    }
+}
+
+/// Where the next whole frame behind the bad one at `bad` is. `effort` is used up, so that a file made
+/// of nothing but candidates cannot keep anybody busy for long.
+fn next_frame<F: FsFile>(
+    window: &mut Window<'_, F>,
+    id: &[u8; 16],
+    bad: u64,
+    effort: &mut u64,
+) -> io::Result<Option<u64>> {
+    // Most likely its content is bad and its length is not.
+    if let Some(end) = window.end_of_frame(bad)? {
+        if window.frame(id, end)?.is_some() {
+            return Ok(Some(end));
+        }
+        *effort = effort.saturating_sub(end - bad + window.tried_bytes);
+    }
+    let mut pos = bad + 1;
+    while pos + (FRAME_PREFIX as u64) < window.file_len && *effort > 0 {
+        let end = window.end_of_frame(pos)?;
+        if end.is_some_and(|end| end - pos <= CANDIDATE_BYTES_MAX) {
+            if window.frame(id, pos)?.is_some() {
+                return Ok(Some(pos));
+            }
+            *effort = effort.saturating_sub(window.tried_bytes);
+        }
+        *effort = effort.saturating_sub(1);
+        pos += 1;
+    }
+    Ok(None)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::fs::{Access, Fs, FsMeta, OsFs};
+
+    const ID: [u8; 16] = [7; 16];
+
+    /// One good frame, then these bytes, then another.
+    fn file(between: &[u8]) -> (tempfile::TempDir, <OsFs as FsMeta>::File, u64) {
+        let temp = tempfile::tempdir().unwrap();
+        let mut bytes = vec![0; FRAMES_START as usize];
+        let frame = |bytes: &mut Vec<u8>| {
+            let mut payload = Vec::new();
+            let covers = FRAMES_START;
+            codec::encode(&Record::Barrier { covers }, &mut payload).unwrap();
+            let sum = crate::hash::frame_checksum(&ID, bytes.len() as u64, &payload);
+            bytes.extend_from_slice(&(payload.len() as u32).to_le_bytes());
+            bytes.extend_from_slice(&sum.to_le_bytes());
+            bytes.extend_from_slice(&payload);
+        };
+        frame(&mut bytes);
+        let first = bytes.len() as u64;
+        bytes.extend_from_slice(between);
+        frame(&mut bytes);
+        std::fs::write(temp.path().join("m"), bytes).unwrap();
+        let fs = OsFs::open_root(temp.path()).unwrap();
+        let file = fs.open(&fs.root(), b"m", Access::Read).unwrap();
+        (temp, file, first)
+    }
+
+    #[test]
+    fn frames_are_found_again_behind_whatever_stands_between() {
+        let length = 40_u32.to_le_bytes();
+        for between in [
+            &[0; 5000][..],
+            &[0xff; 3],
+            &[1; 700],
+            &length,
+            &[b'x'; 300_000],
+        ] {
+            let (_temp, file, first) = file(between);
+            let survey = Survey::of(&file, &ID, false).unwrap();
+            let gap = first..first + between.len() as u64;
+            assert!(survey.gaps().eq([gap]));
+            assert_eq!(survey.stretches.len(), 2);
+        }
+    }
+
+    #[test]
+    fn looking_gives_up_where_everything_could_be_a_frame_and_says_what_it_left_out() {
+        // Each of these bytes could begin a frame of some thousand bytes.
+        let hostile: Vec<u8> = [0x10, 0x10, 0, 0].repeat(20_000);
+        let (_temp, file, first) = file(&hostile);
+        let len = file.stat().unwrap().size;
+        let survey = Survey::with_effort(&file, &ID, false, 1 << 20).unwrap();
+        let gap = first..len;
+        assert!(survey.gaps().eq([gap]));
+    }
+}
