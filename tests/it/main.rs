@@ -29,6 +29,8 @@ mod media;
 mod medium;
 mod metadata;
 mod neighbour;
+mod pages;
+mod readme;
 mod record;
 mod remove_source;
 mod repair;
