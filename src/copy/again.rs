@@ -4,9 +4,8 @@
 
 use std::thread;
 
-use crossbeam_channel::Sender;
-
 use super::Shared;
+use super::batch::{self, BatchSender};
 use super::committer::{Bad, Committer};
 use super::failure::{self, Failure};
 use super::message::{Message, Task, Work};
@@ -67,8 +66,8 @@ fn copy_again<F: Fs>(
 ) -> std::io::Result<()> {
     let shared = committer.shared;
     thread::scope(|scope| {
-        let (messages_in, messages_out) = crossbeam_channel::bounded(1);
-        let (works_in, works_out) = crossbeam_channel::bounded(1);
+        let (messages_in, messages_out) = batch::channel(1);
+        let (works_in, works_out) = batch::channel(1);
         let messages = messages_in.clone();
         let worker = thread::Builder::new().name("sprag-worker-again".into());
         worker.spawn_scoped(scope, move || {
@@ -92,8 +91,8 @@ fn feed<F: Fs>(
     shared: &Shared<F>,
     sources: &[Source],
     done: Done,
-    works: &Sender<Work<F>>,
-    messages: &Sender<Message<F>>,
+    works: &BatchSender<Work<F>>,
+    messages: &BatchSender<Message<F>>,
 ) -> Result<(), ()> {
     let path = done.path;
     let (parent, _) = path.split().unwrap_or_default();

@@ -14,7 +14,7 @@
 
 use std::time::{Duration, Instant};
 
-use crossbeam_channel::{Receiver, Select, Sender};
+use crossbeam_channel::{Receiver, Select, Sender, TryRecvError, TrySendError};
 
 use super::flusher::{Dirty, Job};
 use super::message::{Completed, Content, Message, Settled};
@@ -26,6 +26,9 @@ use crate::fs::{FlushBy, Fs};
 use crate::lock_mutex;
 use crate::manifest::{Blocks, Done, Entry, Link, Record, RunEnd, Store, SymlinkRecord};
 use crate::path::RelPath;
+
+/// With this many events waiting for the consumer, the copying waits too.
+const OUTBOX_MAX: usize = 64;
 
 mod active;
 mod barrier;
@@ -41,10 +44,10 @@ use reading::Reading;
 
 pub(super) struct Committer<'a, F: Fs> {
     pub(super) shared: &'a Shared<F>,
-    events: Sender<Event>,
+    events: Sender<Vec<Event>>,
     jobs: Sender<Job<F>>,
     flushed: Receiver<Result<(), PathError>>,
-    /// The event that waits for room in the queue; while there is one, no message is taken.
+    /// Events that wait for room in the queue; while there are many, no message is taken.
     outbox: Vec<Event>,
     consumer_gone: bool,
     active: Vec<Option<Active<F>>>,
@@ -70,6 +73,8 @@ pub(super) struct Committer<'a, F: Fs> {
     refusal: Option<Box<Refusal>>,
     /// The directory last marked as due, which is nearly always the next one too.
     due_dir: Option<RelPath>,
+    /// The directory in which files are given their final names, open.
+    publish_dir: Option<(RelPath, std::sync::Arc<F::Dir>)>,
 }
 
 /// A completed file that waits for its data to be flushed.
@@ -83,7 +88,7 @@ impl<'a, F: Fs> Committer<'a, F> {
     pub(super) fn new(
         shared: &'a Shared<F>,
         workers: usize,
-        events: Sender<Event>,
+        events: Sender<Vec<Event>>,
         jobs: Sender<Job<F>>,
         flushed: Receiver<Result<(), PathError>>,
     ) -> Committer<'a, F> {
@@ -116,53 +121,98 @@ impl<'a, F: Fs> Committer<'a, F> {
             fatal: None,
             refusal: None,
             due_dir: None,
+            publish_dir: None,
         }
     }
 
     /// Takes messages until every stage above has ended.
-    pub(super) fn run(&mut self, messages: &Receiver<Message<F>>) {
+    pub(super) fn run(&mut self, messages: &Receiver<Vec<Message<F>>>) {
+        loop {
+            self.pump();
+            if self.is_publishing() {
+                self.publish_some();
+            } else {
+                self.wait(messages);
+            }
+            self.hear_others();
+            if !self.takes() {
+                continue;
+            }
+            match messages.try_recv() {
+                Ok(batch) => {
+                    for message in batch {
+                        if self.barrier_is_due() {
+                            self.start_barrier();
+                        }
+                        self.take(message);
+                    }
+                }
+                Err(TryRecvError::Disconnected) => return,
+                Err(TryRecvError::Empty) => {}
+            }
+        }
+    }
+
+    /// Whether messages may be taken now.
+    fn takes(&self) -> bool {
+        self.outbox.len() < OUTBOX_MAX && !self.is_held_up()
+    }
+
+    /// Waits until there is something to do; a barrier is begun when it is due by time.
+    fn wait(&mut self, messages: &Receiver<Vec<Message<F>>>) {
         loop {
             if self.barrier_is_due() {
                 self.start_barrier();
             }
-            self.pump();
-            let takes = self.outbox.is_empty() && !self.is_held_up();
+            if self.takes() && !messages.is_empty() {
+                return;
+            }
             let mut select = Select::new();
-            let flushed = self.barrier.as_ref().map(|_| select.recv(&self.flushed));
-            let asked = (self.barrier.is_none()).then(|| select.recv(self.shared.board.wake()));
-            let reading = self.reading.as_ref().filter(|reading| reading.is_busy);
-            let read = reading.map(|reading| select.recv(&reading.answers));
-            let message = takes.then(|| select.recv(messages));
-            let event = (!self.outbox.is_empty()).then(|| select.send(&self.events));
-            let ready = match self.due_in() {
-                Some(wait) => select.ready_timeout(wait).ok(),
-                None => Some(select.ready()),
-            };
-            drop(select);
-            if ready.is_some() && ready == flushed {
-                if let Ok(result) = self.flushed.try_recv() {
-                    self.barrier_flushed(result);
+            if self.barrier.is_some() {
+                select.recv(&self.flushed);
+            } else {
+                select.recv(self.shared.board.wake());
+            }
+            if let Some(reading) = self.reading.as_ref().filter(|reading| reading.is_busy) {
+                select.recv(&reading.answers);
+            }
+            if self.takes() {
+                select.recv(messages);
+            }
+            if !self.outbox.is_empty() {
+                select.send(&self.events);
+            }
+            match self.due_in() {
+                // Nothing came: what is due is looked at again.
+                Some(wait) => {
+                    if select.ready_timeout(wait).is_ok() {
+                        return;
+                    }
                 }
-            } else if ready.is_some() && ready == asked {
-                // The wish itself is on the board.
-                let _ = self.shared.board.wake().try_recv();
-            } else if ready.is_some() && ready == read {
-                let answer = self
-                    .reading
-                    .as_ref()
-                    .map(|reading| reading.answers.try_recv());
-                if let Some(Ok(answer)) = answer {
-                    self.read_back_answered(answer);
-                }
-            } else if ready.is_some() && ready == message {
-                match messages.try_recv() {
-                    Ok(message) => self.take(message),
-                    Err(crossbeam_channel::TryRecvError::Disconnected) => return,
-                    Err(crossbeam_channel::TryRecvError::Empty) => {}
+                None => {
+                    select.ready();
+                    return;
                 }
             }
-            // If there is room for the event, the next round sends it.
-            let _ = event;
+        }
+    }
+
+    /// Takes what the flusher, the reader and the consumer have to say, if anything.
+    fn hear_others(&mut self) {
+        if self.barrier.is_some()
+            && let Ok(result) = self.flushed.try_recv()
+        {
+            self.barrier_flushed(result);
+        }
+        if self.barrier.is_none() {
+            // The wish itself is on the board.
+            let _ = self.shared.board.wake().try_recv();
+        }
+        let answer = (self.reading.as_ref())
+            .filter(|reading| reading.is_busy)
+            .and_then(|reading| reading.answers.try_recv().ok());
+        if let Some(answer) = answer {
+            self.read_back_answered(answer);
         }
     }
 
@@ -200,32 +250,23 @@ impl<'a, F: Fs> Committer<'a, F> {
         }
     }
 
+    /// Sends the queued events if there is room for them.
     fn pump(&mut self) {
-        let mut waiting = std::mem::take(&mut self.outbox).into_iter();
-        for event in waiting.by_ref() {
-            match self.events.try_send(event) {
-                Ok(()) => {}
-                Err(crossbeam_channel::TrySendError::Full(event)) => {
-                    self.outbox.push(event);
-                    break;
-                }
-                Err(crossbeam_channel::TrySendError::Disconnected(_)) => {
-                    self.consumer_gone = true;
-                    self.outbox.clear();
-                    return;
-                }
-            }
+        if self.outbox.is_empty() {
+            return;
         }
-        self.outbox.extend(waiting);
+        match self.events.try_send(std::mem::take(&mut self.outbox)) {
+            Ok(()) => {}
+            Err(TrySendError::Full(events)) => self.outbox = events,
+            Err(TrySendError::Disconnected(_)) => self.consumer_gone = true,
+        }
     }
 
     /// Sends all queued events, waiting for the consumer.
     pub(super) fn pump_all(&mut self) {
-        for event in std::mem::take(&mut self.outbox) {
-            if self.events.send(event).is_err() {
-                self.consumer_gone = true;
-                return;
-            }
+        let events = std::mem::take(&mut self.outbox);
+        if !events.is_empty() && self.events.send(events).is_err() {
+            self.consumer_gone = true;
         }
     }
 

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 use std::thread::{self, JoinHandle};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use crossbeam_channel::{Receiver, RecvTimeoutError, Sender};
 
@@ -16,8 +16,8 @@ use crate::lock_mutex;
 use crate::options::CopyOptions;
 use crate::stop::Stopper;
 
-/// Events wait in a queue of this length; a consumer that stops pulling stops the copy here.
-const EVENTS_MAX: usize = 16;
+/// So many batches of events wait at most; a consumer that stops pulling stops the copy here.
+const EVENTS_MAX: usize = 4;
 
 /// A copy under way: an iterator of [`Event`]s that copies as it is pulled.
 ///
@@ -62,7 +62,9 @@ const EVENTS_MAX: usize = 16;
 #[derive(Debug)]
 pub struct CopyRun {
     /// `None` once dropped.
-    events: Option<Receiver<Event>>,
+    events: Option<Receiver<Vec<Event>>>,
+    /// What was received and is still to be pulled.
+    due: std::vec::IntoIter<Event>,
     handles: Handles,
     thread: Option<JoinHandle<()>>,
 }
@@ -88,19 +90,20 @@ impl CopyRun {
         CopyRun::spawn(handles, move |_, events| {
             let (summary, error) = run::run(&begun.shared, &begun.sources, events.clone());
             // Fails only if nobody wants to know.
-            let _ = events.send(Event::Finished { summary, error });
+            let _ = events.send(vec![Event::Finished { summary, error }]);
         })
     }
 
     pub(super) fn spawn(
         handles: Handles,
-        body: impl FnOnce(&Handles, Sender<Event>) + Send + 'static,
+        body: impl FnOnce(&Handles, Sender<Vec<Event>>) + Send + 'static,
     ) -> Result<CopyRun, Error> {
         let (send, receive) = crossbeam_channel::bounded(EVENTS_MAX);
         let own = handles.clone();
         let thread = spawn("sprag-committer", move || body(&own, send))?;
         Ok(CopyRun {
             events: Some(receive),
+            due: Vec::new().into_iter(),
             handles,
             thread: Some(thread),
         })
@@ -114,6 +117,7 @@ impl CopyRun {
         let thread = spawn("sprag-dry-run", move || dry_run.run())?;
         Ok(CopyRun {
             events: Some(receive),
+            due: Vec::new().into_iter(),
             handles,
             thread: Some(thread),
         })
@@ -132,13 +136,19 @@ impl CopyRun {
 
     /// The next event, if there is one within `wait`.
     pub fn next_within(&mut self, wait: Duration) -> Pull<Event> {
-        let Some(events) = &self.events else {
-            return Pull::Over;
-        };
-        match events.recv_timeout(wait) {
-            Ok(event) => Pull::Event(event),
-            Err(RecvTimeoutError::Timeout) => Pull::Late,
-            Err(RecvTimeoutError::Disconnected) => Pull::Over,
+        let until = Instant::now() + wait;
+        loop {
+            if let Some(event) = self.due.next() {
+                return Pull::Event(event);
+            }
+            let Some(events) = &self.events else {
+                return Pull::Over;
+            };
+            match events.recv_deadline(until) {
+                Ok(batch) => self.due = batch.into_iter(),
+                Err(RecvTimeoutError::Timeout) => return Pull::Late,
+                Err(RecvTimeoutError::Disconnected) => return Pull::Over,
+            }
         }
     }
 
@@ -164,7 +174,12 @@ impl Iterator for CopyRun {
     type Item = Event;
 
     fn next(&mut self) -> Option<Event> {
-        self.events.as_ref()?.recv().ok()
+        loop {
+            if let Some(event) = self.due.next() {
+                return Some(event);
+            }
+            self.due = self.events.as_ref()?.recv().ok()?.into_iter();
+        }
     }
 }
 

@@ -11,6 +11,7 @@ use std::time::{Duration, Instant};
 use crossbeam_channel::{Receiver, RecvTimeoutError, Sender};
 
 use super::Shared;
+use super::batch::BatchSender;
 use super::failure::{self, Failure};
 use super::fit::Fit;
 use super::message::Message;
@@ -47,7 +48,7 @@ pub(super) fn wait<F: Fs>(shared: &Shared<F>, gate: &Receiver<()>) {
 pub(super) fn count<F: Fs>(
     shared: &Shared<F>,
     sources: &[Source],
-    messages: &Sender<Message<F>>,
+    messages: &BatchSender<Message<F>>,
     gate: Gate,
     began_at: u64,
 ) {
@@ -73,7 +74,7 @@ pub(super) fn count<F: Fs>(
 
 struct Counter<'a, F: Fs> {
     shared: &'a Shared<F>,
-    messages: &'a Sender<Message<F>>,
+    messages: &'a BatchSender<Message<F>>,
     counted: Counted,
     /// Where the manifest ended when the run began.
     began_at: u64,
@@ -83,7 +84,7 @@ struct Counter<'a, F: Fs> {
 impl<'a, F: Fs> Counter<'a, F> {
     fn new(
         shared: &'a Shared<F>,
-        messages: &'a Sender<Message<F>>,
+        messages: &'a BatchSender<Message<F>>,
         began_at: u64,
     ) -> Result<Counter<'a, F>, Failure> {
         // The room there is before anything is copied.

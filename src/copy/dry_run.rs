@@ -77,7 +77,7 @@ pub(super) struct DryRun {
     forecast: Forecast,
     own: Own,
     stopper: Stopper,
-    events: Sender<Event>,
+    events: Sender<Vec<Event>>,
     summary: CopySummary,
 }
 
@@ -89,7 +89,7 @@ impl DryRun {
         setup: Setup,
         options: CopyOptions,
         stopper: Stopper,
-        events: Sender<Event>,
+        events: Sender<Vec<Event>>,
     ) -> Result<DryRun, Error> {
         let there = open(&setup, &options)?;
         Ok(DryRun {
@@ -122,7 +122,7 @@ impl DryRun {
         }
         let summary = self.summary;
         // Nobody is left to tell if this fails.
-        let _ = self.events.send(Event::Finished { summary, error });
+        let _ = self.events.send(vec![Event::Finished { summary, error }]);
     }
 
     fn tell_all(&mut self) -> Result<Result<(), Error>, Over> {
@@ -181,7 +181,7 @@ impl DryRun {
     }
 
     fn send(&self, event: Event) -> Result<(), Over> {
-        match self.stopper.is_stopped() || self.events.send(event).is_err() {
+        match self.stopper.is_stopped() || self.events.send(vec![event]).is_err() {
             true => Err(Over),
             false => Ok(()),
         }

@@ -18,6 +18,7 @@ use crate::options::CopyOptions;
 
 mod adopt;
 mod again;
+mod batch;
 mod begin;
 mod board;
 mod classify;

@@ -5,10 +5,10 @@ use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
-use crossbeam_channel::Sender;
 use rustix::io::Errno;
 
 use super::Shared;
+use super::batch::BatchSender;
 use super::failure::{self, Failure};
 use super::message::{Completed, Content, Message, Settled, Task, Work};
 use super::retry::Trier;
@@ -33,16 +33,26 @@ use links::FirstName;
 pub(super) struct Planner<'a, F: Fs> {
     shared: &'a Shared<F>,
     sources: &'a [Source],
-    works: Sender<Work<F>>,
-    messages: Sender<Message<F>>,
+    works: BatchSender<Work<F>>,
+    messages: BatchSender<Message<F>>,
     /// The open directories from the root to where the walk is.
-    open: Vec<(RelPath, Arc<F::Dir>)>,
+    open: Vec<OpenDir<F>>,
+    /// The directory that was made last.
+    made: Option<RelPath>,
     /// The first destination path of each inode with several names, until all were met.
     links: HashMap<(u64, u64), FirstName>,
     told_of_links: bool,
     siblings: Siblings,
     /// What the directories from the root to where the walk is hold, where names fold.
     listed: Vec<(RelPath, HashSet<Vec<u8>>)>,
+}
+
+/// An open directory of the destination.
+struct OpenDir<F: Fs> {
+    path: RelPath,
+    dir: Arc<F::Dir>,
+    /// This run made it: there is nothing in it but what this run put there.
+    is_new: bool,
 }
 
 /// Whether the walk goes down into a directory.
@@ -56,8 +66,8 @@ impl<'a, F: Fs> Planner<'a, F> {
     pub(super) fn new(
         shared: &'a Shared<F>,
         sources: &'a [Source],
-        works: Sender<Work<F>>,
-        messages: Sender<Message<F>>,
+        works: BatchSender<Work<F>>,
+        messages: BatchSender<Message<F>>,
     ) -> Planner<'a, F> {
         Planner {
             shared,
@@ -65,6 +75,7 @@ impl<'a, F: Fs> Planner<'a, F> {
             works,
             messages,
             open: Vec::new(),
+            made: None,
             links: HashMap::new(),
             told_of_links: false,
             siblings: Siblings::default(),
@@ -172,11 +183,12 @@ impl<'a, F: Fs> Planner<'a, F> {
     }
 
     fn settled(&self, path: RelPath, outcome: Outcome, what: Settled) -> Result<(), Failure> {
-        self.send(Message::Settled {
+        let settled = Message::Settled {
             path,
             outcome,
             what,
-        })
+        };
+        self.messages.hold(settled, 0).map_err(|_| Failure::Stopped)
     }
 
     fn at_dest(
@@ -189,16 +201,16 @@ impl<'a, F: Fs> Planner<'a, F> {
 
     /// Opens a directory at the destination, or finds it among the open ones.
     fn open_dir(&mut self, path: &RelPath) -> Result<Arc<F::Dir>, Failure> {
-        while let Some((open, _)) = self.open.last() {
-            if path.strip_prefix(open).is_some() {
+        while let Some(open) = self.open.last() {
+            if path.strip_prefix(&open.path).is_some() {
                 break;
             }
             self.open.pop();
         }
-        if let Some((open, dir)) = self.open.last()
-            && open == path
+        if let Some(open) = self.open.last()
+            && open.path == *path
         {
-            return Ok(Arc::clone(dir));
+            return Ok(Arc::clone(&open.dir));
         }
         let dir = if path.is_root() {
             self.shared.fs.root()
@@ -207,8 +219,23 @@ impl<'a, F: Fs> Planner<'a, F> {
                 (self.trier()).name(&self.shared.full(path), || self.shared.fs.open_dir(path));
             Arc::new(opened.map_err(self.at_dest("open directory", path))?)
         };
-        self.open.push((path.clone(), Arc::clone(&dir)));
+        self.open.push(OpenDir {
+            path: path.clone(),
+            dir: Arc::clone(&dir),
+            is_new: self.made.as_ref() == Some(path),
+        });
         Ok(dir)
+    }
+
+    /// What stands under the name of `path` in the directory that was opened last.
+    fn there(&self, dir: &F::Dir, path: &RelPath) -> Result<Option<Stat>, Failure> {
+        match self.open.last() {
+            Some(open) if open.is_new => Ok(None),
+            _ => {
+                let there = self.shared.fs.stat(dir, path.name());
+                there.map_err(self.at_dest("look at", path))
+            }
+        }
     }
 
     fn known(&self, path: &RelPath) -> Result<Option<Entry>, Failure> {
@@ -259,6 +286,7 @@ impl<'a, F: Fs> Planner<'a, F> {
                 if let Err(failure) = made.map_err(at_dest) {
                     return self.leave_out(path, failure);
                 }
+                self.made = Some(path.clone());
                 (true, Outcome::Copied)
             }
             DirPlan::Keep { mend: false } => (false, Outcome::Unchanged),
@@ -328,8 +356,7 @@ impl<'a, F: Fs> Planner<'a, F> {
             let path = path.clone();
             return self.send(Message::Link { path, to });
         }
-        let there = self.shared.fs.stat(&dir, path.name());
-        let there = there.map_err(self.at_dest("look at", path))?;
+        let there = self.there(&dir, path)?;
         let known = self.known(path)?;
         let rules = self.shared.options.existing;
         let task = match plan::plan_file_under(rules, &scanned.stat, known.as_ref(), there.as_ref())
@@ -401,7 +428,11 @@ impl<'a, F: Fs> Planner<'a, F> {
             dir,
             task,
         };
-        self.works.send(work).map_err(|_| Failure::Stopped)
+        // What was said of this path before has to be heard before what becomes of the work.
+        let told = self.messages.flush();
+        let bytes = work.stat.size;
+        let handed_on = told.and_then(|()| self.works.offer(work, bytes));
+        handed_on.map_err(|_| Failure::Stopped)
     }
 
     fn symlink(&mut self, scanned: Scanned, dir: Arc<F::Dir>) -> Result<(), Failure> {
@@ -411,7 +442,7 @@ impl<'a, F: Fs> Planner<'a, F> {
         let target =
             read.map_err(|error| failure::at_source(self.shared, &scanned.source, error))?;
         let at_dest = self.at_dest("look at", path);
-        let there = fs.stat(&dir, path.name()).map_err(&at_dest)?;
+        let there = self.there(&dir, path)?;
         let there_target = match &there {
             Some(stat) if stat.kind == Kind::Symlink => {
                 fs::found(fs.read_symlink(&dir, path.name())).map_err(&at_dest)?

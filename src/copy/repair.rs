@@ -9,8 +9,7 @@ use std::collections::HashSet;
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use crossbeam_channel::Sender;
-
+use super::batch::BatchSender;
 use super::failure::{self, Failure};
 use super::message::{Message, Task, Work};
 use super::{CopyRun, Shared, setup};
@@ -67,8 +66,8 @@ pub(super) struct Repairer<'a, F: Fs> {
     pub(super) shared: &'a Shared<F>,
     pub(super) repair: &'a Repair,
     pub(super) sources: &'a [Source],
-    pub(super) works: Sender<Work<F>>,
-    pub(super) messages: Sender<Message<F>>,
+    pub(super) works: BatchSender<Work<F>>,
+    pub(super) messages: BatchSender<Message<F>>,
 }
 
 impl<F: Fs> Repairer<'_, F> {

@@ -7,9 +7,8 @@ use std::io;
 use std::path::Path;
 use std::time::{Duration, Instant};
 
-use crossbeam_channel::Sender;
-
 use super::Shared;
+use super::batch::BatchSender;
 use super::classify::{Doing, meaning};
 use super::message::Message;
 use crate::event::Retry;
@@ -32,7 +31,7 @@ fn backoff(nth: u32) -> Duration {
 /// Who tries: what it works on, and where it tells of it.
 pub(super) struct Trier<'a, F: Fs> {
     pub(super) shared: &'a Shared<F>,
-    pub(super) messages: &'a Sender<Message<F>>,
+    pub(super) messages: &'a BatchSender<Message<F>>,
 }
 
 impl<F: Fs> Trier<'_, F> {

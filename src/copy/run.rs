@@ -7,6 +7,7 @@ use std::time::Instant;
 use crossbeam_channel::Sender;
 
 use super::again;
+use super::batch;
 use super::committer::Committer;
 use super::counter;
 use super::flusher;
@@ -29,10 +30,10 @@ use crate::path::RelPath;
 use crate::scan::Source;
 use crate::time;
 
-/// Messages to the committer wait in a queue of this length.
-const MESSAGES_MAX: usize = 32;
-/// Work for the workers waits in a queue of this length.
-const WORKS_MAX: usize = 128;
+/// So many batches of messages to the committer wait at most.
+const MESSAGES_MAX: usize = 8;
+/// So many batches of work for the workers wait at most.
+const WORKS_MAX: usize = 8;
 /// More workers than this are never chosen by default.
 const JOBS_DEFAULT_MAX: usize = 4;
 
@@ -108,7 +109,7 @@ fn jobs(options: &CopyOptions) -> usize {
 pub(super) fn run<F: Fs>(
     shared: &Shared<F>,
     sources: &[Source],
-    events: Sender<Event>,
+    events: Sender<Vec<Event>>,
 ) -> (CopySummary, Option<Error>) {
     let started = Instant::now();
     let workers = jobs(&shared.options);
@@ -191,8 +192,8 @@ fn stages<F: Fs>(
         false => Phase::Counting,
     });
     thread::scope(|scope| {
-        let (messages_in, messages_out) = crossbeam_channel::bounded(MESSAGES_MAX);
-        let (works_in, works_out) = crossbeam_channel::bounded(WORKS_MAX);
+        let (messages_in, messages_out) = batch::channel(MESSAGES_MAX);
+        let (works_in, works_out) = batch::channel(WORKS_MAX);
         let mut started = Ok(());
         for number in 0..workers {
             let (works, messages) = (works_out.clone(), messages_in.clone());

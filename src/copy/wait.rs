@@ -115,7 +115,7 @@ pub(super) fn run(
     mut begun: Result<Begun<OsFs>, Error>,
     mut options: CopyOptions,
     handles: &Handles,
-    events: &Sender<Event>,
+    events: &Sender<Vec<Event>>,
 ) {
     let started = Instant::now();
     let mut awaited = Awaited::known(&options);
@@ -157,10 +157,10 @@ pub(super) fn run(
             limit: wait.limit(),
         };
         handles.board.phase(Phase::Waiting);
-        let told = events.send(waiting).is_ok();
+        let told = events.send(vec![waiting]).is_ok();
         match wait_for(awaited, wait, handles, told) {
             Waited::Found(path) => {
-                let _ = events.send(Event::Found { path: path.clone() });
+                let _ = events.send(vec![Event::Found { path: path.clone() }]);
                 before = summary;
                 options.dest = dest_at(&options, &awaited.dest.path, path);
                 options.restart = false;
@@ -175,7 +175,7 @@ pub(super) fn run(
         }
     };
     summary.elapsed_ms = u64::try_from(started.elapsed().as_millis()).unwrap_or(u64::MAX);
-    let _ = events.send(Event::Finished { summary, error });
+    let _ = events.send(vec![Event::Finished { summary, error }]);
 }
 
 /// What is gone, if the run ended for that. One that `began` was whole; what is missing now was

@@ -6,8 +6,9 @@
 use std::io;
 use std::sync::Arc;
 
-use crossbeam_channel::{Receiver, Sender};
+use crossbeam_channel::{Receiver, TryRecvError};
 
+use super::batch::BatchSender;
 use super::failure::{self, Failure};
 use super::message::{Completed, Content, Message, Task, Work};
 use super::retry::Trier;
@@ -17,7 +18,7 @@ use crate::fs::source::{self, SourceFile};
 use crate::fs::{FlushBy, Fs, FsFile, Stat};
 use crate::hash::{BlockHasher, Hash32, TreeMerger};
 use crate::lock_mutex;
-use crate::manifest::{Begin, DestMeta, Partial, SourceId};
+use crate::manifest::{Begin, DestMeta, Partial, Seen, SourceId};
 use crate::path::RelPath;
 use crate::plan::source_id;
 
@@ -38,7 +39,7 @@ use sink::Sink;
 pub(super) struct Worker<'a, F: Fs> {
     pub(super) shared: &'a Shared<F>,
     pub(super) number: usize,
-    pub(super) messages: &'a Sender<Message<F>>,
+    pub(super) messages: &'a BatchSender<Message<F>>,
     pub(super) buf: Vec<u8>,
 }
 
@@ -53,7 +54,7 @@ impl<'a, F: Fs> Worker<'a, F> {
     pub(super) fn new(
         shared: &'a Shared<F>,
         number: usize,
-        messages: &'a Sender<Message<F>>,
+        messages: &'a BatchSender<Message<F>>,
     ) -> Worker<'a, F> {
         Worker {
             shared,
@@ -64,27 +65,51 @@ impl<'a, F: Fs> Worker<'a, F> {
     }
 
     /// Works until there is no more work or the run ends.
-    pub(super) fn run(&mut self, works: &Receiver<Work<F>>) {
-        for work in works {
-            if self.shared.should_stop() {
-                return;
+    pub(super) fn run(&mut self, works: &Receiver<Vec<Work<F>>>) {
+        while let Some(batch) = self.next_batch(works) {
+            for work in batch {
+                if self.shared.should_stop() {
+                    return;
+                }
+                let board = &self.shared.board;
+                board.take_up(self.number, &work.path, work.stat.size);
+                let worked = self.work(&work);
+                board.put_down(self.number);
+                let told = match worked {
+                    Ok(Message::Complete {
+                        worker: None,
+                        completed,
+                    }) => {
+                        let bytes = completed.bytes_now();
+                        let message = Message::Complete {
+                            worker: None,
+                            completed,
+                        };
+                        self.messages.hold(message, bytes)
+                    }
+                    Ok(message) => self.messages.send(message),
+                    Err(Failure::Entry(error)) => self.messages.send(Message::Failed {
+                        path: work.path,
+                        error,
+                    }),
+                    Err(Failure::Fatal(error)) => self.messages.send(Message::Fatal(error)),
+                    Err(Failure::Stopped) => return,
+                };
+                if told.is_err() {
+                    return;
+                }
             }
-            let board = &self.shared.board;
-            board.take_up(self.number, &work.path, work.stat.size);
-            let worked = self.work(&work);
-            board.put_down(self.number);
-            let message = match worked {
-                Ok(completed) => completed,
-                Err(Failure::Entry(error)) => Message::Failed {
-                    path: work.path,
-                    error,
-                },
-                Err(Failure::Fatal(error)) => Message::Fatal(error),
-                Err(Failure::Stopped) => return,
-            };
-            if self.messages.send(message).is_err() {
-                return;
+        }
+    }
+
+    /// What there is to do next; who waits for it tells first what was done.
+    fn next_batch(&self, works: &Receiver<Vec<Work<F>>>) -> Option<Vec<Work<F>>> {
+        match works.try_recv() {
+            Err(TryRecvError::Empty) => {
+                self.messages.flush().ok()?;
+                works.recv().ok()
             }
+            batch => batch.ok(),
         }
     }
 
@@ -391,8 +416,8 @@ impl<'a, F: Fs> Worker<'a, F> {
         let xattrs = xattrs.map_err(|error| unreadable(shared, work, error))?;
         let wanted = shared.wanted(stat, xattrs, work.there.as_ref());
         let at_dest = self.at_dest("set the metadata of", &work.path);
-        file.set_meta(&wanted).map_err(&at_dest)?;
-        let seen = shared.seen_file(file).map_err(&at_dest)?;
+        let (seen, xattrs) = file.settle(&wanted).map_err(at_dest)?;
+        let seen = Seen::new(seen, xattrs);
         Ok(DestMeta::of(&wanted, stat.mtime_ns, &seen, None))
     }
 

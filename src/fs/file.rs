@@ -223,6 +223,10 @@ impl FsFile for OsFile {
         meta::set(Target::Open(self.file.as_fd()), meta)
     }
 
+    fn settle(&self, meta: &Meta) -> io::Result<(Stat, Xattrs)> {
+        meta::settle(&self.file, meta)
+    }
+
     fn how(&self) -> ReadHow {
         match self.how.load(Ordering::Relaxed) {
             how if how == ReadHow::Direct as u8 => ReadHow::Direct,

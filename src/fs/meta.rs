@@ -5,14 +5,22 @@
 //! next run compares. What a file system has no place for it refuses to set, which is no failure:
 //! the caller looks at what is there afterwards.
 
+use std::fs::File;
 use std::io;
 use std::os::fd::{AsFd, BorrowedFd};
+use std::sync::LazyLock;
 
 use rustix::fs::{AtFlags, Gid, Mode, Uid};
 use rustix::io::Errno;
 
 use super::sys::{self, XattrsOf};
-use super::{Meta, Xattrs};
+use super::{Meta, Stat, Xattrs};
+
+/// Setuid and setgid.
+const SET_IDS: u32 = 0o6000;
+
+/// Owner and group of what this process makes, but in directories that give their own group.
+static OWN_IDS: LazyLock<(u32, u32)> = LazyLock::new(sys::own_ids);
 
 fn is_denied(error: &io::Error) -> bool {
     Errno::from_io_error(error) == Some(Errno::ACCESS)
@@ -40,13 +48,35 @@ pub(super) fn set(target: Target<'_>, meta: &Meta) -> io::Result<()> {
     if meta.acls.is_some() || meta.xattrs.is_some() {
         target.set_xattrs(meta)?;
     }
-    if let Some(mode) = mode {
-        target.unless_lacking(target.set_mode(mode))?;
+    target.set_mode_and_times(mode, meta.times_ns)
+}
+
+/// Sets all of `meta` on a file that this process has just made; gives what is there then.
+///
+/// Such a file nearly always belongs to whom it shall and has no attributes: neither is set then,
+/// and the look at what is there comes after.
+pub(super) fn settle(file: &File, meta: &Meta) -> io::Result<(Stat, Xattrs)> {
+    let target = Target::Open(file.as_fd());
+    let look = || match meta.has_attributes() {
+        true => sys::xattrs(XattrsOf::Open(file.as_fd())),
+        false => Ok(Xattrs::default()),
+    };
+    let stat = || Ok::<_, io::Error>(sys::stat_of(&sys::retry(|| rustix::fs::fstat(file))?));
+    let likely_own = meta.owner.is_none_or(|owner| owner == *OWN_IDS);
+    // What runs in its owner's name gets its bits only after its owner.
+    let runs_as_owner = meta.mode.is_some_and(|mode| mode & SET_IDS != 0);
+    if likely_own && !runs_as_owner && meta.adds_no_attribute() {
+        let xattrs = look()?;
+        if xattrs.is_empty() {
+            target.set_mode_and_times(meta.mode, meta.times_ns)?;
+            let stat = stat()?;
+            if meta.owner.is_none_or(|owner| owner == (stat.uid, stat.gid)) {
+                return Ok((stat, xattrs));
+            }
+        }
     }
-    if let Some((atime_ns, mtime_ns)) = meta.times_ns {
-        target.unless_lacking(target.set_times(atime_ns, mtime_ns))?;
-    }
-    Ok(())
+    set(target, meta)?;
+    Ok((stat()?, look()?))
 }
 
 impl<'a> Target<'a> {
@@ -55,6 +85,20 @@ impl<'a> Target<'a> {
             Target::Open(fd) => Ok(XattrsOf::Open(fd)),
             Target::Name(dir, name) => XattrsOf::name(dir, name),
         }
+    }
+
+    fn set_mode_and_times(
+        self,
+        mode: Option<u32>,
+        times_ns: Option<(i128, i128)>,
+    ) -> io::Result<()> {
+        if let Some(mode) = mode {
+            self.unless_lacking(self.set_mode(mode))?;
+        }
+        if let Some((atime_ns, mtime_ns)) = times_ns {
+            self.unless_lacking(self.set_times(atime_ns, mtime_ns))?;
+        }
+        Ok(())
     }
 
     /// Makes the attributes those that are wanted and no others, of each of the two kinds that is

@@ -137,6 +137,19 @@ pub struct Meta {
     pub xattrs: Option<Xattrs>,
 }
 
+impl Meta {
+    /// Whether it speaks of extended attributes of either kind.
+    fn has_attributes(&self) -> bool {
+        self.acls.is_some() || self.xattrs.is_some()
+    }
+
+    /// Whether it leaves no attribute on what has none.
+    fn adds_no_attribute(&self) -> bool {
+        let is_empty = |wanted: &Option<Xattrs>| wanted.as_ref().is_none_or(Xattrs::is_empty);
+        is_empty(&self.acls) && is_empty(&self.xattrs)
+    }
+}
+
 /// What a file is opened for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Access {
@@ -281,6 +294,16 @@ pub trait FsFile: Send + Sync + 'static {
     fn xattrs(&self) -> io::Result<Xattrs>;
     /// Sets metadata, as [`FsMeta::set_meta`] does.
     fn set_meta(&self, meta: &Meta) -> io::Result<()>;
+    /// Sets metadata of a file that this process has just made; gives what is there then. The
+    /// attributes are looked at only if `meta` speaks of them.
+    fn settle(&self, meta: &Meta) -> io::Result<(Stat, Xattrs)> {
+        self.set_meta(meta)?;
+        let xattrs = match meta.has_attributes() {
+            true => self.xattrs()?,
+            false => Xattrs::default(),
+        };
+        Ok((self.stat()?, xattrs))
+    }
     /// How reads of this file were answered so far.
     fn how(&self) -> ReadHow;
     /// The standard file, to lock it; `None` where there is none to lock.

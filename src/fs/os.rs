@@ -11,7 +11,7 @@ use std::io;
 use std::os::fd::{AsFd, OwnedFd};
 use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
 use rustix::fs::{AtFlags, Dir, FileType, Mode, OFlags};
 use rustix::io::Errno;
@@ -35,6 +35,15 @@ const FILE: OFlags = OFlags::NOFOLLOW
 #[derive(Debug)]
 pub struct OsDir {
     fd: OwnedFd,
+    /// Whether it ignores case; that can only be changed while it is empty.
+    folds: OnceLock<bool>,
+}
+
+impl OsDir {
+    fn new(fd: OwnedFd) -> OsDir {
+        let folds = OnceLock::new();
+        OsDir { fd, folds }
+    }
 }
 
 /// A destination on the real file system. Clones share one root handle.
@@ -73,7 +82,7 @@ impl OsFs {
             may_lack_modes: traits.may_lack_modes,
             inside: Mutex::new(Vec::new()),
             notice: Notice::default(),
-            root: Arc::new(OsDir { fd }),
+            root: Arc::new(OsDir::new(fd)),
         };
         Ok(OsFs {
             shared: Arc::new(shared),
@@ -134,7 +143,7 @@ impl FsMeta for OsFs {
     }
 
     fn dir_folds(&self, dir: &OsDir) -> bool {
-        sys::dir_folds(&dir.fd)
+        *dir.folds.get_or_init(|| sys::dir_folds(&dir.fd))
     }
 
     fn root(&self) -> Arc<OsDir> {
@@ -144,13 +153,11 @@ impl FsMeta for OsFs {
     fn open_dir(&self, path: &RelPath) -> io::Result<OsDir> {
         let root = &self.shared.root.fd;
         if path.is_root() {
-            return Ok(OsDir {
-                fd: sys::walk(root, path, DIRECTORY)?,
-            });
+            return Ok(OsDir::new(sys::walk(root, path, DIRECTORY)?));
         }
         let fd = sys::open_below(root, path, DIRECTORY)?;
         self.note_file_system(&fd)?;
-        Ok(OsDir { fd })
+        Ok(OsDir::new(fd))
     }
 
     fn stat(&self, dir: &OsDir, name: &[u8]) -> io::Result<Option<Stat>> {

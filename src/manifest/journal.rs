@@ -13,6 +13,7 @@
 use std::io;
 use std::sync::Arc;
 
+use super::ahead::Ahead;
 use super::header::HEADER_BYTES;
 use super::record::Record;
 use super::window::{Window, checked, frame_bytes};
@@ -27,8 +28,6 @@ pub(super) const FRAME_PREFIX: usize = 12;
 
 /// Appended frames are handed to the system in pieces of about this many bytes.
 const WRITE_BYTES: usize = 64 << 10;
-/// A record is first tried with one read of this many bytes, which is enough for nearly all.
-const READ_BYTES: usize = 256;
 /// Looking for good frames behind a bad one gives up after going over, or hashing, this many bytes
 /// in vain.
 pub(super) const RESYNC_BYTES_MAX: u64 = 1 << 30;
@@ -43,11 +42,13 @@ pub(super) struct Journal<F> {
     written: u64,
     pending: Vec<u8>,
     failed: bool,
+    ahead: Ahead,
 }
 
 /// Another file of the same manifest, whose frames come before those of the first.
 struct Before<F> {
     file: Arc<F>,
+    ahead: Ahead,
     /// What is added to the positions of the first.
     base: u64,
 }
@@ -74,13 +75,18 @@ impl<F: FsFile> Journal<F> {
             written: end,
             pending: Vec::new(),
             failed: false,
+            ahead: Ahead::default(),
         }
     }
 
     /// Two files as one, to be read: the positions of `file` begin at `base`, behind `before`.
     pub(super) fn behind(before: Arc<F>, base: u64, file: Arc<F>, id: [u8; 16], end: u64) -> Self {
         Journal {
-            before: Some(Before { file: before, base }),
+            before: Some(Before {
+                file: before,
+                ahead: Ahead::default(),
+                base,
+            }),
             ..Journal::new(file, id, base.saturating_add(end))
         }
     }
@@ -144,22 +150,14 @@ impl<F: FsFile> Journal<F> {
             let start = usize::try_from(pos - self.written).unwrap_or(usize::MAX);
             return self.decode(pos, self.pending.get(start..).unwrap_or(&[]));
         }
-        let (file, base) = match &self.before {
-            Some(before) if pos < before.base => (&before.file, 0),
-            Some(before) => (&self.file, before.base),
-            None => (&self.file, 0),
+        let (file, ahead, base) = match &self.before {
+            Some(before) if pos < before.base => (&before.file, &before.ahead, 0),
+            Some(before) => (&self.file, &self.ahead, before.base),
+            None => (&self.file, &self.ahead, 0),
         };
-        let pos = pos - base;
-        let mut first = [0; READ_BYTES];
-        let have = file.read_at(&mut first, pos)?;
-        let frame = frame_bytes(&first[..have]).ok_or_else(|| bad(pos))?;
-        let (mut record, frame) = if frame <= have {
-            self.decode(pos, &first[..have])?
-        } else {
-            let mut whole = vec![0; frame];
-            let have = file.read_at(&mut whole, pos)?;
-            self.decode(pos, &whole[..have])?
-        };
+        let within = (pos - base, self.written - base);
+        let read = ahead.read(&**file, within, |bytes| self.decode(pos - base, bytes));
+        let (mut record, frame) = read?;
         record.move_by(base);
         Ok((record, frame))
     }

@@ -10,6 +10,7 @@
 //! - A frame is valid at one position of one manifest only: both are part of its checksum.
 //! - Links between records (`prev`, `begin`, `chain`) point backwards, so every walk ends.
 
+mod ahead;
 mod dest_meta;
 mod header;
 mod index;

@@ -1,23 +1,37 @@
 //! Barriers: when one is due, and its steps. See the text above the committer.
 
+use std::collections::VecDeque;
 use std::time::Duration;
 
 use super::*;
 
 /// A barrier is due when this many files wait to be published.
-const WAITING_MAX: usize = 4096;
+const WAITING_MAX: usize = 16_384;
+/// So many files get their final names before messages are taken again.
+const PUBLISH_AT_ONCE: usize = 64;
 
 /// A barrier under way.
 pub(super) struct Barrier<F: Fs> {
     covers: u64,
-    publish: Vec<Waiting<F>>,
+    /// What is to be published, or what is left of it while that goes on.
+    publish: VecDeque<Waiting<F>>,
     pub(super) bytes_written: u64,
     /// Positions of the records of what it published.
     published: Vec<u64>,
-    /// The data is flushed, the `Barrier` appended.
-    sealing: bool,
+    step: Step,
     /// The consumer asked for it.
     asked: bool,
+}
+
+/// How far a barrier is.
+#[derive(PartialEq, Eq)]
+enum Step {
+    /// The data is being flushed.
+    Flushing,
+    /// It is flushed, the `Barrier` is appended, and files get their final names.
+    Publishing,
+    /// They have them; the manifest is being flushed.
+    Sealing,
 }
 
 impl<F: Fs> Committer<'_, F> {
@@ -46,6 +60,7 @@ impl<F: Fs> Committer<'_, F> {
     /// Whether so much waits for the next barrier that no more may come.
     pub(super) fn is_held_up(&self) -> bool {
         self.barrier.is_some()
+            && !self.has_failed()
             && (self.unflushed_bytes >= self.shared.options.checkpoint_bytes
                 || self.waiting.len() >= WAITING_MAX)
     }
@@ -60,10 +75,10 @@ impl<F: Fs> Committer<'_, F> {
         let dirty = std::mem::replace(&mut self.dirty, dirty);
         self.barrier = Some(Barrier {
             covers: self.store().end(),
-            publish: std::mem::take(&mut self.waiting),
+            publish: std::mem::take(&mut self.waiting).into(),
             bytes_written: self.progress.bytes_written,
             published: Vec::new(),
-            sealing: false,
+            step: Step::Flushing,
             asked: self.shared.board.take_asked(),
         });
         let bytes = self.progress.bytes_written - self.progress.bytes_durable;
@@ -99,7 +114,7 @@ impl<F: Fs> Committer<'_, F> {
         if self.has_failed() {
             return;
         }
-        if barrier.sealing {
+        if barrier.step == Step::Sealing {
             self.progress.bytes_durable = barrier.bytes_written;
             self.shared.board.flush_ended(barrier.asked);
             self.tell_progress();
@@ -110,8 +125,45 @@ impl<F: Fs> Committer<'_, F> {
         let unsealed = self.unsealed;
         self.record(&Record::Barrier { covers });
         self.unsealed = unsealed;
-        let publish = std::mem::take(&mut barrier.publish);
-        barrier.published = self.publish(publish);
+        barrier.published = self.record_published(&barrier.publish);
+        if self.has_failed() {
+            return;
+        }
+        barrier.step = Step::Publishing;
+        self.barrier = Some(barrier);
+    }
+
+    /// Whether the barrier under way has files to give their final names.
+    pub(super) fn is_publishing(&self) -> bool {
+        let step = self.barrier.as_ref().map(|barrier| &barrier.step);
+        step == Some(&Step::Publishing) && !self.has_failed()
+    }
+
+    /// Gives some of the files of the barrier under way their final names; after the last of them
+    /// the barrier is sealed. Only some, so that the workers need not wait until all have theirs.
+    pub(super) fn publish_some(&mut self) {
+        let Some(mut barrier) = self.barrier.take() else {
+            return;
+        };
+        for _ in 0..PUBLISH_AT_ONCE {
+            if self.has_failed() {
+                break;
+            }
+            let Some(waiting) = barrier.publish.pop_front() else {
+                break;
+            };
+            self.publish(waiting.completed);
+        }
+        let is_last = barrier.publish.is_empty();
+        self.barrier = Some(barrier);
+        if is_last && !self.has_failed() {
+            self.seal();
+        }
+    }
+
+    /// Has the manifest flushed, which now tells of all that was published.
+    fn seal(&mut self) {
+        self.publish_dir = None;
         let written_out = self.store().write_out();
         self.manifest(written_out);
         if self.has_failed() {
@@ -120,8 +172,9 @@ impl<F: Fs> Committer<'_, F> {
         if !self.unsealed {
             self.oldest = None;
         }
-        barrier.sealing = true;
-        self.barrier = Some(barrier);
+        if let Some(barrier) = &mut self.barrier {
+            barrier.step = Step::Sealing;
+        }
         if self.shared.fs.renames_want_flush() {
             let dirty = Dirty::new(self.shared.fs.flush_by());
             let dirty = std::mem::replace(&mut self.dirty, dirty);
@@ -153,7 +206,14 @@ impl<F: Fs> Committer<'_, F> {
     }
 
     pub(in crate::copy) fn await_barrier(&mut self) {
-        while self.barrier.is_some() {
+        while let Some(barrier) = &self.barrier {
+            if barrier.step == Step::Publishing {
+                match self.has_failed() {
+                    true => self.barrier = None,
+                    false => self.publish_some(),
+                }
+                continue;
+            }
             match self.flushed.recv() {
                 Ok(result) => self.barrier_flushed(result),
                 Err(_) => self.barrier = None,

@@ -10,13 +10,15 @@ use crate::copy::failure::Failure;
 use crate::fs::found;
 use crate::hash::Hash32;
 use crate::manifest::SpecialRecord;
+use std::collections::VecDeque;
 use std::sync::Arc;
 
 impl<F: Fs> Committer<'_, F> {
-    /// Gives the positions of the records of files that were written.
-    pub(super) fn publish(&mut self, files: Vec<Waiting<F>>) -> Vec<u64> {
+    /// Records files that are about to get their final names, and hands the records to the system.
+    /// Gives the positions of those of files that were written.
+    pub(super) fn record_published(&mut self, files: &VecDeque<Waiting<F>>) -> Vec<u64> {
         let mut positions = Vec::new();
-        for waiting in &files {
+        for waiting in files {
             let Some(pos) = self.record(&done_record(waiting)) else {
                 return Vec::new();
             };
@@ -26,27 +28,21 @@ impl<F: Fs> Committer<'_, F> {
             }
         }
         let written_out = self.store().write_out();
-        if self.manifest(written_out).is_none() {
-            return Vec::new();
+        match self.manifest(written_out) {
+            Some(()) => positions,
+            None => Vec::new(),
         }
-        let mut open: Option<(RelPath, Arc<F::Dir>)> = None;
-        for waiting in files {
-            match self.rename(&mut open, &waiting.completed) {
-                Ok(()) => self.published(waiting.completed),
-                Err(failure) => self.not_published(waiting.completed, failure),
-            }
-            if self.has_failed() {
-                return Vec::new();
-            }
-        }
-        positions
     }
 
-    fn rename(
-        &mut self,
-        open: &mut Option<(RelPath, Arc<F::Dir>)>,
-        completed: &Completed<F>,
-    ) -> Result<(), Failure> {
+    /// Gives a file its final name.
+    pub(super) fn publish(&mut self, completed: Completed<F>) {
+        match self.rename(&completed) {
+            Ok(()) => self.published(completed),
+            Err(failure) => self.not_published(completed, failure),
+        }
+    }
+
+    fn rename(&mut self, completed: &Completed<F>) -> Result<(), Failure> {
         let Some(attempt) = completed.attempt else {
             return Ok(());
         };
@@ -64,11 +60,11 @@ impl<F: Fs> Committer<'_, F> {
                 error,
             )
         };
-        let dir = match open {
+        let dir = match &self.publish_dir {
             Some((path, dir)) if *path == parent => Arc::clone(dir),
             _ => {
                 let dir = Arc::new(fs.open_dir(&parent).map_err(at_dest)?);
-                *open = Some((parent, Arc::clone(&dir)));
+                self.publish_dir = Some((parent, Arc::clone(&dir)));
                 dir
             }
         };

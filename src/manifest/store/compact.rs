@@ -57,6 +57,7 @@ impl<F: Fs> Store<F> {
                     let chain = self.copy_chain(&mut new, done.chain, &begin)?;
                     new.append(&Record::Done(Done { chain, ..done }))?
                 }
+                Entry::Done(done) => new.append(&Record::Done(done))?,
                 _ => new.append(&self.read(pos)?)?,
             };
             history.moved(pos, moved);
