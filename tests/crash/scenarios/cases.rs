@@ -26,6 +26,8 @@ pub(crate) struct Case {
     deletes: bool,
     /// The recorded run removes its source files; they are made again for the rerun.
     moves: bool,
+    /// So many reads of the medium go wrong while it is recorded.
+    bad_reads: u64,
 }
 
 /// What the runs that delete leave out.
@@ -71,8 +73,14 @@ pub(crate) const CASES: &[Case] = &[
     Case::new("metadata mends each", FlushBy::Each, small_files, mending),
     Case::new("compacting", FlushBy::Whole, long_names, compacting),
     Case::new("compacting each", FlushBy::Each, long_names, compacting),
-    Case::new("read back", FlushBy::Whole, mixed_files, read_back),
-    Case::new("read back each", FlushBy::Each, small_files, read_back),
+    Case {
+        bad_reads: 3,
+        ..Case::new("read back", FlushBy::Whole, mixed_files, read_back)
+    },
+    Case {
+        bad_reads: 3,
+        ..Case::new("read back each", FlushBy::Each, small_files, read_back)
+    },
     Case {
         is_fat: true,
         ..Case::new("fat block files", FlushBy::Whole, block_files, |lab| {
@@ -147,6 +155,7 @@ impl Case {
             change: None,
             deletes: false,
             moves: false,
+            bad_reads: 0,
         }
     }
 
@@ -177,6 +186,8 @@ impl Case {
             expected.new = expected.first.clone();
             expected.moves = self.moves;
         }
+        // A file each, at most.
+        expected.spoilt = self.bad_reads * tree::largest(&expected.after);
         (log, expected)
     }
 }
@@ -394,7 +405,7 @@ fn put(fs: &SimFs, name: &str, content: &[u8], mode: u32) {
 /// With `--verify`, onto a medium on which some files do not read back at first.
 fn read_back(lab: &Lab) -> Log {
     let fs = lab.mount(lab.settle(&lab.disk()));
-    fs.bad_blocks(3);
+    fs.bad_blocks(lab.case.bad_reads);
     let mut options = engine::options(&lab.source.dir);
     options.verify = true;
     let end = engine::run(&fs, options, Stop::Never);

@@ -48,6 +48,9 @@ pub(crate) struct Expected {
     deletes: bool,
     /// The recorded run removed its sources as it went.
     pub(crate) moves: bool,
+    /// So many bytes were called durable before the medium gave them back wrong: they may be
+    /// copied again.
+    pub(crate) spoilt: u64,
     /// What has to be there at any moment.
     kept: Tree,
 }
@@ -60,6 +63,7 @@ impl Expected {
         Expected {
             deletes: false,
             moves: false,
+            spoilt: 0,
             kept: old.clone(),
             source: source.clone(),
             flush_by,
@@ -176,7 +180,7 @@ impl Expected {
         if unchanged && !halved {
             let durable = engine::durable(state.marks);
             let copied = end.summary.bytes_copied;
-            let missing = tree::bytes(&self.after).saturating_sub(durable);
+            let missing = tree::bytes(&self.after).saturating_sub(durable) + self.spoilt;
             if copied > missing {
                 return Err(format!(
                     "{durable} bytes were called durable, yet the rerun copied {copied}, not {missing}"

@@ -122,6 +122,15 @@ pub(crate) fn bytes(tree: &Tree) -> u64 {
     tree.values().map(size).sum()
 }
 
+/// The size of the largest file.
+pub(crate) fn largest(tree: &Tree) -> u64 {
+    let size = |node: &Node| match &node.what {
+        Entry::File(content) => content.len(),
+        _ => 0,
+    };
+    tree.values().map(size).max().unwrap_or(0)
+}
+
 /// Checks that `there` has all of `wanted`: content, targets, modes, times and hard links.
 pub(crate) fn holds(there: &Tree, wanted: &Tree) -> Result<(), String> {
     let mut inodes = BTreeMap::new();
