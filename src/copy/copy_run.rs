@@ -22,7 +22,7 @@ const EVENTS_MAX: usize = 4;
 /// A copy under way: an iterator of [`Event`]s that copies as it is pulled.
 ///
 /// The copying happens on threads of its own, a few events ahead of the consumer. Stop pulling
-/// and it pauses; drop it and it makes durable what it has and ends; call [`copy`] again with the
+/// and it pauses; drop it and it makes durable what it has and ends; call [`copy`](crate::copy()) again with the
 /// same options and it goes on. The last event is always [`Event::Finished`].
 ///
 /// Dropping waits for the last barrier and reports nothing: pull to the end to know that

@@ -45,7 +45,7 @@ pub struct CleanSummary {
 ///
 /// # Errors
 ///
-/// As [`status`](super::status), but any other sprag is in the way; and the first error of
+/// As [`status`](super::status()), but any other sprag is in the way; and the first error of
 /// removing something, as [`Error::Io`]. What was removed until then stays removed.
 pub fn clean(dest: &Path, all: bool) -> Result<CleanSummary, Error> {
     let (fs, mut store) = super::open(dest, OpenMode::Write)?;

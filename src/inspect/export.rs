@@ -76,7 +76,7 @@ pub enum LeftOut {
 ///
 /// # Errors
 ///
-/// As [`status`](super::status), and what `out` returns, as [`Error::Io`].
+/// As [`status`](super::status()), and what `out` returns, as [`Error::Io`].
 pub fn export(
     dest: &Path,
     manifest: Option<&Path>,
