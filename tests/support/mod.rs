@@ -12,6 +12,7 @@ use std::time::Duration;
 
 use serde_json::Value;
 
+pub(crate) mod folding;
 pub(crate) mod fuse;
 pub(crate) mod image;
 pub(crate) mod pty;

@@ -192,3 +192,17 @@ fn the_tail_is_what_lies_behind_the_last_barrier_but_one() {
     assert!(tail.trusted > first && tail.trusted <= trusted);
     assert_eq!(tail.positions, [second, third]);
 }
+
+#[test]
+fn a_record_whose_path_leads_out_of_the_destination_is_not_decoded() {
+    let mut bytes = Vec::new();
+    crate::codec::encode(&Record::Removed(path("aa/b")), &mut bytes).unwrap();
+    assert!(crate::codec::decode::<Record>(&bytes).is_ok());
+    for hostile in [&b"../b"[..], b"/aaa", b"a/..", b"./aa", b"a//b", b"a\0bb"] {
+        let at = bytes.len() - hostile.len();
+        let mut forged = bytes.clone();
+        forged[at..].copy_from_slice(hostile);
+        let decoded = crate::codec::decode::<Record>(&forged);
+        assert!(decoded.is_err(), "{hostile:?} became {decoded:?}");
+    }
+}
