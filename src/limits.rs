@@ -30,8 +30,10 @@ pub struct Limits {
     pub symlinks: bool,
     /// Whether it has fifos, sockets and device nodes.
     pub specials: bool,
-    /// Whether a file can have several names.
+    /// Whether a regular file can have several names.
     pub hard_links: bool,
+    /// Whether symbolic links and special files can, too.
+    pub hard_links_of_all: bool,
     /// Whether two names that differ can be the same file there.
     pub folds: bool,
     /// Whether a name may be listed in another Unicode normal form than it was given.
@@ -56,8 +58,18 @@ impl Limits {
             symlinks: !lesser,
             specials: !lesser,
             hard_links: !lesser,
+            hard_links_of_all: !lesser,
             folds: lesser,
             respells: false,
+        }
+    }
+
+    /// Whether an entry of this kind can have several names.
+    pub fn holds_links_of(&self, kind: Kind) -> bool {
+        match kind {
+            Kind::File => self.hard_links,
+            Kind::Symlink | Kind::Special(_) => self.hard_links_of_all,
+            Kind::Dir => false,
         }
     }
 

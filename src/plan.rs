@@ -105,14 +105,23 @@ pub(crate) fn plan_file(source: &Stat, known: Option<&Entry>, dest: Option<&Stat
         _ => {}
     }
     match dest {
+        // Its time would become that of the file that it is still a name of.
+        Some(dest) if comes_apart(source, known) && dest.mtime_ns != source.mtime_ns => {
+            FilePlan::Copy
+        }
         Some(dest) if dest.kind == Kind::File && dest.size == source.size => FilePlan::Adopt,
         _ => FilePlan::Copy,
     }
 }
 
-/// Decides about a symlink. `dest` is what stands there, with its target if it is a symlink.
+/// Whether an entry was a further name of another and has a source of its own now.
+pub(crate) fn comes_apart(source: &Stat, known: Option<&Entry>) -> bool {
+    source.nlink == 1 && matches!(known, Some(Entry::Link(_)))
+}
+
+/// Decides about a symlink, given with its target. `dest` is what stands there, with its target if it is a symlink.
 pub(crate) fn plan_symlink(
-    target: &[u8],
+    (source, target): (&Stat, &[u8]),
     known: Option<&Entry>,
     dest: Option<(Kind, Option<&[u8]>)>,
 ) -> SymlinkPlan {
@@ -120,6 +129,7 @@ pub(crate) fn plan_symlink(
         Some((Kind::Dir, _)) => SymlinkPlan::Conflict(Kind::Dir),
         Some((Kind::Symlink, Some(there))) if there == target => match known {
             Some(Entry::Symlink(known)) if known.target == target => SymlinkPlan::Unchanged,
+            _ if comes_apart(source, known) => SymlinkPlan::Make,
             _ => SymlinkPlan::Adopt,
         },
         _ => SymlinkPlan::Make,
@@ -245,16 +255,17 @@ mod tests {
 
     #[test]
     fn symlinks_are_compared_by_target() {
+        let link = stat(Kind::Symlink, 1, 5);
         let there = Some((Kind::Symlink, Some(&b"t"[..])));
-        assert_eq!(plan_symlink(b"t", None, there), SymlinkPlan::Adopt);
-        assert_eq!(plan_symlink(b"u", None, there), SymlinkPlan::Make);
-        assert_eq!(plan_symlink(b"t", None, None), SymlinkPlan::Make);
+        assert_eq!(plan_symlink((&link, b"t"), None, there), SymlinkPlan::Adopt);
+        assert_eq!(plan_symlink((&link, b"u"), None, there), SymlinkPlan::Make);
+        assert_eq!(plan_symlink((&link, b"t"), None, None), SymlinkPlan::Make);
         assert_eq!(
-            plan_symlink(b"t", None, Some((Kind::File, None))),
+            plan_symlink((&link, b"t"), None, Some((Kind::File, None))),
             SymlinkPlan::Make
         );
         assert_eq!(
-            plan_symlink(b"t", None, Some((Kind::Dir, None))),
+            plan_symlink((&link, b"t"), None, Some((Kind::Dir, None))),
             SymlinkPlan::Conflict(Kind::Dir)
         );
     }
@@ -304,5 +315,27 @@ mod tests {
         wanted.times_ns = None;
         let recorded = DestMeta::of(&wanted, 6, &seen, None);
         assert!(!has_drifted(&source, &wanted, &seen, (&recorded, 5)));
+    }
+
+    #[test]
+    fn a_further_name_that_has_a_source_of_its_own_now_comes_apart_from_the_first() {
+        let path = |path: &str| RelPath::new(path).unwrap();
+        let known = Entry::Link(crate::manifest::Link {
+            path: path("b"),
+            to: path("a"),
+        });
+        let (known, none) = (Some(&known), None);
+        let file = stat(Kind::File, 10, 5);
+        let there = stat(Kind::File, 10, 99);
+        assert_eq!(plan_file(&file, known, Some(&there)), FilePlan::Copy);
+        assert_eq!(plan_file(&file, none, Some(&there)), FilePlan::Adopt);
+        // With its time, too, it may be what stands there: that costs no copying.
+        assert_eq!(plan_file(&file, known, Some(&file)), FilePlan::Adopt);
+        let linked = Stat { nlink: 2, ..file };
+        assert_eq!(plan_file(&linked, known, Some(&there)), FilePlan::Adopt);
+        let link = stat(Kind::Symlink, 1, 5);
+        let there = Some((Kind::Symlink, Some(&b"t"[..])));
+        assert_eq!(plan_symlink((&link, b"t"), known, there), SymlinkPlan::Make);
+        assert_eq!(plan_symlink((&link, b"t"), none, there), SymlinkPlan::Adopt);
     }
 }

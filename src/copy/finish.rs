@@ -9,7 +9,7 @@ use super::committer::Committer;
 use super::failure::{self, Failure};
 use crate::error::EntryError;
 use crate::event::{Event, Outcome};
-use crate::fs::{FlushBy, Fs, Meta, Xattrs};
+use crate::fs::{FlushBy, Fs, Kind, Meta, Xattrs};
 use crate::manifest::{DestMeta, DirRecord, Entry, Link, Record, Seen};
 use crate::path::RelPath;
 use crate::scan::Source;
@@ -56,8 +56,8 @@ impl<F: Fs> Committer<'_, F> {
 
     fn finish_link(&mut self, link: Link) {
         match self.make_link(&link) {
-            Ok(outcome) => {
-                self.summary_link(outcome);
+            Ok((outcome, kind)) => {
+                self.summary_link(outcome, kind);
                 if outcome == Outcome::Copied {
                     self.record(&Record::Link(link.clone()));
                     self.dirty.parent(&link.path);
@@ -70,10 +70,12 @@ impl<F: Fs> Committer<'_, F> {
         }
     }
 
-    fn summary_link(&mut self, outcome: Outcome) {
-        match outcome {
-            Outcome::Unchanged => self.summary.files_unchanged += 1,
-            Outcome::Skipped => self.summary.files_skipped += 1,
+    fn summary_link(&mut self, outcome: Outcome, kind: Kind) {
+        match (outcome, kind) {
+            (Outcome::Skipped, _) => self.summary.files_skipped += 1,
+            (_, Kind::Symlink) => self.summary.symlinks += 1,
+            (_, Kind::Special(_)) => self.summary.specials += 1,
+            (Outcome::Unchanged, _) => self.summary.files_unchanged += 1,
             _ => self.summary.files_copied += 1,
         }
     }
@@ -86,8 +88,9 @@ impl<F: Fs> Committer<'_, F> {
         }
     }
 
-    /// Makes a link under a partial name and renames it into place, unless it is there.
-    fn make_link(&mut self, link: &Link) -> Result<Outcome, Failure> {
+    /// Makes a link under a partial name and renames it into place, unless it is there. Gives what
+    /// it is a link of, too.
+    fn make_link(&mut self, link: &Link) -> Result<(Outcome, Kind), Failure> {
         let fs = &*self.shared.fs;
         let full = self.shared.full(&link.path);
         let at_dest = |error: io::Error| {
@@ -103,7 +106,7 @@ impl<F: Fs> Committer<'_, F> {
         };
         let target = self.store().lookup(&link.to);
         match target.map_err(|error| Failure::Fatal(failure::manifest_failed(fs, error)))? {
-            Some((_, Entry::Done(_))) => {}
+            Some((_, Entry::Done(_) | Entry::Symlink(_) | Entry::Special(_))) => {}
             _ => return Err(failed().into()),
         }
         let dir = fs.open_dir(&dir).map_err(at_dest)?;
@@ -115,14 +118,15 @@ impl<F: Fs> Committer<'_, F> {
             let known = self.store().lookup(&link.path);
             let known =
                 known.map_err(|error| Failure::Fatal(failure::manifest_failed(fs, error)))?;
-            return Ok(match known {
+            let outcome = match known {
                 Some((_, Entry::Link(_))) => Outcome::Unchanged,
                 _ => Outcome::Copied,
-            });
+            };
+            return Ok((outcome, to.kind));
         }
         if crate::plan::plan_link_under(self.shared.options.existing, &to, there.as_ref()) {
             self.record(&Record::Removed(link.path.clone()));
-            return Ok(Outcome::Skipped);
+            return Ok((Outcome::Skipped, to.kind));
         }
         self.shared.check_place(&dir, &link.path)?;
         let (attempt, partial, ()) = self
@@ -134,7 +138,7 @@ impl<F: Fs> Committer<'_, F> {
         let renamed = fs.rename(&dir, &partial, name);
         self.shared.names.release(&link.path, attempt);
         renamed.map_err(at_dest)?;
-        Ok(Outcome::Copied)
+        Ok((Outcome::Copied, to.kind))
     }
 
     fn finish_dir(&mut self, dir: &DirRecord) {

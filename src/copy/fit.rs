@@ -16,9 +16,17 @@ use crate::path::{Printable, RelPath};
 use crate::scan::{Scanned, Source};
 use crate::selection::Selection;
 
-/// What is said once where hard links cannot be.
-pub(super) const NO_HARD_LINKS: &str =
-    "the destination cannot hold hard links: each of their names is copied as a file of its own";
+/// What is said once where not all hard links can be.
+pub(super) fn no_hard_links(limits: &Limits) -> &'static str {
+    match limits.hard_links {
+        false => {
+            "the destination cannot hold hard links: each of their names is copied as a file of its own"
+        }
+        true => {
+            "the destination, or this user, cannot make hard links of symbolic links and special files: each of their names is copied by itself"
+        }
+    }
+}
 
 pub(super) struct Fit<'a> {
     limits: &'a Limits,
@@ -88,8 +96,9 @@ impl<'a> Fit<'a> {
             && stat.nlink > 1
             && self.options.hard_links
             && !self.linked.insert((stat.dev, stat.ino));
-        self.splits_links |= was_met && !limits.hard_links;
-        let is_name = was_met && limits.hard_links;
+        let holds_links = limits.holds_links_of(stat.kind);
+        self.splits_links |= was_met && !holds_links;
+        let is_name = was_met && holds_links;
         if !is_name {
             self.need.add(&self.about, stat);
         }

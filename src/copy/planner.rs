@@ -173,6 +173,9 @@ impl<'a, F: Fs> Planner<'a, F> {
                     false => left_out.map(|_| Descend::Yes),
                 };
             }
+            if !dir && self.links(&scanned, &parent)? {
+                return Ok(Descend::Yes);
+            }
             match scanned.stat.kind {
                 Kind::Dir => self.dir(scanned, Some(parent)),
                 Kind::File => self.file(scanned, parent).map(|()| Descend::Yes),
@@ -346,16 +349,6 @@ impl<'a, F: Fs> Planner<'a, F> {
 
     fn file(&mut self, scanned: Scanned, dir: Arc<F::Dir>) -> Result<(), Failure> {
         let path = &scanned.dest;
-        if scanned.stat.nlink > 1
-            && self.shared.options.hard_links
-            && let Some(to) = self.first_name(path, &scanned.stat)
-            && self.holds_links()?
-        {
-            let known = self.known(path)?;
-            self.drop_partial(path, &dir, known.as_ref())?;
-            let path = path.clone();
-            return self.send(Message::Link { path, to });
-        }
         let there = self.there(&dir, path)?;
         let known = self.known(path)?;
         let rules = self.shared.options.existing;
@@ -452,7 +445,7 @@ impl<'a, F: Fs> Planner<'a, F> {
         let known = self.known(path)?;
         let there_is = there.map(|stat| (stat.kind, there_target.as_deref()));
         let rules = self.shared.options.existing;
-        match plan::plan_symlink_under(rules, &target, known.as_ref(), there_is) {
+        match plan::plan_symlink_under(rules, (&scanned.stat, &target), known.as_ref(), there_is) {
             SymlinkPlan::Leave => self.leave(scanned, &dir, known.as_ref()),
             SymlinkPlan::Conflict(found) => Err(self.conflict(path, found, Kind::Symlink).into()),
             SymlinkPlan::Unchanged => {

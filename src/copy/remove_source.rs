@@ -153,7 +153,13 @@ impl<F: Fs> Committer<'_, F> {
     }
 
     fn is_symlink_proven(&mut self, scanned: &Scanned) -> Result<Copy, EntryError> {
-        let Some(Entry::Symlink(known)) = self.entry_of(&scanned.dest) else {
+        let known = match self.entry_of(&scanned.dest) {
+            Some(Entry::Link(link)) if self.is_linked(&scanned.dest, &link.to) => {
+                self.entry_of(&link.to)
+            }
+            known => known,
+        };
+        let Some(Entry::Symlink(known)) = known else {
             return Ok(Copy::None);
         };
         let fs = &*self.shared.fs;

@@ -266,12 +266,21 @@ impl<F: Fs> Repairer<'_, F> {
         let known = lock_mutex(&self.shared.store).lookup(&link.to);
         let known = known
             .map_err(|error| Failure::Fatal(failure::manifest_failed(&*self.shared.fs, error)))?;
-        let Some((_, Entry::Done(done))) = known else {
-            return Ok(());
+        let known = known.map(|(_, entry)| entry);
+        let is_right = |stat: &Stat| match &known {
+            Some(Entry::Done(done)) => is_as_published(done, stat),
+            Some(Entry::Symlink(_)) => stat.kind == Kind::Symlink,
+            Some(Entry::Special(first)) => stat.kind == Kind::Special(first.what),
+            _ => false,
         };
-        if let Some(stat) = self.stat(&link.path)?
-            && !is_as_published(&done, &stat)
-        {
+        let has_first = matches!(
+            known,
+            Some(Entry::Done(_) | Entry::Symlink(_) | Entry::Special(_))
+        );
+        if !has_first {
+            return Ok(());
+        }
+        if self.stat(&link.path)?.is_some_and(|stat| !is_right(&stat)) {
             return match self.is_wanted(&link.path) && !self.repair.only.is_empty() {
                 true => Err(self.modified(&link.path)),
                 false => Ok(()),

@@ -88,7 +88,7 @@ pub fn export(
     let mut list = io::BufWriter::new(out);
     let failed = |written: io::Result<()>| written.at("write the list of", dest);
     for pos in exporter.store.positions() {
-        let (path, entry) = exporter.store.entry_at(pos)?;
+        let (path, entry) = exporter.entry_at(pos)?;
         let line = match format {
             ExportFormat::Json => exporter.json(&path, &entry)?,
             ExportFormat::B3sum => exporter
@@ -135,6 +135,18 @@ impl<'a> Exporter<'a> {
             left_out,
             buf: medium::buffer(),
         })
+    }
+
+    /// An entry; of a further name of a symlink or special file, what its first name is.
+    fn entry_at(&self, pos: u64) -> Result<(RelPath, Entry), Error> {
+        let (path, entry) = self.store.entry_at(pos)?;
+        if let Entry::Link(link) = &entry
+            && let Some((_, first)) = self.store.lookup(&link.to)?
+            && matches!(first, Entry::Symlink(_) | Entry::Special(_))
+        {
+            return Ok((path, first));
+        }
+        Ok((path, entry))
     }
 
     fn leave_out(&mut self, path: &RelPath, why: LeftOut) {

@@ -16,7 +16,6 @@ const CASE: [&[u8]; 2] = [b"Case-Probe", b"cASE-pROBE"];
 const FORM: [&[u8]; 2] = ["form-\u{e9}".as_bytes(), "form-e\u{301}".as_bytes()];
 const LINK: &[u8] = b"link";
 const LINKED: &[u8] = b"linked";
-const LINK_TO: &[u8] = b"linked.2";
 const FIFO: &[u8] = b"fifo";
 const CONTROL: &[u8] = b"control";
 
@@ -70,6 +69,7 @@ fn try_all<F: Fs>(fs: &F, about: &About) -> io::Result<Limits> {
             symlinks: true,
             specials: true,
             hard_links: true,
+            hard_links_of_all: true,
             folds: false,
             respells: false,
         };
@@ -85,6 +85,9 @@ fn try_all<F: Fs>(fs: &F, about: &About) -> io::Result<Limits> {
             limits.symlinks = probe.symlinks()?;
             limits.specials = probe.specials()?;
             limits.hard_links = probe.hard_links()?;
+            limits.hard_links_of_all = limits.hard_links
+                && (!limits.symlinks || probe.links(LINK, b"link.2")?)
+                && (!limits.specials || probe.links(FIFO, b"fifo.2")?);
         }
         Ok(limits)
     })
@@ -195,7 +198,12 @@ impl<F: Fs> Probe<'_, F> {
 
     fn hard_links(&self) -> io::Result<bool> {
         self.fs.create_new(&self.dir, LINKED)?;
-        let made = self.fs.link(&self.dir, LINKED, &self.dir, LINK_TO);
+        self.links(LINKED, b"linked.2")
+    }
+
+    /// Whether what stands under a name can have another one.
+    fn links(&self, name: &[u8], other: &[u8]) -> io::Result<bool> {
+        let made = self.fs.link(&self.dir, name, &self.dir, other);
         self.holds(made, |_| false)
     }
 

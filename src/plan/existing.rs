@@ -44,11 +44,11 @@ pub(crate) fn plan_file_under(
 /// [`plan_symlink`], but for the rules.
 pub(crate) fn plan_symlink_under(
     rules: Existing,
-    target: &[u8],
+    source: (&Stat, &[u8]),
     known: Option<&Entry>,
     dest: Option<(Kind, Option<&[u8]>)>,
 ) -> SymlinkPlan {
-    match plan_symlink(target, known, dest) {
+    match plan_symlink(source, known, dest) {
         SymlinkPlan::Unchanged => SymlinkPlan::Unchanged,
         _ if rules.ignore && dest.is_some() => SymlinkPlan::Leave,
         plan => plan,
@@ -98,7 +98,7 @@ mod tests {
         let source = stat(Kind::File, 10, 5);
         for rules in [UPDATE, IGNORE, SIZE_ONLY, CHECKSUM] {
             assert_eq!(plan_file_under(rules, &source, None, None), FilePlan::Copy);
-            let made = plan_symlink_under(rules, b"t", None, None);
+            let made = plan_symlink_under(rules, (&stat(Kind::Symlink, 1, 5), b"t"), None, None);
             assert_eq!(made, SymlinkPlan::Make);
             assert!(!plan_link_under(rules, &source, None));
         }
@@ -219,7 +219,9 @@ mod tests {
             dest: dest_meta(1),
             attempt: 0,
         });
-        let plan = |target, known, there| plan_symlink_under(IGNORE, target, known, there);
+        let source = stat(Kind::Symlink, 1, 5);
+        let plan =
+            |target, known, there| plan_symlink_under(IGNORE, (&source, target), known, there);
         assert_eq!(plan(b"t", Some(&known), there), SymlinkPlan::Unchanged);
         assert_eq!(plan(b"u", Some(&known), there), SymlinkPlan::Leave);
         assert_eq!(plan(b"t", None, there), SymlinkPlan::Leave);

@@ -234,23 +234,28 @@ impl<F: Fs> Checker<'_, F> {
         }
     }
 
-    /// A further name of a file. While it is the same inode, its content is checked once, under
-    /// the first name; a name of its own is compared with what that one should hold.
+    /// A further name of a file, symlink or special file. While it is the same inode, it is checked
+    /// once, under the first name; a name of its own is compared with what that one should hold.
     fn link(&mut self, path: &RelPath, link: &Link) -> Result<Judged, Trouble> {
         let Some(stat) = self.stat(path)? else {
             return Ok((Verdict::Missing, None));
         };
         let known = self.shared.store.lookup(&link.to);
         let known = known.map_err(|error| self.failed(error))?;
-        let Some((_, Entry::Done(done))) = known else {
-            // The first name is being copied anew, and this one will be linked to it again.
-            return Ok((Verdict::Incomplete { bytes: 0, of: 0 }, None));
-        };
         let to = self.stat(&link.to)?;
-        if to.is_some_and(|to| stat.kind == Kind::File && same_inode(&to, &stat)) {
-            return Ok((Verdict::Ok, None));
+        let is_same = |kind| to.is_some_and(|to| stat.kind == kind && same_inode(&to, &stat));
+        match known.map(|(_, entry)| entry) {
+            Some(Entry::Done(_)) if is_same(Kind::File) => Ok((Verdict::Ok, None)),
+            Some(Entry::Done(done)) => self.content(path, &done, &stat),
+            Some(Entry::Symlink(_)) if is_same(Kind::Symlink) => Ok((Verdict::Ok, None)),
+            Some(Entry::Symlink(link)) => Ok((self.symlink(path, &link)?, None)),
+            Some(Entry::Special(first)) if is_same(Kind::Special(first.what)) => {
+                Ok((Verdict::Ok, None))
+            }
+            Some(Entry::Special(first)) => Ok((self.special(path, &first)?, None)),
+            // The first name is being copied anew, and this one will be linked to it again.
+            _ => Ok((Verdict::Incomplete { bytes: 0, of: 0 }, None)),
         }
-        self.content(path, &done, &stat)
     }
 
     /// What stands at a path. `None` if nothing does, or something on the way is no directory.

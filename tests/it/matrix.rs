@@ -211,6 +211,7 @@ const NO_OWNERS: &str = "the destination does not keep owners";
 const NO_ACLS: &str = "the destination, or this user, cannot set all ACLs";
 const NO_XATTRS: &str = "the destination, or this user, cannot set all extended attributes";
 const NO_LINKS: &str = "the destination cannot hold hard links";
+const NO_LINKS_OF_ALL: &str = "the destination, or this user, cannot make hard links of symbolic";
 const DEVICES: [&[u8]; 2] = [b"special/disk", b"special/null"];
 
 #[test]
@@ -235,6 +236,8 @@ fn exfat_holds_contents_and_times_in_seconds() {
         missing: &[
             b"dangling",
             b"link",
+            b"links/dangling",
+            b"links/fifo",
             b"names/\x1b[2J",
             b"names/a:b",
             b"names/new\nline",
@@ -288,11 +291,19 @@ fn ntfs_holds_links_special_files_attributes_and_holes() {
         fs::metadata(first).unwrap().ino(),
         fs::metadata(third).unwrap().ino()
     );
+    for (first, second) in [("dangling", "dangling"), ("special/fifo", "fifo")] {
+        let [first, second] = [first, &format!("links/{second}")].map(|name| {
+            fs::symlink_metadata(ntfs.at("root/one").join(name))
+                .unwrap()
+                .ino()
+        });
+        assert_eq!(first, second);
+    }
     let note = get(&ntfs.at("root/one/dressed/note"), "user.note");
     assert_eq!(note.as_deref(), Some(&b"text \0 bytes"[..]));
-    // Owners are no matter to a user.
+    // Owners are no matter to a user. To whom a special file does not belong may not link it.
     let lesser = Lesser {
-        warnings: &[ROUNDED, NO_MODES, NO_ACLS, windows],
+        warnings: &[ROUNDED, NO_MODES, NO_ACLS, NO_LINKS_OF_ALL, windows],
         missing: &[b"names/\xff\xfe", DEVICES[0], DEVICES[1]],
         ..lesser
     };

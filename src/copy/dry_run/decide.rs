@@ -65,18 +65,17 @@ impl DryRun {
         };
         Ok(match stat.kind {
             Kind::Dir => self.plan_dir(scanned, known.as_ref(), there.map(|there| there.seen)),
-            Kind::Symlink => self.plan_symlink(scanned, known.as_ref(), there),
-            Kind::File
-                if stat.nlink > 1
-                    && self.options.hard_links
-                    && self.forecast.limits.hard_links
-                    && !met.insert((stat.dev, stat.ino)) =>
+            _ if stat.nlink > 1
+                && self.options.hard_links
+                && self.forecast.limits.holds_links_of(stat.kind)
+                && !met.insert((stat.dev, stat.ino)) =>
             {
                 Ok(match (known, there) {
                     (Some(Entry::Link(_)), Some(_)) => Outcome::Unchanged,
                     _ => Outcome::Copied,
                 })
             }
+            Kind::Symlink => self.plan_symlink(scanned, known.as_ref(), there),
             Kind::File => self.plan_file(scanned, known.as_ref(), there.map(|there| there.seen)),
             Kind::Special(_) => {
                 self.plan_special(scanned, known.as_ref(), there.map(|there| there.seen))
@@ -145,10 +144,14 @@ impl DryRun {
             Some(there) if there.stat.kind == Kind::Dir => {
                 Err(self.conflict(&scanned.dest, Kind::Dir, wanted))
             }
-            Some(there) if there.stat.kind == wanted => match known {
-                Some(Entry::Special(_)) => self.unchanged_or_mended(scanned, known, &there),
-                _ => Ok(Outcome::Mended),
-            },
+            Some(there)
+                if there.stat.kind == wanted && !plan::comes_apart(&scanned.stat, known) =>
+            {
+                match known {
+                    Some(Entry::Special(_)) => self.unchanged_or_mended(scanned, known, &there),
+                    _ => Ok(Outcome::Mended),
+                }
+            }
             _ => Ok(Outcome::Copied),
         }
     }
@@ -209,7 +212,8 @@ impl DryRun {
         let dest = there
             .as_ref()
             .map(|there| (there.seen.stat.kind, there.target.as_deref()));
-        let plan = plan::plan_symlink_under(self.options.existing, &target, known, dest);
+        let plan =
+            plan::plan_symlink_under(self.options.existing, (&scanned.stat, &target), known, dest);
         match (plan, &there) {
             (SymlinkPlan::Conflict(found), _) => {
                 Err(self.conflict(&scanned.dest, found, Kind::Symlink))

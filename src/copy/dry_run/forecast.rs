@@ -5,7 +5,7 @@ use std::path::Path;
 use super::*;
 use crate::block::BlockSize;
 use crate::copy::failure::Failure;
-use crate::copy::fit::{Fit, NO_HARD_LINKS};
+use crate::copy::fit::{Fit, no_hard_links};
 use crate::copy::room;
 use crate::copy::setup::parent_of;
 use crate::copy::siblings::Siblings;
@@ -71,7 +71,8 @@ impl DryRun {
             self.send(Event::Warning(text))?;
         }
         if fit.splits_links() {
-            self.send(Event::Warning(NO_HARD_LINKS.into()))?;
+            let text = no_hard_links(&forecast.limits);
+            self.send(Event::Warning(text.into()))?;
         }
         let known = |path: &RelPath| self.known(path).map_err(Failure::Fatal);
         let block_size = self.block_size();

@@ -1,7 +1,7 @@
 //! Hard links: which names share an inode, and whether the destination can hold that.
 
 use super::*;
-use crate::copy::fit::NO_HARD_LINKS;
+use crate::copy::fit::no_hard_links;
 
 /// The first destination path of an inode with several names.
 pub(super) struct FirstName {
@@ -12,7 +12,7 @@ pub(super) struct FirstName {
 
 impl<F: Fs> Planner<'_, F> {
     /// The destination path under which this inode was met before. `None`: this is the first.
-    pub(super) fn first_name(&mut self, path: &RelPath, stat: &Stat) -> Option<RelPath> {
+    fn first_name(&mut self, path: &RelPath, stat: &Stat) -> Option<RelPath> {
         let inode = (stat.dev, stat.ino);
         let Some(first) = self.links.get_mut(&inode) else {
             let first = FirstName {
@@ -29,12 +29,27 @@ impl<F: Fs> Planner<'_, F> {
         Some(first.path.clone())
     }
 
-    /// Whether the destination can hold hard links; that it cannot is told when it first matters.
-    pub(super) fn holds_links(&mut self) -> Result<bool, Failure> {
-        let holds = self.shared.limits.hard_links;
-        if !holds && !std::mem::replace(&mut self.told_of_links, true) {
-            self.send(Message::Warning(NO_HARD_LINKS.into()))?;
+    /// Hands on an entry whose inode was met under another name, as a hard link of that one; whether
+    /// it is such an entry.
+    pub(super) fn links(&mut self, scanned: &Scanned, dir: &F::Dir) -> Result<bool, Failure> {
+        let (path, stat) = (&scanned.dest, &scanned.stat);
+        if stat.nlink < 2 || !self.shared.options.hard_links {
+            return Ok(false);
         }
-        Ok(holds)
+        let Some(to) = self.first_name(path, stat) else {
+            return Ok(false);
+        };
+        if !self.shared.limits.holds_links_of(stat.kind) {
+            if !std::mem::replace(&mut self.told_of_links, true) {
+                let text = no_hard_links(&self.shared.limits);
+                self.send(Message::Warning(text.into()))?;
+            }
+            return Ok(false);
+        }
+        let known = self.known(path)?;
+        self.drop_partial(path, dir, known.as_ref())?;
+        let path = path.clone();
+        self.send(Message::Link { path, to })?;
+        Ok(true)
     }
 }

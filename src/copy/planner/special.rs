@@ -34,7 +34,10 @@ impl<F: Fs> Planner<'_, F> {
                 }
             }
             // It is there, but not from sprag: recording it is all.
-            (Some(stat), _) if stat.kind == Kind::Special(what) => {
+            (Some(stat), known)
+                if stat.kind == Kind::Special(what)
+                    && !plan::comes_apart(&scanned.stat, known.as_ref()) =>
+            {
                 self.drop_partial(path, &dir, known.as_ref())?;
                 Task::Mend(Record::Special(SpecialRecord {
                     path: path.clone(),

@@ -103,7 +103,7 @@ impl Writer<'_> {
             self.make_dir(&payload())?;
         }
         for pos in exporter.store.positions() {
-            let (path, entry) = exporter.store.entry_at(pos)?;
+            let (path, entry) = exporter.entry_at(pos)?;
             if let Entry::Special(special) = &entry {
                 let why = LeftOut::NotRepresentable(special.what.word());
                 exporter.leave_out(&path, why);

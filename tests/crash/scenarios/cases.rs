@@ -278,6 +278,8 @@ pub(crate) fn small_files(source: &Source) {
     source.link("hard", "a/b/3");
     source.link("z/hard", "a/three");
     source.link("z/again", "a/three");
+    source.link("z/dangling", "a/dangling");
+    source.link("z/pipe", "pipe");
     source.dir("void");
     source.mode("a/b/c", 0o555);
     for dir in ["a/b/c", "a/b", "a", "z", "void", "."] {

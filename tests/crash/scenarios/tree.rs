@@ -101,8 +101,8 @@ impl Node {
         matches!(&self.what, Entry::File(content) if content.len() > bytes)
     }
 
-    fn is_file(&self) -> bool {
-        matches!(self.what, Entry::File(_))
+    fn is_dir(&self) -> bool {
+        matches!(self.what, Entry::Dir)
     }
 
     /// A symlink has no mode of its own, and there is no call that makes its times, or anything of
@@ -152,7 +152,7 @@ pub(crate) fn holds(there: &Tree, wanted: &Tree) -> Result<(), String> {
             let (found, wanted) = (&found.xattrs, &node.xattrs);
             return Err(format!("{path} has {found:?}, not {wanted:?}"));
         }
-        if node.is_file() && *inodes.entry(node.ino).or_insert(found.ino) != found.ino {
+        if !node.is_dir() && *inodes.entry(node.ino).or_insert(found.ino) != found.ino {
             return Err(format!("{path} is no longer a hard link"));
         }
     }

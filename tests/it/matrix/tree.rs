@@ -86,6 +86,9 @@ impl Tree {
         special("null", FileType::CharacterDevice, makedev(1, 3));
         special("disk", FileType::BlockDevice, makedev(8, 300));
 
+        fs::hard_link(one.join("dangling"), one.join("links/dangling")).unwrap();
+        fs::hard_link(one.join("special/fifo"), one.join("links/fifo")).unwrap();
+
         self.dress();
         age_all(&one);
         age_all(&two);
