@@ -132,6 +132,8 @@ pub struct RepairOptions {
     pub paths: Vec<RelPath>,
     /// How many files are worked on at a time; `None` lets the run choose.
     pub jobs: Option<NonZeroUsize>,
+    /// At most so many bytes are read a second; `None`: as many as can be.
+    pub bytes_per_s: Option<NonZeroU64>,
 }
 
 /// What is known of a destination from an earlier run.

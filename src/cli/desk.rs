@@ -3,10 +3,12 @@
 //! `p` stops the pulling, which pauses the run: it makes durable what is written and waits. `q`
 //! asks it to stop, as Ctrl-C does. Ctrl-Z gives the terminal back before it stops the process.
 
+use std::ops::ControlFlow;
 use std::time::{Duration, Instant};
 
 use anyhow::Context;
-use sprag::event::{Event, Pull, Standing, VerifyEvent};
+use sprag::error::Error;
+use sprag::event::{CopySummary, Event, Pull, Standing, VerifyEvent, VerifySummary};
 use sprag::{CopyRun, Stopper, VerifyRun};
 
 use super::frame::Mood;
@@ -20,6 +22,14 @@ const TICK: Duration = Duration::from_millis(100);
 /// What can be pulled.
 pub(crate) trait Run {
     type Event;
+    /// What it comes to.
+    type Summary;
+
+    /// What to say if it is over and never said how.
+    const ENDED_WITHOUT_A_WORD: &str;
+
+    /// Takes the last event apart; any other goes on.
+    fn ended(event: Self::Event) -> ControlFlow<(Self::Summary, Option<Error>), Self::Event>;
 
     /// The next event, if there is one within `wait`.
     fn pull(&mut self, wait: Duration) -> Pull<Self::Event>;
@@ -30,6 +40,17 @@ pub(crate) trait Run {
 
 impl Run for CopyRun {
     type Event = Event;
+    type Summary = CopySummary;
+
+    const ENDED_WITHOUT_A_WORD: &str =
+        "the run ended without saying how; rerun the same command to go on";
+
+    fn ended(event: Event) -> ControlFlow<(CopySummary, Option<Error>), Event> {
+        match event {
+            Event::Finished { summary, error } => ControlFlow::Break((summary, error)),
+            event => ControlFlow::Continue(event),
+        }
+    }
 
     fn pull(&mut self, wait: Duration) -> Pull<Event> {
         self.next_within(wait)
@@ -42,6 +63,16 @@ impl Run for CopyRun {
 
 impl Run for VerifyRun {
     type Event = VerifyEvent;
+    type Summary = VerifySummary;
+
+    const ENDED_WITHOUT_A_WORD: &str = "the verification ended without saying how; run it again";
+
+    fn ended(event: VerifyEvent) -> ControlFlow<(VerifySummary, Option<Error>), VerifyEvent> {
+        match event {
+            VerifyEvent::Finished { summary, error } => ControlFlow::Break((summary, error)),
+            event => ControlFlow::Continue(event),
+        }
+    }
 
     fn pull(&mut self, wait: Duration) -> Pull<VerifyEvent> {
         self.next_within(wait)

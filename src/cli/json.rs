@@ -137,20 +137,16 @@ pub(crate) enum Opened {
         #[serde(skip_serializing_if = "Option::is_none")]
         seed: Option<u64>,
     },
+    Repair {
+        entries_total: u64,
+    },
 }
 
 #[derive(Debug, Serialize)]
 #[serde(tag = "command", rename_all = "snake_case")]
 pub(crate) enum Progress {
-    Copy {
-        bytes_written: u64,
-        bytes_durable: u64,
-        bytes_before: u64,
-        /// `None` until the count is over.
-        entries_total: Option<u64>,
-        bytes_total: Option<u64>,
-        elapsed_ms: u64,
-    },
+    Copy(Written),
+    Repair(Written),
     Verify {
         bytes_read: u64,
         bytes_total: u64,
@@ -158,11 +154,34 @@ pub(crate) enum Progress {
     },
 }
 
+/// How far a run is that writes.
+#[derive(Debug, Serialize)]
+pub(crate) struct Written {
+    pub(crate) bytes_written: u64,
+    pub(crate) bytes_durable: u64,
+    pub(crate) bytes_before: u64,
+    /// `None` until the count is over.
+    pub(crate) entries_total: Option<u64>,
+    pub(crate) bytes_total: Option<u64>,
+    pub(crate) elapsed_ms: u64,
+}
+
 #[derive(Debug, Serialize)]
 #[serde(untagged)]
 pub(crate) enum EntryOutcome {
     Copy(Outcome),
     Verify(&'static str),
+}
+
+/// What a repair came to.
+#[derive(Debug, Serialize)]
+pub(crate) struct RepairFigures {
+    pub(crate) exit_code: Exit,
+    pub(crate) files_repaired: u64,
+    pub(crate) files_failed: u64,
+    pub(crate) entries_left: u64,
+    pub(crate) bytes_repaired: u64,
+    pub(crate) elapsed_ms: u64,
 }
 
 #[derive(Debug, Serialize)]
@@ -177,12 +196,8 @@ pub(crate) enum Summary<'a> {
         figures: &'a VerifySummary,
     },
     Repair {
-        exit_code: Exit,
-        files_repaired: u64,
-        files_failed: u64,
-        entries_left: u64,
-        bytes_repaired: u64,
-        elapsed_ms: u64,
+        #[serde(flatten)]
+        figures: &'a RepairFigures,
     },
     Clean {
         exit_code: Exit,

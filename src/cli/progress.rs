@@ -33,9 +33,14 @@ pub(crate) struct Meter {
 impl Meter {
     /// A meter at nothing.
     pub(crate) fn new(show: Show) -> Meter {
+        Meter::on(Screen::new(show), show)
+    }
+
+    /// The same, on a screen that is there.
+    pub(crate) fn on(screen: Screen, show: Show) -> Meter {
         Meter {
             show,
-            screen: Screen::new(show),
+            screen,
             started: Instant::now(),
             shown: match show {
                 Show::Lines => Pace::after(LINE_INTERVAL_MIN),

@@ -3,17 +3,20 @@
 use std::collections::BTreeSet;
 use std::time::Duration;
 
-use sprag::RepairOptions;
+use serde::Serialize;
 use sprag::event::{CopySummary, Event, Outcome, VerifySummary};
 use sprag::exit::Exit;
 use sprag::path::RelPath;
+use sprag::{CopyRun, RepairOptions};
 
 use super::args::VerifyArgs;
-use super::desk::{Desk, Next};
-use super::json::{self, EntryOutcome, JsonPath, Line, More};
+use super::copying::{Report, What};
+use super::desk::Desk;
+use super::json::{self, EntryOutcome, JsonPath, Line, RepairFigures};
 use super::options::{self, View};
 use super::out::Out;
-use super::progress::Meter;
+use super::pull::{self, Ended, Teller};
+use super::record::{End, Recorder};
 use super::screen::Screen;
 use super::{Failure, units};
 
@@ -39,27 +42,35 @@ impl Damaged {
     }
 }
 
+/// The verification that a repair goes on from.
+pub(crate) struct Before {
+    pub(crate) found: VerifySummary,
+    /// What was said of it.
+    pub(crate) text: String,
+    pub(crate) screen: Screen,
+    pub(crate) out: Out,
+    pub(crate) recorder: Recorder,
+    pub(crate) elapsed: Duration,
+}
+
 /// Repairs what a verification found; gives the exit code of both together.
-pub(crate) fn run(
-    args: &VerifyArgs,
-    found: &VerifySummary,
-    damaged: Damaged,
-    out: &mut Out,
-) -> Exit {
+pub(crate) fn run(args: &VerifyArgs, damaged: Damaged, before: Before) -> Exit {
     let view = View::new(&args.common);
-    let meter = Meter::new(view.show);
-    let mut report = Report {
-        view,
-        out,
-        screen: meter.screen(),
+    let (screen, out, recorder) = (before.screen, before.out, before.recorder);
+    let mut report = Report::on(screen, What::Repair, view, out, recorder);
+    report.recorded_before = (before.elapsed, before.found.bytes_read);
+    report.recorder.note("verified", &before.text);
+    let found = before.found;
+    let mut repairing = Repairing {
+        report,
         left: damaged.paths,
         more: damaged.more,
     };
-    let other = found.files_modified + found.files_incomplete > 0;
-    let outcome = match report.left.is_empty() {
+    let outcome = match repairing.left.is_empty() {
         true => Ok((CopySummary::default(), None)),
-        false => drive(args, &mut report),
+        false => drive(args, &mut repairing),
     };
+    repairing.report.meter.finish();
     let (mut summary, failure) = match outcome {
         Ok(ended) => ended,
         Err(error) => {
@@ -73,53 +84,74 @@ pub(crate) fn run(
         }
     };
     if let Some(failure) = &failure {
-        report.failure(failure);
+        repairing.report.failure(failure);
     }
-    let whole = report.left.is_empty() && !report.more && !other;
+    let other = found.files_modified + found.files_incomplete > 0;
+    let whole = repairing.left.is_empty() && !repairing.more && !other;
     summary.exit_code = match summary.exit_code {
         Exit::Done if whole => Exit::Done,
         Exit::Done | Exit::Partial | Exit::Vanished => Exit::Damaged,
         exit => exit,
     };
-    report.summary(&summary);
-    summary.exit_code
+    let (figures, text) = repairing.summary(&summary);
+    let Report { recorder, out, .. } = repairing.report;
+    let end = End::new(
+        figures.exit_code,
+        &Both {
+            found: &found,
+            repaired: &figures,
+            elapsed_ms: found.elapsed_ms + figures.elapsed_ms,
+        },
+        format!("{}\n{text}", before.text),
+        failure.as_ref().map(|failure| failure.text.as_str()),
+    );
+    out.exit(recorder.end(&end))
 }
 
-fn drive(
-    args: &VerifyArgs,
-    report: &mut Report<'_>,
-) -> anyhow::Result<(CopySummary, Option<Failure>)> {
+/// The figures of the verification, and those of the repair where they have the same name.
+#[derive(Serialize)]
+struct Both<'a> {
+    #[serde(flatten)]
+    found: &'a VerifySummary,
+    #[serde(flatten)]
+    repaired: &'a RepairFigures,
+    /// Of both.
+    elapsed_ms: u64,
+}
+
+fn drive(args: &VerifyArgs, repairing: &mut Repairing) -> anyhow::Result<Ended<CopySummary>> {
+    let report = &mut repairing.report;
+    let entries_total = repairing.left.len() as u64;
+    if report.view.json {
+        report.out.json(&Line::Opened {
+            what: json::Opened::Repair { entries_total },
+        });
+    } else if !report.view.quiet {
+        let entries = units::count(entries_total, "damaged entry", "damaged entries");
+        report.screen.note(&format!("repairing {entries}"));
+    }
     let mut desk = Desk::new(report.screen.clone(), report.view.show, STOPPING)?;
+    report.meter.opening();
     let mut run = sprag::repair(RepairOptions {
         dest: args.dest.clone(),
         from: args.from.clone(),
-        paths: report.left.iter().cloned().collect(),
+        paths: repairing.left.iter().cloned().collect(),
         jobs: options::jobs(&args.common),
+        bytes_per_s: args.common.neighbour.limit(),
     })?;
-    desk.serve(&run);
-    loop {
-        match desk.next(&mut run) {
-            Next::Event(Event::Finished { summary, error }) => {
-                return Ok((summary, error.map(Failure::from)));
-            }
-            Next::Event(event) => report.event(event),
-            Next::Tick => {}
-            Next::Over => anyhow::bail!("the repair ended without saying how; run it again"),
-        }
-    }
+    pull::to_its_end(&mut run, &mut desk, repairing)
 }
 
-struct Report<'a> {
-    view: View,
-    out: &'a mut Out,
-    screen: Screen,
+/// What is told of a repair.
+struct Repairing {
+    report: Report,
     /// What was found damaged and is not mended yet.
     left: BTreeSet<RelPath>,
     more: bool,
 }
 
-impl Report<'_> {
-    fn event(&mut self, event: Event) {
+impl Teller<CopyRun> for Repairing {
+    fn event(&mut self, _run: &CopyRun, event: Event) {
         match event {
             Event::Entry { path, outcome } => {
                 let was_damaged = self.left.remove(&path);
@@ -127,61 +159,51 @@ impl Report<'_> {
                     self.repaired(&path);
                 }
             }
-            Event::Problem { path, error } => {
-                let detail = error.to_string();
-                self.screen.complain(&detail);
-                if self.view.json {
-                    self.out.json(&Line::Problem {
-                        path: JsonPath::from(&path),
-                        kind: error.kind(),
-                        detail: &detail,
-                        more: More::default(),
-                    });
-                }
-            }
-            Event::Warning(text) => {
-                self.screen.complain(&format!("warning: {text}"));
-                if self.view.json {
-                    self.out.json(&Line::Warning { detail: &text });
-                }
-            }
-            _ => {}
+            event => self.report.tell(event),
         }
     }
 
+    fn tick(&mut self, run: &CopyRun, desk: &mut Desk) {
+        self.report.tick(run, desk);
+    }
+}
+
+impl Repairing {
     fn repaired(&mut self, path: &RelPath) {
-        if self.view.json {
-            self.out.json(&Line::Entry {
+        let report = &mut self.report;
+        report.recorder.note("repaired", &path.to_string());
+        if report.view.json {
+            report.out.json(&Line::Entry {
                 path: JsonPath::from(path),
                 outcome: EntryOutcome::Verify("repaired"),
                 read: None,
             });
-        } else if !self.view.quiet {
-            self.out.line(&format!("{:<10}  {path}", "repaired"));
+        } else if !report.view.quiet {
+            report.out.line(&format!("{:<10}  {path}", "repaired"));
         }
     }
 
-    fn failure(&mut self, failure: &Failure) {
-        self.screen.complain(&failure.text);
-        failure.tell(self.out, self.view.json);
-    }
-
-    fn summary(&mut self, summary: &CopySummary) {
+    /// Tells what it came to, as figures and in words.
+    fn summary(&mut self, summary: &CopySummary) -> (RepairFigures, String) {
         let left = self.left.len() as u64;
-        if self.view.json {
-            self.out.json(&Line::Summary {
-                what: json::Summary::Repair {
-                    exit_code: summary.exit_code,
-                    files_repaired: summary.files_copied,
-                    files_failed: summary.files_failed,
-                    entries_left: left,
-                    bytes_repaired: summary.bytes_copied,
-                    elapsed_ms: summary.elapsed_ms,
-                },
+        let figures = RepairFigures {
+            exit_code: summary.exit_code,
+            files_repaired: summary.files_copied,
+            files_failed: summary.files_failed,
+            entries_left: left,
+            bytes_repaired: summary.bytes_copied,
+            elapsed_ms: summary.elapsed_ms,
+        };
+        let text = text(summary, left, self.more);
+        let report = &mut self.report;
+        if report.view.json {
+            report.out.json(&Line::Summary {
+                what: json::Summary::Repair { figures: &figures },
             });
-        } else if !self.view.quiet {
-            self.out.line(&text(summary, left, self.more));
+        } else if !report.view.quiet {
+            report.out.line(&text);
         }
+        (figures, text)
     }
 }
 

@@ -5,17 +5,19 @@
 use std::ops::Range;
 use std::time::Duration;
 
+use sprag::VerifyRun;
 use sprag::event::{PassedOver, ReadHow, SourceState, Verdict, VerifyEvent, VerifySummary};
 use sprag::exit::Exit;
 use sprag::path::RelPath;
 
 use super::args::VerifyArgs;
-use super::desk::{Desk, Next};
+use super::desk::Desk;
 use super::frame::Mood;
 use super::json::{self, EntryOutcome, JsonPath, Line, More};
 use super::options::{self, View};
 use super::out::Out;
 use super::progress::{Meter, Pace};
+use super::pull::{self, Ended, Teller};
 use super::record::{Damaged, End, Recorder};
 use super::screen::Screen;
 use super::verdicts::{Scope, detail, sides_text, summary_text};
@@ -37,17 +39,13 @@ pub(crate) fn run(args: &VerifyArgs, rerun: &str) -> Exit {
                 report.failure(failure);
             }
             report.summary(&summary, rerun);
-            let failure = failure.as_ref().map(|failure| failure.text.as_str());
             let text = report.text(&summary);
+            if args.repair && failure.is_none() && summary.exit_code != Exit::Stopped {
+                return report.into_repair(args, summary, text);
+            }
+            let failure = failure.as_ref().map(|failure| failure.text.as_str());
             let end = End::new(summary.exit_code, &summary, text, failure);
             let exit = report.recorder.end(&end);
-            let exit = match exit {
-                Exit::Done | Exit::Damaged | Exit::Partial if args.repair => {
-                    let damaged = std::mem::take(&mut report.damaged);
-                    repair::run(args, &summary, damaged, &mut report.out)
-                }
-                exit => exit,
-            };
             report.out.exit(exit)
         }
         Err(error) => {
@@ -72,7 +70,7 @@ fn drive(
     args: &VerifyArgs,
     report: &mut Report,
     rerun: &str,
-) -> anyhow::Result<(VerifySummary, Option<Failure>)> {
+) -> anyhow::Result<Ended<VerifySummary>> {
     let screen = report.screen.clone();
     report.recorder = Recorder::open(&args.record, screen, rerun, &args.dest, &[])?;
     let options = options::verify(args)?;
@@ -81,23 +79,19 @@ fn drive(
     let mut desk = Desk::new(report.screen.clone(), report.view.show, STOPPING)?;
     report.meter.opening();
     let mut run = sprag::verify(options)?;
-    desk.serve(&run);
-    loop {
-        match desk.next(&mut run) {
-            Next::Event(VerifyEvent::Finished { summary, error }) => {
-                return Ok((summary, error.map(Failure::from)));
-            }
-            Next::Event(event) => report.event(event),
-            Next::Tick => {
-                report.meter.stood_still(desk.take_suspended());
-                report.tick(desk.mood());
-                if desk.take_status_asked() {
-                    report.status_line(desk.mood());
-                }
-            }
-            Next::Over => {
-                anyhow::bail!("the verification ended without saying how; run it again")
-            }
+    pull::to_its_end(&mut run, &mut desk, report)
+}
+
+impl Teller<VerifyRun> for Report {
+    fn event(&mut self, _run: &VerifyRun, event: VerifyEvent) {
+        self.tell(event);
+    }
+
+    fn tick(&mut self, _run: &VerifyRun, desk: &mut Desk) {
+        self.meter.stood_still(desk.take_suspended());
+        self.show(desk.mood());
+        if desk.take_status_asked() {
+            self.status_line(desk.mood());
         }
     }
 }
@@ -142,7 +136,7 @@ impl Report {
         }
     }
 
-    fn event(&mut self, event: VerifyEvent) {
+    fn tell(&mut self, event: VerifyEvent) {
         match event {
             VerifyEvent::Opened {
                 entries,
@@ -221,7 +215,7 @@ impl Report {
         self.meter.verify_line(read, total, mood);
     }
 
-    fn tick(&mut self, mood: Mood) {
+    fn show(&mut self, mood: Mood) {
         self.meter.verify(self.bytes_read, self.bytes_total, mood);
         let read = self.bytes_read;
         self.recorder.sample(self.meter.elapsed(), read, read);
@@ -298,6 +292,22 @@ impl Report {
         let damaged = (!ranges.is_empty()).then_some(&path_of);
         let text = format!("{path}: {detail}");
         self.recorder.problem(verdict.kind(), &text, damaged);
+    }
+
+    /// Goes on with mending what was found; gives the exit code of both.
+    fn into_repair(self, args: &VerifyArgs, found: VerifySummary, text: String) -> Exit {
+        repair::run(
+            args,
+            self.damaged,
+            repair::Before {
+                found,
+                text,
+                screen: self.screen,
+                out: self.out,
+                recorder: self.recorder,
+                elapsed: self.meter.elapsed(),
+            },
+        )
     }
 
     fn failure(&mut self, failure: &Failure) {

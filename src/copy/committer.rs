@@ -464,6 +464,9 @@ impl<'a, F: Fs> Committer<'a, F> {
         }
         self.tell_lesser(&completed.dest);
         let bytes = completed.bytes_now();
+        if let Content::Repaired { size, taken, .. } = completed.content {
+            self.there_before(size.saturating_sub(taken));
+        }
         if completed.attempt.is_some() {
             self.summary.bytes_copied += bytes;
         }

@@ -59,12 +59,12 @@ impl ReadBack {
 }
 
 /// Reads a published file back from the medium. A block that cannot be read is a bad one, unless
-/// the device is gone. `None` if `stops` said to stop before the end.
+/// the device is gone. `None` if `stops`, which is told how far it is, said to stop before the end.
 pub(super) fn read_back<F: Fs>(
     shared: &Shared<F>,
     done: &Done,
     buf: &mut AlignedBuf,
-    stops: impl Fn() -> bool,
+    stops: impl Fn(u64) -> bool,
 ) -> Result<Option<ReadBack>, Error> {
     let fs = &*shared.fs;
     let hashes = hashes(shared, done)?;
@@ -94,7 +94,7 @@ pub(super) fn read_back<F: Fs>(
         }
     };
     for (index, hash) in (0..).zip(&hashes) {
-        if stops() {
+        if stops(shared.block_size.range(index, done.size).start) {
             return Ok(None);
         }
         match reader.hash_block(buf, index, done.size) {
@@ -143,7 +143,7 @@ impl<F: Fs> Committer<'_, F> {
             let Entry::Done(done) = entry else {
                 continue;
             };
-            match read_back(self.shared, &done, &mut buf, || false) {
+            match read_back(self.shared, &done, &mut buf, |_| false) {
                 Ok(None) => {}
                 Ok(Some(found)) => {
                     found.count(&mut self.summary);

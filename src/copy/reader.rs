@@ -52,7 +52,7 @@ fn read_one<F: Fs>(
             _ => return Ok(Answer::Passed),
         }
     };
-    let found = read_back(shared, &done, buf, || shared.should_stop())?;
+    let found = read_back(shared, &done, buf, |_| shared.should_stop())?;
     Ok(match found {
         Some(found) => Answer::Read {
             done: Box::new(done),

@@ -112,7 +112,7 @@ impl<F: Fs> Committer<'_, F> {
         }
         let shared = self.shared;
         let stops = || shared.should_stop();
-        let found = match read_back(shared, &done, buf, stops) {
+        let found = match read_back(shared, &done, buf, |_| stops()) {
             Ok(Some(found)) => found,
             Ok(None) => return Ok(Copy::Stopped),
             Err(error) => {

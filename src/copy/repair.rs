@@ -14,7 +14,7 @@ use super::failure::{self, Failure};
 use super::message::{Message, Task, Work};
 use super::{CopyRun, Shared, setup};
 use crate::error::{EntryError, Error};
-use crate::event::Outcome;
+use crate::event::{Counted, Outcome};
 use crate::fs::{Fs, Kind, OsFs, Stat, found, source};
 use crate::lock_mutex;
 use crate::manifest::{DirRecord, Done, Entry, Link, Record, SymlinkRecord};
@@ -54,6 +54,7 @@ impl CopyRun {
     pub fn repair_on<F: Fs>(fs: Arc<F>, options: RepairOptions) -> Result<CopyRun, Error> {
         let mut copy = CopyOptions::new(options.from, options.dest);
         copy.jobs = options.jobs;
+        copy.bytes_per_s = options.bytes_per_s;
         copy.require_manifest = true;
         let setup = setup::resolve_onto_root(&copy)?;
         let only = options.paths.into_iter().collect();
@@ -73,6 +74,10 @@ pub(super) struct Repairer<'a, F: Fs> {
 impl<F: Fs> Repairer<'_, F> {
     /// Until the end, or until the run ends.
     pub(super) fn run(&self) {
+        if let Err(Failure::Fatal(error)) = self.count() {
+            let _ = self.send(Message::Fatal(error));
+            return;
+        }
         let positions = lock_mutex(&self.shared.store).positions();
         for pos in positions {
             if self.shared.should_stop() {
@@ -99,6 +104,32 @@ impl<F: Fs> Repairer<'_, F> {
 
     fn send(&self, message: Message<F>) -> Result<(), Failure> {
         self.messages.send(message).map_err(|_| Failure::Stopped)
+    }
+
+    /// Says how much there is to go through.
+    fn count(&self) -> Result<(), Failure> {
+        let store = lock_mutex(&self.shared.store);
+        let totals = store.totals();
+        let mut counted = Counted {
+            entries: totals.files_done + totals.dirs + totals.symlinks,
+            bytes: totals.bytes_done,
+            bytes_before: 0,
+            complete: true,
+        };
+        if !self.repair.only.is_empty() {
+            counted.entries = self.repair.only.len() as u64;
+            counted.bytes = 0;
+            for path in &self.repair.only {
+                let known = store.lookup(path).map_err(|error| {
+                    Failure::Fatal(failure::manifest_failed(&*self.shared.fs, error))
+                })?;
+                if let Some((_, Entry::Done(done))) = known {
+                    counted.bytes = counted.bytes.saturating_add(done.size);
+                }
+            }
+        }
+        drop(store);
+        self.send(Message::Counted(counted))
     }
 
     fn is_wanted(&self, path: &RelPath) -> bool {

@@ -34,7 +34,7 @@ mod sink;
 mod survey;
 
 pub(super) use pieces::{Piece, PieceError};
-use sink::Sink;
+pub(super) use sink::Sink;
 
 pub(super) struct Worker<'a, F: Fs> {
     pub(super) shared: &'a Shared<F>,
@@ -118,6 +118,11 @@ impl<'a, F: Fs> Worker<'a, F> {
             shared: self.shared,
             messages: self.messages,
         }
+    }
+
+    /// Says how far the file at hand is.
+    pub(super) fn reached(&self, bytes: u64) {
+        self.shared.board.reached(self.number, bytes);
     }
 
     pub(super) fn send(&self, message: Message<F>) -> Result<(), Failure> {

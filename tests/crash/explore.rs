@@ -266,6 +266,13 @@ pub(crate) fn saved_log(scenario: &str) -> PathBuf {
     PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join(format!("crash-{name}.log"))
 }
 
+/// Whether the environment asks for a long exploration, or for one state again.
+pub(crate) fn is_long() -> bool {
+    ["SPRAG_CRASH_STATES", "SPRAG_CRASH_SEED"]
+        .iter()
+        .any(|name| std::env::var_os(name).is_some())
+}
+
 /// Whether the environment asks for a state, and for none of this scenario.
 pub(crate) fn is_passed_over(scenario: &str) -> bool {
     std::env::var_os("SPRAG_CRASH_SEED").is_some() && asked_seed(scenario).is_none()

@@ -241,6 +241,8 @@ fn figures(page: &mut Html, end: &End<'_>) {
         let what = capital(&name.replace('_', " "));
         match value.as_u64().filter(|_| name.starts_with("bytes_")) {
             Some(bytes) => page.row(what, format_args!("{bytes} ({})", units::size(bytes))),
+            // There is nothing to say of it.
+            None if value.is_null() => continue,
             None => page.row(what, value),
         };
     }

@@ -8,10 +8,10 @@ use crate::block::BlockSize;
 use crate::copy::failure::{self, Failure};
 use crate::copy::message::{Completed, Content, Message, Settled, Work};
 use crate::copy::read_back;
-use crate::copy::worker::Worker;
+use crate::copy::worker::{Piece, Sink, Worker};
 use crate::error::EntryError;
 use crate::event::Outcome;
-use crate::fs::{Access, AlignedBuf, Fs, FsFile, Meta, found, source::SourceFile};
+use crate::fs::{Access, AlignedBuf, Fs, FsFile, Meta, Stat, found, source::SourceFile};
 use crate::hash::{BlockHasher, Hash32, hash_block};
 use crate::manifest::{DestMeta, Done};
 use crate::plan::is_as_published;
@@ -26,6 +26,8 @@ struct Mending<'a, 'w, F: Fs> {
     bad: Vec<Range<u64>>,
     /// One block of the source.
     block: Vec<u8>,
+    /// Runs of zeros become holes, since there were some before.
+    sparse: bool,
     /// Bytes that were taken from the source.
     taken: u64,
 }
@@ -37,7 +39,11 @@ pub(in crate::copy) fn mend<F: Fs>(
     done: &Done,
 ) -> Result<Message<F>, Failure> {
     let shared = worker.shared;
-    let found = read_back::read_back(shared, done, &mut medium::buffer(), || shared.should_stop());
+    let stops = |at| {
+        worker.reached(at);
+        shared.should_stop()
+    };
+    let found = read_back::read_back(shared, done, &mut medium::buffer(), stops);
     let found = found.map_err(Failure::Fatal)?.ok_or(Failure::Stopped)?;
     if found.bad.is_empty() {
         return Ok(Message::Settled {
@@ -59,10 +65,11 @@ pub(in crate::copy) fn mend<F: Fs>(
         hashes,
         bad: found.bad,
         block: Vec::new(),
+        sparse: false,
         taken: 0,
     };
     let (attempt, name, file) = worker.create(work)?;
-    match mending.write(&file, stat.is_some()) {
+    match mending.write(&file, stat) {
         Ok(dest) => Ok(Message::Complete {
             worker: None,
             completed: Completed {
@@ -93,8 +100,9 @@ impl<F: Fs> Mending<'_, '_, F> {
     }
 
     /// Fills the partial, gives it its metadata and flushes it.
-    fn write(&mut self, file: &F::File, has_old: bool) -> Result<DestMeta, Failure> {
-        let source = self.source()?;
+    fn write(&mut self, file: &F::File, old: Option<Stat>) -> Result<DestMeta, Failure> {
+        let (source, its_stat) = self.source()?;
+        let has_old = old.is_some();
         let fs = &*self.worker.shared.fs;
         let at_dest = self
             .worker
@@ -105,6 +113,9 @@ impl<F: Fs> Mending<'_, '_, F> {
                 Ok(old) => file.share(&old).map_err(&at_dest)?,
                 Err(_) => false,
             };
+        let like = old.unwrap_or(its_stat);
+        // In a file that shares the blocks of the old one, what is left out would stay as it was.
+        self.sparse = !shares && like.allocated < like.size;
         let old = match has_old && !shares {
             true => found(fs.open_medium(&self.work.dir, name)).map_err(&at_dest)?,
             false => None,
@@ -115,6 +126,7 @@ impl<F: Fs> Mending<'_, '_, F> {
                 return Err(Failure::Stopped);
             }
             let range = self.size().range(index, self.done.size);
+            self.worker.reached(range.start);
             let is_bad = self.bad.iter().any(|bad| bad.contains(&range.start));
             let has_good = !is_bad
                 && match &old {
@@ -163,7 +175,7 @@ impl<F: Fs> Mending<'_, '_, F> {
     }
 
     /// The source, if it may still hold what was copied.
-    fn source(&self) -> Result<SourceFile, Failure> {
+    fn source(&self) -> Result<(SourceFile, Stat), Failure> {
         let path = &self.work.source;
         let opened = SourceFile::open(path);
         let source = opened.map_err(|error| match error.kind() {
@@ -175,7 +187,7 @@ impl<F: Fs> Mending<'_, '_, F> {
         let stat = source.stat();
         let stat = stat.map_err(|error| failure::at_source(self.worker.shared, path, error))?;
         match stat.size == self.done.size {
-            true => Ok(source),
+            true => Ok((source, stat)),
             false => Err(self.edited()),
         }
     }
@@ -202,6 +214,7 @@ impl<F: Fs> Mending<'_, '_, F> {
         let range = self.size().range(index, self.done.size);
         let single = self.size().is_single(self.done.size);
         let mut hasher = BlockHasher::new(range.start, single);
+        let mut sink = Sink::<F>::at(file, range.start, self.sparse);
         let mut at = range.start;
         while at < range.end {
             // No more than the buffer holds, so it fits.
@@ -215,13 +228,21 @@ impl<F: Fs> Mending<'_, '_, F> {
                 Err(_) => 0,
             };
             if have < wanted {
-                return Ok(false);
+                break;
             }
             hasher.update(&buf[..wanted]);
-            file.write_at(&buf[..wanted], at).map_err(&at_dest)?;
+            let piece = Piece::Data(&buf[..wanted]);
+            sink.put(piece, at).map_err(&at_dest)?;
             at += wanted as u64;
         }
-        Ok(hasher.finish() == self.hashes[index as usize])
+        let is_good = at == range.end && hasher.finish() == self.hashes[index as usize];
+        match is_good {
+            true => sink.finish(range.end),
+            // Whatever takes its place may leave out its zeros.
+            false => file.set_len(range.start),
+        }
+        .map_err(&at_dest)?;
+        Ok(is_good)
     }
 
     /// Takes a block from the source. Not a byte is written before its hash is the recorded one.
@@ -229,6 +250,7 @@ impl<F: Fs> Mending<'_, '_, F> {
         let range = self.size().range(index, self.done.size);
         // A block is at most 64 MiB.
         self.block.resize((range.end - range.start) as usize, 0);
+        self.worker.shared.throttle.take(self.block.len() as u64);
         let have = source
             .read(&mut self.block, range.start)
             .map_err(|error| failure::at_source(self.worker.shared, &self.work.source, error))?;
@@ -238,7 +260,9 @@ impl<F: Fs> Mending<'_, '_, F> {
         if !is_same {
             return Err(self.edited());
         }
-        let written = file.write_at(&self.block, range.start);
+        let mut sink = Sink::<F>::at(file, range.start, self.sparse);
+        let written = sink.put(Piece::Data(&self.block), range.start);
+        let written = written.and_then(|()| sink.finish(range.end));
         written.map_err(
             self.worker
                 .at_dest("write to the repaired", &self.work.path),

@@ -12,7 +12,7 @@ const UNIT_BYTES: u64 = 4096;
 static ZEROS: [u8; UNIT_BYTES as usize] = [0; UNIT_BYTES as usize];
 
 /// A part of a partial that is being written, front to back.
-pub(super) struct Sink<'a, F: Fs> {
+pub(in crate::copy) struct Sink<'a, F: Fs> {
     file: &'a F::File,
     /// Turn runs of zeros into holes.
     sparse: bool,
@@ -23,15 +23,20 @@ pub(super) struct Sink<'a, F: Fs> {
 impl<'a, F: Fs> Sink<'a, F> {
     /// Begins at `start`; the file ends there.
     pub(super) fn new(shared: &Shared<F>, file: &'a F::File, start: u64) -> Sink<'a, F> {
+        Sink::at(file, start, shared.options.sparse)
+    }
+
+    /// The same; `sparse` turns runs of zeros into holes.
+    pub(in crate::copy) fn at(file: &'a F::File, start: u64, sparse: bool) -> Sink<'a, F> {
         Sink {
             file,
-            sparse: shared.options.sparse,
+            sparse,
             written: start,
         }
     }
 
     /// Takes what comes at `offset`.
-    pub(super) fn put(&mut self, piece: Piece<'_>, offset: u64) -> io::Result<()> {
+    pub(in crate::copy) fn put(&mut self, piece: Piece<'_>, offset: u64) -> io::Result<()> {
         match piece {
             Piece::Hole(_) => Ok(()),
             Piece::Data(bytes) if self.sparse => self.put_sparsely(bytes, offset),
@@ -67,7 +72,7 @@ impl<'a, F: Fs> Sink<'a, F> {
     }
 
     /// Makes the file reach up to `end`.
-    pub(super) fn finish(self, end: u64) -> io::Result<()> {
+    pub(in crate::copy) fn finish(self, end: u64) -> io::Result<()> {
         if self.written == end {
             return Ok(());
         }

@@ -1,6 +1,7 @@
 //! The copy of the manifest under power cuts: wherever a run is cut, a manifest that rots afterwards is
 //! survived by its copy, if one was ever written; and after success there always is one.
 
+use std::sync::Mutex;
 use std::time::Duration;
 
 use sprag::exit::Exit;
@@ -10,7 +11,7 @@ use sprag::path::RelPath;
 use super::cases::Case;
 use super::engine::{self, DONE, Stop};
 use super::tree;
-use crate::explore::{Budget, CrashState, Exploration};
+use crate::explore::{Budget, CrashState, Exploration, Explored};
 use crate::sim::SimFs;
 
 /// Flips a byte of the first record. `false`: there is no such byte.
@@ -35,17 +36,32 @@ fn has_copy(fs: &SimFs) -> bool {
     })
 }
 
-fn survives_rot(name: &str, scenario: &'static str) {
+pub(super) const WHOLE: &str = "backed up";
+pub(super) const EACH: &str = "backed up each";
+
+/// They share the place of their source with the long exploration.
+static ONE_AT_A_TIME: Mutex<()> = Mutex::new(());
+
+/// A quick run.
+const QUICK: Budget = Budget {
+    states: 250,
+    time: Some(Duration::from_secs(6)),
+};
+
+/// Cuts the power during a copy, then has the manifest rot.
+pub(super) fn explore(scenario: &'static str, budget: Budget) -> Explored {
+    let _one = ONE_AT_A_TIME.lock();
+    let name = match scenario {
+        EACH => "overwriting each",
+        _ => "overwriting",
+    };
     let case = Case::named(name, scenario);
     let (log, expected) = case.recorded();
     let exploration = Exploration {
         scenario,
         log: &log,
         lie: None,
-        budget: Budget {
-            states: 250,
-            time: Some(Duration::from_secs(6)),
-        },
+        budget,
     };
     let check = |state: CrashState<'_>| {
         let fs = SimFs::with_disk(state.disk, case.flush_by, Duration::ZERO);
@@ -67,15 +83,15 @@ fn survives_rot(name: &str, scenario: &'static str) {
         tree::holds(&found.tree, &expected.after)?;
         engine::verify(&fs)
     };
-    exploration.run(check).conclude();
+    exploration.run(check)
 }
 
 #[test]
 fn a_manifest_that_rots_after_a_power_cut_is_survived_by_its_copy() {
-    survives_rot("overwriting", "backed up");
+    explore(WHOLE, QUICK).conclude();
 }
 
 #[test]
 fn the_copy_is_there_where_each_file_has_to_be_flushed_too() {
-    survives_rot("overwriting each", "backed up each");
+    explore(EACH, QUICK).conclude();
 }

@@ -83,6 +83,7 @@ pub(crate) fn repair(fs: &SimFs, source: &Path) -> End {
         from: copy.sources,
         paths: Vec::new(),
         jobs: copy.jobs,
+        bytes_per_s: None,
     };
     let run = CopyRun::repair_on(Arc::new(fs.clone()), options);
     drive(fs, run, Stop::Never)

@@ -14,15 +14,32 @@ mod repair;
 mod source;
 mod tree;
 
-use crate::explore::{Budget, Explored, is_passed_over};
+use crate::explore::{Budget, Explored, is_long, is_passed_over};
 use cases::CASES;
+
+/// What is explored in a way of its own: the scenario, and how.
+type Other = (&'static str, fn(&'static str, Budget) -> Explored);
+
+/// Each of these has a test of its own, too, which is all of it in a quick run.
+const OTHERS: [Other; 4] = [
+    (repair::WHOLE, repair::explore),
+    (repair::EACH, repair::explore),
+    (backup::WHOLE, backup::explore),
+    (backup::EACH, backup::explore),
+];
 
 /// Explores every scenario with its share of the budget.
 pub(crate) fn explore_all() -> Explored {
-    let of = CASES.len() as u64;
+    let others: &[Other] = if is_long() { &OTHERS } else { &[] };
+    let of = (CASES.len() + others.len()) as u64;
     let mut explored = Explored::default();
     for case in CASES.iter().filter(|case| !is_passed_over(case.name)) {
         explored.add(case.explore(Budget::from_env(1, of)));
+    }
+    for (scenario, explore) in others {
+        if !is_passed_over(scenario) {
+            explored.add(explore(scenario, Budget::from_env(1, of)));
+        }
     }
     explored
 }

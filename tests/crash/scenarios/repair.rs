@@ -1,8 +1,10 @@
 //! Repair under power cuts: a rotten file stays the rotten file or becomes the right one, whatever is
 //! cut, and running the repair again ends with everything right.
 
+use std::sync::Mutex;
 use std::time::Duration;
 
+use rustix::io::Errno;
 use sprag::exit::Exit;
 use sprag::fs::{Access, FlushBy, Fs, FsFile, FsMeta, Meta};
 use sprag::path::RelPath;
@@ -11,11 +13,17 @@ use super::check::FLUSH_TAKES;
 use super::engine::{self, DONE, End, Stop};
 use super::source::{BLOCK, Source};
 use super::tree::{self, Tree};
-use crate::explore::{Budget, CrashState, Exploration, recorded};
-use crate::sim::{Disk, Log, Replay, Rng, SimFs};
+use crate::explore::{Budget, CrashState, Exploration, Explored, recorded};
+use crate::sim::{Call, Disk, FaultPlan, Log, Replay, Rng, SimFs};
 
-/// Of those that the suite has in a quick run, this takes so many more.
-const STATES: Budget = Budget {
+pub(super) const WHOLE: &str = "repairing";
+pub(super) const EACH: &str = "repairing each";
+
+/// They share the place of their source with the long exploration.
+static ONE_AT_A_TIME: Mutex<()> = Mutex::new(());
+
+/// A quick run.
+const QUICK: Budget = Budget {
     states: 400,
     time: Some(Duration::from_secs(8)),
 };
@@ -152,7 +160,13 @@ impl Lab {
     }
 }
 
-fn survives_power_cuts(scenario: &str, flush_by: FlushBy) {
+/// Cuts the power during a repair.
+pub(super) fn explore(scenario: &'static str, budget: Budget) -> Explored {
+    let _one = ONE_AT_A_TIME.lock();
+    let flush_by = match scenario {
+        EACH => FlushBy::Each,
+        _ => FlushBy::Whole,
+    };
     let lab = Lab::new(scenario, flush_by);
     let log = lab.record(scenario);
     let old = tree::of_disk(&log.base).tree;
@@ -160,19 +174,19 @@ fn survives_power_cuts(scenario: &str, flush_by: FlushBy) {
         scenario,
         log: &log,
         lie: None,
-        budget: STATES,
+        budget,
     };
-    exploration.run(|state| lab.check(&old, state)).conclude();
+    exploration.run(|state| lab.check(&old, state))
 }
 
 #[test]
 fn a_repair_survives_power_cuts() {
-    survives_power_cuts("repairing", FlushBy::Whole);
+    explore(WHOLE, QUICK).conclude();
 }
 
 #[test]
 fn a_repair_survives_power_cuts_where_each_file_has_to_be_flushed() {
-    survives_power_cuts("repairing each", FlushBy::Each);
+    explore(EACH, QUICK).conclude();
 }
 
 #[test]
@@ -189,4 +203,37 @@ fn only_bad_blocks_are_taken_from_the_source() {
         (again.summary.files_copied, again.summary.bytes_copied),
         (0, 0)
     );
+}
+
+#[test]
+fn a_repair_that_finds_the_disk_full_loses_nothing_and_goes_on_when_there_is_room() {
+    let lab = Lab::new("repairing a full disk", FlushBy::Whole);
+    let disk = lab.rotten();
+    let old = tree::of_disk(&disk).tree;
+    let mount = || SimFs::with_disk(disk.clone(), lab.flush_by, Duration::ZERO);
+    let fs = mount();
+    lab.repair(&fs);
+    let mut calls = fs.calls();
+    calls.retain(|call, _| matches!(call, Call::FileWrite | Call::CreateNew | Call::MakeDir));
+    let plans = FaultPlan::each(&calls, &[Errno::NOSPC]).filter(|plan| plan.forever);
+    let mut full = 0;
+    for plan in plans {
+        let fs = mount();
+        fs.fail(plan);
+        let end = lab.repair(&fs);
+        let checked = match end.exit {
+            // The last writes are those of the manifest's copy, which may find no room.
+            Exit::Done => Ok(()),
+            Exit::Io => {
+                full += 1;
+                tree::is_whole(&tree::of_disk(&fs.disk()).tree, &[&old, &lab.good], &old)
+            }
+            _ => Err(end.describe()),
+        };
+        fs.heal();
+        let again = lab.repair(&fs);
+        let checked = checked.and_then(|()| lab.is_good(&fs, &again, false));
+        checked.unwrap_or_else(|problem| panic!("{plan:?}: {problem}"));
+    }
+    assert!(full > 3, "{full}");
 }
