@@ -4,9 +4,10 @@
 
 use std::fs;
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Stdio};
+use std::process::{Child, Stdio};
 use std::time::Duration;
 
+use crate::support::image::Image;
 use crate::support::python::Helper;
 use crate::support::*;
 
@@ -22,69 +23,6 @@ print('ready', flush=True)
 time.sleep(float(sys.stdin.readline()))
 fcntl.ioctl(fd, 0x8004587d, struct.pack('I', 2))
 ";
-
-/// A file system in an image, mounted.
-struct Medium {
-    image: PathBuf,
-    mount: PathBuf,
-    temp: tempfile::TempDir,
-}
-
-impl Medium {
-    /// `None`: the machine does not let us, and the reason was told.
-    fn new(test: &str, fs_type: &str) -> Option<Medium> {
-        if !is_root() {
-            skip(test, "root");
-            return None;
-        }
-        let mkfs = format!("mkfs.{fs_type}");
-        for program in [mkfs.as_str(), "mount", "python3"] {
-            if !has(program) {
-                skip(test, program);
-                return None;
-            }
-        }
-        let temp = tempfile::tempdir().unwrap();
-        let (image, mount) = (temp.path().join("image"), temp.path().join("mount"));
-        fs::create_dir(&mount).unwrap();
-        let file = fs::File::create(&image).unwrap();
-        file.set_len(400 << 20).unwrap();
-        run_tool(Command::new(mkfs).arg("-q").arg(&image)).unwrap();
-        let medium = Medium { image, mount, temp };
-        match medium.mount() {
-            Ok(()) => Some(medium),
-            Err(why) => {
-                skip(test, &format!("to mount a loop image of {fs_type}: {why}"));
-                None
-            }
-        }
-    }
-
-    fn mount(&self) -> Result<(), String> {
-        let mut mount = Command::new("mount");
-        run_tool(mount.args(["-o", "loop"]).arg(&self.image).arg(&self.mount))
-    }
-
-    /// Mounts again, which is what a machine does after a power cut.
-    fn mount_again(&self) {
-        run_tool(Command::new("umount").arg(&self.mount)).unwrap();
-        self.mount().unwrap();
-    }
-}
-
-impl Drop for Medium {
-    fn drop(&mut self) {
-        let _ = run_tool(Command::new("umount").arg("--lazy").arg(&self.mount));
-    }
-}
-
-fn run_tool(command: &mut Command) -> Result<(), String> {
-    let output = command.output().unwrap();
-    match output.status.success() {
-        true => Ok(()),
-        false => Err(String::from_utf8_lossy(&output.stderr).trim().to_string()),
-    }
-}
 
 /// Cuts the power when so much time is over.
 fn cut_after(mut cutter: Helper, wait: Duration) {
@@ -134,12 +72,12 @@ fn two_versions(temp: &Path) -> [PathBuf; 2] {
 }
 
 /// Cuts the power at a random moment of a copy; gives back whether the copy was still running.
-fn cut_during(medium: &Medium, source: &Path, dest: &Path, wait: Duration) -> bool {
+fn cut_during(medium: &Image, source: &Path, dest: &Path, wait: Duration) -> bool {
     let cutter = Helper::ready(CUTTER, &medium.mount);
     let running = start(source, dest);
     cut_after(cutter, wait);
     let ran = finish(running);
-    medium.mount_again();
+    medium.mount_again("");
     match ran.code {
         // It was over before the cut: then everything is there.
         0 => assert_same_tree(source, dest),
@@ -155,17 +93,21 @@ fn cut_during(medium: &Medium, source: &Path, dest: &Path, wait: Duration) -> bo
 }
 
 fn power_cuts(test: &str, fs_type: &str) {
-    let Some(medium) = Medium::new(test, fs_type) else {
+    if !has("python3") {
+        return skip(test, "python3");
+    }
+    let Some(medium) = Image::new(test, fs_type, 400 << 20, "") else {
         return;
     };
-    let sources = two_versions(medium.temp.path());
+    let temp = tempfile::tempdir().unwrap();
+    let sources = two_versions(temp.path());
     let contents = sources.each_ref().map(|source| contents(source));
     let both = [&contents[0], &contents[1]];
     let old = medium.mount.join("old");
 
     let whole_run_ms = copy_whole(&sources[0], &old).sum("elapsed_ms");
     cut_after(Helper::ready(CUTTER, &medium.mount), Duration::ZERO);
-    medium.mount_again();
+    medium.mount_again("");
     assert_same_tree(&sources[0], &old);
     let again = copy_whole(&sources[0], &old);
     let again = (again.sum("bytes_copied"), again.sum("files_copied"));

@@ -111,15 +111,8 @@ struct BadDisk {
 
 impl BadDisk {
     fn new(test: &str, len: u64) -> Option<BadDisk> {
-        if !is_root() {
-            skip(test, "root");
+        if !is_root_with(test, &["mkfs.ext4", "mount"]) {
             return None;
-        }
-        for program in ["mkfs.ext4", "mount"] {
-            if !has(program) {
-                skip(test, program);
-                return None;
-            }
         }
         let temp = tempfile::tempdir().unwrap();
         let disk = BadDisk { temp, len };

@@ -7,13 +7,8 @@ use crate::support::*;
 #[test]
 fn every_bit_that_is_flipped_below_the_file_system_is_found_in_its_block_and_nothing_else() {
     let test = "every_bit_that_is_flipped_below_the_file_system_is_found";
-    if !is_root() {
-        return skip(test, "root");
-    }
-    for program in ["python3", "mkfs.ext4", "filefrag", "mount"] {
-        if Command::new(program).arg("-V").output().is_err() {
-            return skip(test, program);
-        }
+    if !is_root_with(test, &["python3", "mkfs.ext4", "filefrag", "mount"]) {
+        return;
     }
     let script = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/rot/run");
     let output = Command::new("python3")

@@ -23,15 +23,8 @@ struct Drive {
 
 impl Drive {
     fn new(test: &str) -> Option<Drive> {
-        if !is_root() {
-            skip(test, "root");
+        if !is_root_with(test, &["mkfs.ext4", "mount", "python3"]) {
             return None;
-        }
-        for program in ["mkfs.ext4", "mount", "python3"] {
-            if !has(program) {
-                skip(test, program);
-                return None;
-            }
         }
         let temp = tempfile::tempdir().unwrap();
         let drive = Drive { temp };

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use super::image::tool;
-use super::{has, is_root, skip};
+use super::{is_root_with, skip};
 
 pub(crate) struct FuseImage {
     pub(crate) mount: PathBuf,
@@ -26,16 +26,13 @@ impl FuseImage {
     }
 
     fn new(test: &str, mkfs: &[&str], driver: &'static str) -> Option<FuseImage> {
-        if !is_root() || !Path::new("/dev/fuse").exists() {
-            skip(test, "root and /dev/fuse");
+        if !Path::new("/dev/fuse").exists() {
+            skip(test, "/dev/fuse");
             return None;
         }
         let helper = format!("mount.{driver}");
-        for program in [mkfs[0], &helper, "mount"] {
-            if !has(program) {
-                skip(test, program);
-                return None;
-            }
+        if !is_root_with(test, &[mkfs[0], &helper, "mount"]) {
+            return None;
         }
         let temp = tempfile::tempdir().unwrap();
         let (file, mount) = (temp.path().join("image"), temp.path().join("mount"));

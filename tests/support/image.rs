@@ -6,7 +6,7 @@ use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use super::{has, is_root, skip};
+use super::{is_root_with, skip};
 
 pub(crate) struct Image {
     pub(crate) file: PathBuf,
@@ -23,16 +23,9 @@ impl Image {
         bytes: u64,
         options: &'static str,
     ) -> Option<Image> {
-        if !is_root() {
-            skip(test, "root");
-            return None;
-        }
         let mkfs = format!("mkfs.{fs_type}");
-        for program in [mkfs.as_str(), "mount"] {
-            if !has(program) {
-                skip(test, program);
-                return None;
-            }
+        if !is_root_with(test, &[&mkfs, "mount"]) {
+            return None;
         }
         let temp = tempfile::tempdir().unwrap();
         let (file, mount) = (temp.path().join("image"), temp.path().join("mount"));

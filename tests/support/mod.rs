@@ -69,6 +69,19 @@ pub(crate) fn is_root() -> bool {
     fs::metadata("/proc/self").is_ok_and(|own| own.uid() == 0)
 }
 
+/// Whether this is root, and these programs can be run; what is missing is told.
+pub(crate) fn is_root_with(test: &str, programs: &[&str]) -> bool {
+    let missing = programs.iter().find(|program| !has(program));
+    let missing = match is_root() {
+        true => missing.copied(),
+        false => Some("root"),
+    };
+    if let Some(missing) = missing {
+        skip(test, missing);
+    }
+    missing.is_none()
+}
+
 pub(crate) fn write(path: impl AsRef<Path>, content: impl AsRef<[u8]>) {
     let path = path.as_ref();
     fs::create_dir_all(path.parent().unwrap()).unwrap();
