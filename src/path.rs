@@ -76,6 +76,17 @@ impl RelPath {
         RelPath::new(bytes)
     }
 
+    /// This path with all of another behind it.
+    pub(crate) fn join_all(&self, below: &[u8]) -> Result<RelPath, RelPathError> {
+        let mut bytes = Vec::with_capacity(self.bytes.len() + 1 + below.len());
+        bytes.extend_from_slice(&self.bytes);
+        if !self.is_root() && !below.is_empty() {
+            bytes.push(b'/');
+        }
+        bytes.extend_from_slice(below);
+        RelPath::new(bytes)
+    }
+
     /// The bytes, components separated by `/`.
     pub fn as_bytes(&self) -> &[u8] {
         &self.bytes
@@ -123,6 +134,12 @@ impl RelPath {
             Some(_) => return None,
         };
         Some(RelPath { bytes })
+    }
+
+    /// Whether this is `dir` or below it.
+    pub(crate) fn is_within(&self, dir: &RelPath) -> bool {
+        let rest = self.bytes.strip_prefix(&dir.bytes[..]);
+        rest.is_some_and(|rest| dir.is_root() || matches!(rest.first(), None | Some(b'/')))
     }
 
     /// The components, outermost first.

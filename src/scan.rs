@@ -78,6 +78,8 @@ pub(crate) struct Scan<'a> {
     listed: Option<Listed<'a>>,
     source: &'a Source,
     selection: &'a Selection,
+    /// [`Source::name`].
+    renamed: Option<RelPath>,
     /// The directory that was yielded last: an error without a path is about listing it, since
     /// such errors are sorted before its entries.
     last_dir: PathBuf,
@@ -91,6 +93,7 @@ impl<'a> Scan<'a> {
             listed: listed.map(|list| Listed::new(source, list)),
             source,
             selection,
+            renamed: source.name(),
             last_dir: source.path.clone(),
         };
         if scan.listed.is_none() {
@@ -120,6 +123,11 @@ impl<'a> Scan<'a> {
     }
 
     fn dest_of(&self, path: &Path) -> Result<RelPath, ScanFailure> {
+        let quick = bytes_below(path, &self.source.path)
+            .and_then(|below| self.source.dest.join_all(below).ok());
+        if let Some(dest) = quick {
+            return Ok(dest);
+        }
         let below = path.strip_prefix(&self.source.path).unwrap_or(path);
         let mut dest = self.source.dest.clone();
         for part in below.components() {
@@ -148,9 +156,9 @@ impl<'a> Scan<'a> {
     }
 
     fn scanned(&self, source: PathBuf, dest: RelPath, stat: Stat) -> Scanned {
-        let left_out = match self.source.name() {
+        let left_out = match &self.renamed {
             // One file under a new name: the rules speak of the source.
-            Some(name) => self.selection.leaves_out(&name, &stat),
+            Some(name) => self.selection.leaves_out(name, &stat),
             None => self.selection.leaves_out(&dest, &stat),
         };
         Scanned {
@@ -220,6 +228,16 @@ impl Iterator for Scan<'_> {
                 listed::Step::Walk(path) => self.walk_from(&path),
             }
         }
+    }
+}
+
+/// What a path that the walk made has behind the one that it began with.
+fn bytes_below<'a>(path: &'a Path, root: &Path) -> Option<&'a [u8]> {
+    let root = root.as_os_str().as_bytes();
+    let below = path.as_os_str().as_bytes().strip_prefix(root)?;
+    match below.is_empty() || root.ends_with(b"/") {
+        true => Some(below),
+        false => below.strip_prefix(b"/"),
     }
 }
 

@@ -50,6 +50,8 @@ pub(super) struct Committer<'a, F: Fs> {
     /// Events that wait for room in the queue; while there are many, no message is taken.
     outbox: Vec<Event>,
     consumer_gone: bool,
+    /// How many of those came of publishing, which goes on though the copying waits.
+    outbox_published: usize,
     active: Vec<Option<Active<F>>>,
     waiting: Vec<Waiting<F>>,
     pub(super) dirty: Dirty<F>,
@@ -103,6 +105,7 @@ impl<'a, F: Fs> Committer<'a, F> {
             flushed,
             outbox: Vec::new(),
             consumer_gone: false,
+            outbox_published: 0,
             active: (0..workers).map(|_| None).collect(),
             waiting: Vec::new(),
             dirty,
@@ -155,7 +158,7 @@ impl<'a, F: Fs> Committer<'a, F> {
 
     /// Whether messages may be taken now.
     fn takes(&self) -> bool {
-        self.outbox.len() < OUTBOX_MAX && !self.is_held_up()
+        self.outbox.len() - self.outbox_published < OUTBOX_MAX && !self.is_held_up()
     }
 
     /// Waits until there is something to do; a barrier is begun when it is due by time.
@@ -256,15 +259,19 @@ impl<'a, F: Fs> Committer<'a, F> {
             return;
         }
         match self.events.try_send(std::mem::take(&mut self.outbox)) {
-            Ok(()) => {}
+            Ok(()) => self.outbox_published = 0,
             Err(TrySendError::Full(events)) => self.outbox = events,
-            Err(TrySendError::Disconnected(_)) => self.consumer_gone = true,
+            Err(TrySendError::Disconnected(_)) => {
+                self.consumer_gone = true;
+                self.outbox_published = 0;
+            }
         }
     }
 
     /// Sends all queued events, waiting for the consumer.
     pub(super) fn pump_all(&mut self) {
         let events = std::mem::take(&mut self.outbox);
+        self.outbox_published = 0;
         if !events.is_empty() && self.events.send(events).is_err() {
             self.consumer_gone = true;
         }

@@ -205,7 +205,7 @@ impl<'a, F: Fs> Planner<'a, F> {
     /// Opens a directory at the destination, or finds it among the open ones.
     fn open_dir(&mut self, path: &RelPath) -> Result<Arc<F::Dir>, Failure> {
         while let Some(open) = self.open.last() {
-            if path.strip_prefix(&open.path).is_some() {
+            if path.is_within(&open.path) {
                 break;
             }
             self.open.pop();

@@ -28,7 +28,7 @@ impl Siblings {
     pub(super) fn meet(&mut self, path: &RelPath) -> Option<RelPath> {
         let (parent, name) = path.split()?;
         while let Some((dir, _)) = self.dirs.last()
-            && parent.strip_prefix(dir).is_none()
+            && !parent.is_within(dir)
         {
             self.dirs.pop();
         }

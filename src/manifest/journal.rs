@@ -121,6 +121,22 @@ impl<F: FsFile> Journal<F> {
         Ok(pos)
     }
 
+    /// Appends the frames of another file of the same manifest as they are, up to the position
+    /// `end` of both. Says whether all of them are good.
+    pub(super) fn append_frames(&mut self, from: &F, end: u64) -> io::Result<bool> {
+        let mut window = Window::new(from, end);
+        while self.end() < end {
+            let Some(frame) = window.whole_frame(&self.id, self.end())? else {
+                return Ok(false);
+            };
+            self.pending.extend_from_slice(frame);
+            if self.pending.len() >= WRITE_BYTES {
+                self.write_out()?;
+            }
+        }
+        Ok(true)
+    }
+
     /// Hands everything appended to the system, so that it outlives this process.
     pub(super) fn write_out(&mut self) -> io::Result<()> {
         self.check()?;

@@ -3,6 +3,7 @@
 //! `support` makes manifests and says in one value what one holds; the others each take one
 //! promise of the module's.
 
+mod backup;
 mod compaction;
 mod damage;
 mod golden;

@@ -56,12 +56,20 @@ impl<'a, F: FsFile> Window<'a, F> {
 
     /// The payload of the frame at `pos`; `None` if there is no good frame.
     pub(super) fn frame(&mut self, id: &[u8; 16], pos: u64) -> io::Result<Option<&[u8]>> {
+        let frame = self.whole_frame(id, pos)?;
+        Ok(frame.map(|frame| &frame[FRAME_PREFIX..]))
+    }
+
+    /// The frame at `pos` with what stands before its payload; `None` if there is no good frame.
+    pub(super) fn whole_frame(&mut self, id: &[u8; 16], pos: u64) -> io::Result<Option<&[u8]>> {
         self.tried_bytes = 0;
         let Some(end) = self.end_of_frame(pos)? else {
             return Ok(None);
         };
+        let frame = (end - pos) as usize;
         self.tried_bytes = end - pos;
-        Ok(checked(id, pos, self.view(pos, (end - pos) as usize)?))
+        let bytes = self.view(pos, frame)?;
+        Ok(checked(id, pos, bytes).and_then(|_| bytes.get(..frame)))
     }
 
     /// The bytes from `pos` on, at least `want` of them unless the file ends before.

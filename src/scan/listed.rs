@@ -46,12 +46,12 @@ impl<'a> Listed<'a> {
                 None => *self.current.insert(self.paths.next()?),
             };
             let skipped = self.skipped.as_ref();
-            if skipped.is_some_and(|skipped| path.strip_prefix(skipped).is_some()) {
+            if skipped.is_some_and(|skipped| path.is_within(skipped)) {
                 self.current = None;
                 continue;
             }
             while let Some(open) = self.open.last() {
-                if path.strip_prefix(open).is_some() {
+                if path.is_within(open) {
                     break;
                 }
                 self.open.pop();

@@ -145,6 +145,7 @@ impl<F: Fs> Committer<'_, F> {
         let Some(mut barrier) = self.barrier.take() else {
             return;
         };
+        let before = self.outbox.len();
         for _ in 0..PUBLISH_AT_ONCE {
             if self.has_failed() {
                 break;
@@ -154,6 +155,7 @@ impl<F: Fs> Committer<'_, F> {
             };
             self.publish(waiting.completed);
         }
+        self.outbox_published += self.outbox.len() - before;
         let is_last = barrier.publish.is_empty();
         self.barrier = Some(barrier);
         if is_last && !self.has_failed() {

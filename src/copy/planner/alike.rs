@@ -55,7 +55,7 @@ impl<F: Fs> Planner<'_, F> {
     /// Whether a directory was seen to hold this very name.
     fn is_listed(&mut self, dir: &RelPath, name: &[u8], open: &F::Dir) -> std::io::Result<bool> {
         while let Some((listed, _)) = self.listed.last()
-            && dir.strip_prefix(listed).is_none()
+            && !dir.is_within(listed)
         {
             self.listed.pop();
         }

@@ -10,8 +10,13 @@ const GARBAGE_BYTES_MIN: u64 = 64 << 10;
 impl<F: Fs> Store<F> {
     /// Whether garbage outweighs content.
     pub(crate) fn wants_compaction(&self) -> bool {
+        self.garbage_bytes >= GARBAGE_BYTES_MIN && self.has_garbage_beyond(1)
+    }
+
+    /// Whether there is more garbage than one part in so many of the content.
+    pub(super) fn has_garbage_beyond(&self, part: u64) -> bool {
         let content = (self.end() - FRAMES_START).saturating_sub(self.garbage_bytes);
-        self.garbage_bytes >= GARBAGE_BYTES_MIN && self.garbage_bytes > content
+        self.garbage_bytes > content / part
     }
 
     /// Writes every record that counts to a new file, in the order they have now, and puts it in
@@ -30,10 +35,7 @@ impl<F: Fs> Store<F> {
 
     /// Every record that counts, in a new file under this temporary name.
     pub(super) fn compacted(&self, name: &[u8]) -> Result<Store<F>, ManifestError> {
-        let dir = self
-            .fs
-            .open_dir(&RelPath::state_dir())
-            .at("open the directory of", &self.path)?;
+        let dir = self.open_state_dir()?;
         let mut new = Self::begin_new(&self.fs, dir, &self.path, self.header, name)?;
         if let Some((begin, end)) = self.last_run {
             new.append(&self.read(begin)?)?;
@@ -66,12 +68,24 @@ impl<F: Fs> Store<F> {
             new.append(&Record::ReadBack { due: true })?;
         }
         history.append(&mut new)?;
-        for _ in 0..2 {
-            let covers = new.end();
-            new.append(&Record::Barrier { covers })?;
-        }
-        new.trusted = new.end();
+        new.seal()?;
         Ok(new)
+    }
+
+    /// The directory of the manifest, once more: a store has one of its own.
+    pub(super) fn open_state_dir(&self) -> Result<F::Dir, ManifestError> {
+        let opened = self.fs.open_dir(&RelPath::state_dir());
+        Ok(opened.at("open the directory of", &self.path)?)
+    }
+
+    /// Says that everything in this new manifest is true and durable.
+    pub(super) fn seal(&mut self) -> Result<(), ManifestError> {
+        for _ in 0..2 {
+            let covers = self.end();
+            self.append(&Record::Barrier { covers })?;
+        }
+        self.trusted = self.end();
+        Ok(())
     }
 
     /// Writes the chain that ends at `last` with as few records as it needs; gives the position of
