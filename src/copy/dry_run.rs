@@ -72,6 +72,8 @@ fn open(setup: &Setup, options: &CopyOptions) -> Result<Option<There>, Error> {
 pub(super) struct DryRun {
     setup: Setup,
     options: CopyOptions,
+    /// The sources, held open.
+    roots: Vec<source::SourceRoot>,
     there: Option<There>,
     /// What the destination can hold.
     forecast: Forecast,
@@ -95,6 +97,7 @@ impl DryRun {
         Ok(DryRun {
             forecast: Forecast::new(&setup, there.as_ref())?,
             there,
+            roots: setup.source_roots()?,
             setup,
             options,
             own: Own::of_this_process(),

@@ -15,7 +15,7 @@ use super::retry::Trier;
 use super::siblings::Siblings;
 use crate::error::EntryError;
 use crate::event::Outcome;
-use crate::fs::{self, Fs, Kind, Meta, Stat, source};
+use crate::fs::{self, Fs, Kind, Meta, Stat};
 use crate::lock_mutex;
 use crate::manifest::{DestMeta, Entry};
 use crate::path::RelPath;
@@ -431,7 +431,9 @@ impl<'a, F: Fs> Planner<'a, F> {
     fn symlink(&mut self, scanned: Scanned, dir: Arc<F::Dir>) -> Result<(), Failure> {
         let fs = &*self.shared.fs;
         let path = &scanned.dest;
-        let read = (self.trier()).read(&scanned.source, || source::read_link(&scanned.source));
+        let read = (self.trier()).read(&scanned.source, || {
+            self.shared.source_entry(&scanned.source)?.read_link()
+        });
         let target =
             read.map_err(|error| failure::at_source(self.shared, &scanned.source, error))?;
         let at_dest = self.at_dest("look at", path);

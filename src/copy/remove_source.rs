@@ -12,7 +12,8 @@ use super::committer::Committer;
 use super::read_back::read_back;
 use crate::error::{EntryError, PathError};
 use crate::event::{Event, Outcome, Phase, ReadHow};
-use crate::fs::{AlignedBuf, Fs, Kind, found, source};
+use crate::fs::source::{SourceEntry, SourceFile};
+use crate::fs::{AlignedBuf, Fs, Kind, found};
 use crate::hash::{BlockHasher, Hash32};
 use crate::manifest::{Done, Entry, Record};
 use crate::path::RelPath;
@@ -54,13 +55,24 @@ impl<F: Fs> Committer<'_, F> {
                 if scanned.left_out || elsewhere {
                     continue;
                 }
+                if !matches!(scanned.stat.kind, Kind::File | Kind::Symlink) {
+                    continue;
+                }
+                // What was proved is what is removed, whatever its path leads to by then.
+                let entry = match self.shared.source_entry(&scanned.source) {
+                    Ok(entry) => entry,
+                    Err(error) => {
+                        let error = PathError::new("look at", scanned.source, error);
+                        self.problem(scanned.dest, EntryError::SourceKept(error));
+                        continue;
+                    }
+                };
                 let proven = match scanned.stat.kind {
-                    Kind::File => self.is_file_proven(&scanned, &mut buf),
-                    Kind::Symlink => self.is_symlink_proven(&scanned),
-                    _ => continue,
+                    Kind::File => self.is_file_proven(&scanned, &entry, &mut buf),
+                    _ => self.is_symlink_proven(&scanned, &entry),
                 };
                 match proven {
-                    Ok(Copy::Proven) => self.remove_one(scanned),
+                    Ok(Copy::Proven) => self.remove_one(scanned, &entry),
                     Ok(Copy::Unproven) => unproven = true,
                     Ok(Copy::None) => {}
                     Ok(Copy::Stopped) => return,
@@ -75,8 +87,8 @@ impl<F: Fs> Committer<'_, F> {
         }
     }
 
-    fn remove_one(&mut self, scanned: Scanned) {
-        match source::remove(&scanned.source) {
+    fn remove_one(&mut self, scanned: Scanned, entry: &SourceEntry) {
+        match entry.remove() {
             Ok(()) => {
                 self.summary.sources_removed += 1;
                 let (path, outcome) = (scanned.dest, Outcome::SourceRemoved);
@@ -97,6 +109,7 @@ impl<F: Fs> Committer<'_, F> {
     fn is_file_proven(
         &mut self,
         scanned: &Scanned,
+        entry: &SourceEntry,
         buf: &mut AlignedBuf,
     ) -> Result<Copy, EntryError> {
         let done = match self.entry_of(&scanned.dest) {
@@ -129,7 +142,9 @@ impl<F: Fs> Committer<'_, F> {
                 ranges: found.bad,
             });
         }
-        match same_now(scanned, &done, buf, stops) {
+        let opened = shared.open_source(&scanned.source);
+        let same = opened.and_then(|file| same_now(scanned, (&file, entry), &done, buf, stops));
+        match same {
             Ok(Some(true)) if found.how == Some(ReadHow::Cached) => Ok(Copy::Unproven),
             Ok(Some(true)) => Ok(Copy::Proven),
             Ok(Some(false)) => Err(EntryError::ChangedSince(scanned.source.clone())),
@@ -152,7 +167,11 @@ impl<F: Fs> Committer<'_, F> {
         inode(path).is_some_and(|there| inode(to) == Some(there))
     }
 
-    fn is_symlink_proven(&mut self, scanned: &Scanned) -> Result<Copy, EntryError> {
+    fn is_symlink_proven(
+        &mut self,
+        scanned: &Scanned,
+        entry: &SourceEntry,
+    ) -> Result<Copy, EntryError> {
         let known = match self.entry_of(&scanned.dest) {
             Some(Entry::Link(link)) if self.is_linked(&scanned.dest, &link.to) => {
                 self.entry_of(&link.to)
@@ -163,7 +182,7 @@ impl<F: Fs> Committer<'_, F> {
             return Ok(Copy::None);
         };
         let fs = &*self.shared.fs;
-        let target = source::read_link(&scanned.source).map_err(|error| {
+        let target = entry.read_link().map_err(|error| {
             EntryError::SourceKept(PathError::new("read", &scanned.source, error))
         })?;
         let there = scanned.dest.split().map(|(parent, name)| {
@@ -182,20 +201,20 @@ impl<F: Fs> Committer<'_, F> {
 /// Whether a source has, now, the content that is recorded of its copy. `None`: stopped.
 fn same_now(
     scanned: &Scanned,
+    (file, entry): (&SourceFile, &SourceEntry),
     done: &Done,
     buf: &mut AlignedBuf,
     stops: impl Fn() -> bool,
 ) -> io::Result<Option<bool>> {
-    let file = source::SourceFile::open(&scanned.source)?;
     let stat = file.stat()?;
     if source_id(&stat) != source_id(&scanned.stat) {
         return Ok(Some(false));
     }
-    let Some(hash) = file_hash(&file, done.size, buf, stops)? else {
+    let Some(hash) = file_hash(file, done.size, buf, stops)? else {
         return Ok(None);
     };
     // The name, too, has to be that file's still.
-    let named = source::lstat(&scanned.source)?;
+    let named = entry.lstat()?;
     Ok(Some(
         hash == done.hash && source_id(&named) == source_id(&stat) && named.dev == stat.dev,
     ))
@@ -203,7 +222,7 @@ fn same_now(
 
 /// The hash of the first `size` bytes of a file. `None`: stopped.
 fn file_hash(
-    file: &source::SourceFile,
+    file: &SourceFile,
     size: u64,
     buf: &mut AlignedBuf,
     stops: impl Fn() -> bool,

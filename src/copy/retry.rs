@@ -13,7 +13,7 @@ use super::classify::{Doing, meaning};
 use super::message::Message;
 use crate::event::Retry;
 use crate::fs::Fs;
-use crate::fs::source::SourceFile;
+use crate::fs::source::{SourceEntry, SourceFile};
 
 /// The wait before the first try again; each further one is twice as long.
 const BACKOFF_FIRST: Duration = Duration::from_millis(250);
@@ -112,6 +112,14 @@ impl<F: Fs> Shared<F> {
         match self.sources.iter().find(|source| source.holds(path)) {
             Some(source) => source.open_file(path),
             None => SourceFile::open(path),
+        }
+    }
+
+    /// An entry of a source, from the handle of that source on.
+    pub(super) fn source_entry(&self, path: &Path) -> io::Result<SourceEntry> {
+        match self.sources.iter().find(|source| source.holds(path)) {
+            Some(source) => source.entry(path),
+            None => Ok(SourceEntry::given(path)),
         }
     }
 

@@ -14,7 +14,7 @@ use super::message::{Completed, Content, Message, Task, Work};
 use super::retry::Trier;
 use super::{Shared, adopt, origin, repair};
 use crate::error::EntryError;
-use crate::fs::source::{self, SourceFile};
+use crate::fs::source::SourceFile;
 use crate::fs::{FlushBy, Fs, FsFile, Stat};
 use crate::hash::{BlockHasher, Hash32, TreeMerger};
 use crate::lock_mutex;

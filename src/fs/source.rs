@@ -7,10 +7,11 @@ use std::cell::RefCell;
 use std::fs::{self, File, Metadata};
 use std::io;
 use std::ops::Range;
-use std::os::fd::AsFd;
+use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex};
 
 use rustix::fs::OFlags;
 use rustix::io::Errno;
@@ -18,6 +19,10 @@ use rustix::io::Errno;
 use super::notice::Notice;
 use super::{Kind, Stat, Xattrs, sys};
 use crate::path::RelPath;
+
+mod entry;
+
+pub use entry::SourceEntry;
 
 /// A source as a whole, held open to know later whether its device is still there.
 #[derive(Debug)]
@@ -27,6 +32,8 @@ pub struct SourceRoot {
     dir: File,
     device: sys::Device,
     notice: Notice,
+    /// The directory in it that was opened last, which is nearly always the next one, too.
+    last_dir: Mutex<Option<(RelPath, Arc<OwnedFd>)>>,
 }
 
 impl SourceRoot {
@@ -44,6 +51,7 @@ impl SourceRoot {
             path: path.to_path_buf(),
             device: sys::Device::below(&dir)?,
             notice: Notice::default(),
+            last_dir: Mutex::new(None),
             dir,
         })
     }
@@ -68,7 +76,7 @@ impl SourceRoot {
             Err(error) if error.raw_os_error() == Some(Errno::LOOP.raw_os_error()) => {
                 Err(match lstat(path) {
                     Ok(stat) if stat.kind == Kind::Symlink => sys::not_regular(Kind::Symlink),
-                    _ => io::Error::other("a directory on the way to it is a symbolic link now"),
+                    _ => swapped(),
                 })
             }
             opened => opened.map(File::from),
@@ -92,6 +100,11 @@ impl SourceRoot {
             _ => false,
         }
     }
+}
+
+/// The error for what was a directory when it was listed.
+fn swapped() -> io::Error {
+    io::Error::other("a directory on the way to it is a symbolic link now")
 }
 
 /// A regular file that is open for reading.
@@ -233,11 +246,6 @@ pub fn remove(path: &Path) -> io::Result<()> {
 /// Looks at a path, following symlinks.
 pub fn stat_follow(path: &Path) -> io::Result<Stat> {
     Ok(from_metadata(&fs::metadata(path)?))
-}
-
-/// The extended attributes of a path, a symlink at its end not followed.
-pub fn xattrs(path: &Path) -> io::Result<Xattrs> {
-    sys::xattrs(sys::XattrsOf::path(path.as_os_str().as_bytes())?)
 }
 
 /// The target of a symlink, byte for byte.

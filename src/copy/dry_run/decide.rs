@@ -1,9 +1,11 @@
 //! What would become of one entry.
 
 use std::io;
+use std::path::Path;
 
 use super::*;
 use crate::copy::metadata;
+use crate::fs::source::SourceEntry;
 use crate::fs::{FsMeta, Meta, OsDir, Stat, Xattrs};
 use crate::manifest::{Entry, Seen};
 use crate::plan::{self, DirPlan, FilePlan, SymlinkPlan};
@@ -38,9 +40,18 @@ impl DryRun {
         looked.map_err(|error| EntryError::Dest(PathError::new("look at", full, error)))
     }
 
+    fn source_entry(&self, path: &Path) -> io::Result<SourceEntry> {
+        match self.roots.iter().find(|root| root.holds(path)) {
+            Some(root) => root.entry(path),
+            None => Ok(SourceEntry::given(path)),
+        }
+    }
+
     fn wanted(&self, scanned: &Scanned, there: Option<&Seen>) -> Result<Meta, EntryError> {
         let xattrs = match metadata::wants_xattrs(&self.options) {
-            true => source::xattrs(&scanned.source).map_err(|e| unreadable(scanned, e))?,
+            true => (self.source_entry(&scanned.source))
+                .and_then(|entry| entry.xattrs())
+                .map_err(|e| unreadable(scanned, e))?,
             false => Xattrs::default(),
         };
         let there = there.map(|there| &there.stat);
@@ -208,7 +219,9 @@ impl DryRun {
         known: Option<&Entry>,
         there: Option<Looked>,
     ) -> Result<Outcome, EntryError> {
-        let target = source::read_link(&scanned.source).map_err(|e| unreadable(scanned, e))?;
+        let target = (self.source_entry(&scanned.source))
+            .and_then(|entry| entry.read_link())
+            .map_err(|e| unreadable(scanned, e))?;
         let dest = there
             .as_ref()
             .map(|there| (there.seen.stat.kind, there.target.as_deref()));

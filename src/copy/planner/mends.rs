@@ -31,7 +31,9 @@ impl<F: Fs> Planner<'_, F> {
 
     /// The metadata that a source's copy shall have.
     pub(super) fn wanted(&self, scanned: &Scanned, there: Option<&Stat>) -> Result<Meta, Failure> {
-        let xattrs = self.shared.xattrs(|| source::xattrs(&scanned.source));
+        let xattrs = self
+            .shared
+            .xattrs(|| self.shared.source_entry(&scanned.source)?.xattrs());
         let xattrs =
             xattrs.map_err(|error| failure::at_source(self.shared, &scanned.source, error))?;
         Ok(self.shared.wanted(&scanned.stat, xattrs, there))

@@ -69,7 +69,7 @@ impl<F: Fs> Worker<'_, F> {
         // What is made from its record alone may have no source.
         let read = || match work.source.as_os_str().is_empty() {
             true => Ok(fs::Xattrs::default()),
-            false => source::xattrs(&work.source),
+            false => self.shared.source_entry(&work.source)?.xattrs(),
         };
         let xattrs = (self.shared).xattrs(read);
         let xattrs = xattrs.map_err(|error| unreadable(self.shared, work, error))?;

@@ -15,6 +15,9 @@ use crate::path::RelPath;
 /// Reading always sets the access time here.
 pub(crate) const NO_ATIME: OFlags = OFlags::empty();
 
+/// Opens a directory for reaching what is in it.
+pub(crate) const JUST_DIRECTORY: OFlags = OFlags::RDONLY.union(OFlags::DIRECTORY);
+
 /// Nothing is known about the file system, so the least is assumed.
 pub(crate) fn traits(_fd: impl AsFd) -> io::Result<Traits> {
     Ok(Traits {
@@ -159,6 +162,11 @@ impl<'a> XattrsOf<'a> {
 
 /// The calls differ too much from system to system: none are read.
 pub(crate) fn xattrs(_of: XattrsOf<'_>) -> io::Result<Xattrs> {
+    Ok(Xattrs::default())
+}
+
+/// The same of a name.
+pub(crate) fn xattrs_in(_dir: std::os::fd::BorrowedFd<'_>, _name: &[u8]) -> io::Result<Xattrs> {
     Ok(Xattrs::default())
 }
 

@@ -14,6 +14,9 @@ use crate::path::RelPath;
 /// Leaves the access time of a file alone; only its owner and root may ask for it.
 pub(crate) const NO_ATIME: OFlags = OFlags::NOATIME;
 
+/// Opens a directory for reaching what is in it, which needs no permission to list it.
+pub(crate) const JUST_DIRECTORY: OFlags = OFlags::PATH.union(OFlags::DIRECTORY);
+
 // `f_type` of statfs(2).
 pub(super) const BCACHEFS: u32 = 0xCA45_1A4E;
 pub(super) const BTRFS: u32 = 0x9123_683E;

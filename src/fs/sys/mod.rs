@@ -49,7 +49,7 @@ pub use linux::random_bytes;
 #[cfg(target_os = "linux")]
 pub(super) use linux::*;
 #[cfg(target_os = "linux")]
-pub(super) use xattrs::{XattrsOf, has_room, remove_xattr, set_xattr, xattrs};
+pub(super) use xattrs::{XattrsOf, has_room, remove_xattr, set_xattr, xattrs, xattrs_in};
 
 const NS_PER_S: i128 = 1_000_000_000;
 

@@ -7,7 +7,7 @@ use std::io;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd};
 use std::os::unix::ffi::OsStrExt;
 
-use rustix::fs::{self, XattrFlags};
+use rustix::fs::{self, Mode, OFlags, XattrFlags};
 use rustix::io::Errno;
 
 use super::super::xattr::{Xattrs, is_kept};
@@ -62,11 +62,37 @@ impl<'a> XattrsOf<'a> {
     fn lacks_proc(&self) -> bool {
         match self {
             XattrsOf::Open(_) => false,
-            XattrsOf::Path(path) => {
-                path.to_bytes().starts_with(b"/proc/self/fd/")
-                    && fs::stat(c"/proc/self/fd").is_err()
-            }
+            XattrsOf::Path(path) => path.to_bytes().starts_with(b"/proc/self/fd/") && !has_proc(),
         }
+    }
+}
+
+/// Whether there is a `/proc` to lead through.
+fn has_proc() -> bool {
+    static HAS: std::sync::LazyLock<bool> =
+        std::sync::LazyLock::new(|| fs::stat(c"/proc/self/fd").is_ok());
+    *HAS
+}
+
+/// The attributes of a name in an open directory, not followed.
+pub(crate) fn xattrs_in(dir: BorrowedFd<'_>, name: &[u8]) -> io::Result<Xattrs> {
+    match has_proc() {
+        true => xattrs(XattrsOf::name(dir, name)?),
+        false => by_opening(dir, name),
+    }
+}
+
+/// The same where there is no `/proc`: of what can be opened, which symlinks cannot be.
+fn by_opening(dir: BorrowedFd<'_>, name: &[u8]) -> io::Result<Xattrs> {
+    // O_NONBLOCK: a fifo is not to be waited for.
+    let flags = OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::CLOEXEC;
+    let name = component(name)?;
+    match super::retry(|| fs::openat(dir, name, flags, Mode::empty())) {
+        Ok(opened) => xattrs(XattrsOf::Open(opened.as_fd())),
+        Err(error) => match Errno::from_io_error(&error) {
+            Some(Errno::LOOP | Errno::NXIO) => Ok(Xattrs::default()),
+            _ => Err(error),
+        },
     }
 }
 
@@ -139,4 +165,29 @@ pub(crate) fn remove_xattr(of: &XattrsOf<'_>, name: &[u8]) -> io::Result<()> {
 /// attributes.
 pub(crate) fn has_room(fd: impl AsFd) -> bool {
     fs::fstatvfs(fd).is_ok_and(|stat| stat.f_bavail > 0)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn attributes_of_a_name_are_the_same_with_and_without_proc_and_a_symlink_is_not_followed() {
+        let temp = tempfile::tempdir().unwrap();
+        let at = |name: &str| temp.path().join(name);
+        std::fs::write(at("file"), "").unwrap();
+        std::os::unix::fs::symlink("file", at("link")).unwrap();
+        let dir = std::fs::File::open(temp.path()).unwrap();
+        let file = std::fs::File::open(at("file")).unwrap();
+        let of = XattrsOf::Open(file.as_fd());
+        if set_xattr(&of, b"user.note", b"x").is_err() {
+            // A temporary directory that holds none has nothing to show here.
+            return;
+        }
+        let proc = xattrs_in(dir.as_fd(), b"file").unwrap();
+        assert_eq!(proc.get(b"user.note"), Some(&b"x"[..]));
+        assert_eq!(by_opening(dir.as_fd(), b"file").unwrap(), proc);
+        assert!(xattrs_in(dir.as_fd(), b"link").unwrap().is_empty());
+        assert!(by_opening(dir.as_fd(), b"link").unwrap().is_empty());
+    }
 }

@@ -65,7 +65,9 @@ pub(crate) fn of_source(dir: &Path) -> Tree {
             mode: metadata.mode() & 0o7777,
             mtime_ns: mtime_ns + i128::from(metadata.mtime_nsec()),
             ino: metadata.ino(),
-            xattrs: sprag::fs::source::xattrs(&real).expect("a source that can be read"),
+            xattrs: sprag::fs::source::SourceEntry::given(&real)
+                .xattrs()
+                .expect("a source that can be read"),
         };
         tree.insert(path, node);
     }
