@@ -3,10 +3,11 @@
 use std::fs::File;
 use std::io;
 use std::os::fd::{AsFd, AsRawFd, OwnedFd};
-use std::sync::OnceLock;
+use std::sync::{LazyLock, OnceLock};
 
 use rustix::fs::{Advice, Mode, OFlags, ResolveFlags};
 use rustix::io::Errno;
+use rustix::system::Uname;
 
 use super::{FlushBy, Traits, component, retry};
 use crate::path::RelPath;
@@ -36,10 +37,12 @@ pub(super) const V9FS: u32 = 0x0102_1997;
 pub(super) const XFS: u32 = 0x5846_5342;
 pub(super) const ZFS: u32 = 0x2FC1_2FC1;
 
+/// The kernel does not change while we run, and is asked about for each file.
+static KERNEL: LazyLock<Uname> = LazyLock::new(rustix::system::uname);
+
 /// What is to be known about the file system that holds an open file or directory.
 pub(crate) fn traits(fd: impl AsFd) -> io::Result<Traits> {
-    let uname = rustix::system::uname();
-    Ok(traits_of(magic(fd)?, uname.release().to_bytes()))
+    Ok(traits_of(magic(fd)?, KERNEL.release().to_bytes()))
 }
 
 pub(super) fn magic(fd: impl AsFd) -> io::Result<u32> {
