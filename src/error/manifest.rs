@@ -81,7 +81,8 @@ impl ManifestError {
     /// What is wrong, without what to do about it.
     pub(crate) fn what_is_wrong(&self) -> String {
         match self {
-            ManifestError::Damaged { path, offset, what } => {
+            ManifestError::Damaged { path, offset, what }
+            | ManifestError::DamagedElsewhere { path, offset, what } => {
                 format!("{} is damaged at byte {offset}: {what}", Printable(path))
             }
             other => other.to_string(),

@@ -37,6 +37,8 @@ pub enum ManifestCopy {
     Damaged,
     /// The manifest itself has every record, so its copy was not read.
     Unused,
+    /// The manifest is kept elsewhere than in its destination, where it has none.
+    Elsewhere,
 }
 
 impl ManifestDamage {
@@ -75,6 +77,9 @@ impl fmt::Display for ManifestDamage {
                 "Nothing is lost by that: its copy, .sprag/manifest.bak, was used in its place. \
                  The next `sprag copy` puts the copy in its place for good",
             ),
+            (true, ManifestCopy::Elsewhere) => {
+                f.write_str("Nothing is lost by that: all of its records can be read")
+            }
             (true, _) => f.write_str(
                 "Nothing is lost by that: all of its records can be read. `sprag verify --rebuild` \
                  or `sprag copy --restart` makes a new one",
@@ -92,6 +97,7 @@ impl fmt::Display for ManifestDamage {
                         "The next `sprag copy` puts the copy, .sprag/manifest.bak, in place of \
                          the manifest and takes over what is whole"
                     }
+                    ManifestCopy::Elsewhere => "Name another copy of it, if there is one",
                     _ => {
                         "`sprag verify --rebuild --from SOURCE` makes a new manifest from a good \
                          source; `sprag copy --restart` begins a new one and takes over the files \

@@ -26,7 +26,7 @@ pub use verified::{LastVerification, VerifiedPart};
 fn open_to_read(dest: &Path, manifest: Option<&Path>) -> Result<(Arc<OsFs>, Store<OsFs>), Error> {
     let fs = open_root(dest)?;
     let store = match manifest {
-        Some(manifest) => Elsewhere::find(manifest)?.open(OpenMode::Read)?,
+        Some(manifest) => Elsewhere::find(manifest)?.open_to_read()?,
         None => found(Store::open_to_read(&fs, dest)?, dest)?,
     };
     Ok((fs, store))

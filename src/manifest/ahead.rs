@@ -3,7 +3,8 @@
 use std::io;
 use std::sync::Mutex;
 
-use super::window::frame_bytes;
+use super::journal::FRAME_PREFIX;
+use super::window::{frame_bytes, is_bad_sector};
 use crate::fs::FsFile;
 use crate::lock_mutex;
 
@@ -40,7 +41,13 @@ impl Ahead {
         if view.frame(pos).is_none() {
             let is_next = pos >= view.last_end && pos - view.last_end <= NEAR_BYTES;
             let len = if is_next { AHEAD_BYTES } else { READ_BYTES };
-            view.fill(file, (pos, end), len)?;
+            match view.fill(file, (pos, end), len) {
+                // It may be what is behind the frame that cannot be read.
+                Err(error) if is_bad_sector(&error) => {
+                    view.fill(file, (pos, end), FRAME_PREFIX)?;
+                }
+                filled => filled?,
+            }
             let frame = frame_bytes(&view.bytes);
             if let Some(frame) = frame.filter(|frame| *frame > view.bytes.len()) {
                 view.fill(file, (pos, end), frame)?;

@@ -1,4 +1,5 @@
-//! What of a manifest can be read when parts of it cannot: the stretches in which whole frames follow
+//! What of a manifest can be read when parts of it cannot, because they are wrong or because the drive
+//! does not give them back: the stretches in which whole frames follow
 //! each other, found again behind each bad one.
 //!
 //! A frame that is whole is one at its own place in this very manifest, so a stretch that was found
@@ -43,7 +44,7 @@ impl Survey {
         effort_max: u64,
     ) -> io::Result<Survey> {
         let file_len = file.stat()?.size;
-        let mut window = Window::new(file, file_len);
+        let mut window = Window::patchy(file, file_len);
         let mut stretches = Vec::new();
         let mut sealed = if is_sealed { file_len } else { FRAMES_START };
         let mut effort = effort_max;
@@ -101,7 +102,7 @@ impl Survey {
         within: Range<u64>,
         mut visit: impl FnMut(u64, Record) -> Result<(), E>,
     ) -> io::Result<Result<(), E>> {
-        let mut window = Window::new(file, file.stat()?.size);
+        let mut window = Window::patchy(file, file.stat()?.size);
         for stretch in &self.stretches {
             let mut pos = stretch.start;
             while pos < stretch.end
@@ -155,6 +156,7 @@ fn next_frame<F: FsFile>(
 mod tests {
     use super::*;
     use crate::fs::{Access, Fs, FsMeta, OsFs};
+    use crate::manifest::journal::Journal;
 
     const ID: [u8; 16] = [7; 16];
 
@@ -179,6 +181,66 @@ mod tests {
         let fs = OsFs::open_root(temp.path()).unwrap();
         let file = fs.open(&fs.root(), b"m", Access::Read).unwrap();
         (temp, file, first)
+    }
+
+    /// A file on a drive with a bad sector.
+    struct Scratched {
+        file: <OsFs as FsMeta>::File,
+        bad: Range<u64>,
+    }
+
+    impl FsFile for Scratched {
+        fn read_at(&self, buf: &mut [u8], offset: u64) -> io::Result<usize> {
+            let end = offset + buf.len() as u64;
+            match offset < self.bad.end && self.bad.start < end {
+                true => Err(io::Error::from_raw_os_error(5)),
+                false => self.file.read_at(buf, offset),
+            }
+        }
+        fn write_at(&self, buf: &[u8], offset: u64) -> io::Result<()> {
+            self.file.write_at(buf, offset)
+        }
+        fn set_len(&self, len: u64) -> io::Result<()> {
+            self.file.set_len(len)
+        }
+        fn sync(&self) -> io::Result<()> {
+            self.file.sync()
+        }
+        fn stat(&self) -> io::Result<crate::fs::Stat> {
+            self.file.stat()
+        }
+        fn xattrs(&self) -> io::Result<crate::fs::Xattrs> {
+            self.file.xattrs()
+        }
+        fn set_meta(&self, meta: &crate::fs::Meta) -> io::Result<()> {
+            self.file.set_meta(meta)
+        }
+        fn how(&self) -> crate::event::ReadHow {
+            self.file.how()
+        }
+        fn as_std(&self) -> Option<&std::fs::File> {
+            self.file.as_std()
+        }
+    }
+
+    #[test]
+    fn what_stands_beside_a_bad_sector_can_be_read() {
+        let (_temp, file, first) = file(&[0; 10_000]);
+        let bad = 2 * FRAMES_START..3 * FRAMES_START;
+        let file = Scratched { file, bad };
+        let survey = Survey::of(&file, &ID, false).unwrap();
+        let gap = first..first + 10_000;
+        assert!(survey.gaps().eq([gap.clone()]));
+        // A frame is read with what is behind it, unless that cannot be.
+        let bad = first..2 * FRAMES_START;
+        let file = Scratched { bad, ..file };
+        let journal = Journal::new(std::sync::Arc::new(file), ID, u64::MAX);
+        for pos in [FRAMES_START, gap.end] {
+            assert!(matches!(
+                journal.read(pos).unwrap().0,
+                Record::Barrier { .. }
+            ));
+        }
     }
 
     #[test]

@@ -2,6 +2,8 @@
 
 use std::io;
 
+use rustix::io::Errno;
+
 use super::journal::FRAME_PREFIX;
 use crate::codec::FRAME_MAX;
 use crate::fs::FsFile;
@@ -9,6 +11,37 @@ use crate::hash::frame_checksum;
 
 /// A moving view reads ahead by this many bytes.
 const READ_AHEAD_BYTES: usize = 256 << 10;
+
+/// What a drive cannot read comes at least in pieces of so many bytes.
+const SECTOR_BYTES: u64 = 4096;
+
+/// Whether an error is that of a medium which cannot give back what it holds.
+pub(super) fn is_bad_sector(error: &io::Error) -> bool {
+    Errno::from_io_error(error) == Some(Errno::IO)
+}
+
+/// As [`FsFile::read_at`]; what the medium does not give back comes as zeros.
+pub(super) fn read_what_can_be<F: FsFile>(file: &F, buf: &mut [u8], pos: u64) -> io::Result<usize> {
+    match file.read_at(buf, pos) {
+        Err(error) if is_bad_sector(&error) => {}
+        read => return read,
+    }
+    let mut have = 0;
+    while have < buf.len() {
+        let at = pos + have as u64;
+        // At most a sector, so it fits.
+        let want = (SECTOR_BYTES - at % SECTOR_BYTES) as usize;
+        let end = buf.len().min(have + want);
+        match file.read_at(&mut buf[have..end], at) {
+            Ok(read) if read < end - have => return Ok(have + read),
+            Ok(_) => {}
+            Err(error) if is_bad_sector(&error) => buf[have..end].fill(0),
+            Err(error) => return Err(error),
+        }
+        have = end;
+    }
+    Ok(have)
+}
 
 /// The length of the frame that begins with `bytes`, if its length field can be right.
 pub(super) fn frame_bytes(bytes: &[u8]) -> Option<usize> {
@@ -32,6 +65,8 @@ pub(super) struct Window<'a, F> {
     pub(super) file_len: u64,
     start: u64,
     bytes: Vec<u8>,
+    /// What cannot be read counts as zeros.
+    patchy: bool,
     /// How many bytes the last call of `frame` hashed without success.
     pub(super) tried_bytes: u64,
 }
@@ -43,7 +78,16 @@ impl<'a, F: FsFile> Window<'a, F> {
             file_len,
             start: 0,
             bytes: Vec::new(),
+            patchy: false,
             tried_bytes: 0,
+        }
+    }
+
+    /// A view in which what cannot be read counts as zeros.
+    pub(super) fn patchy(file: &'a F, file_len: u64) -> Window<'a, F> {
+        Window {
+            patchy: true,
+            ..Window::new(file, file_len)
         }
     }
 
@@ -79,7 +123,10 @@ impl<'a, F: FsFile> Window<'a, F> {
             let left = usize::try_from(self.file_len.saturating_sub(pos)).unwrap_or(usize::MAX);
             self.bytes.resize(want.max(READ_AHEAD_BYTES).min(left), 0);
             self.start = pos;
-            let have = self.file.read_at(&mut self.bytes, pos)?;
+            let have = match self.patchy {
+                true => read_what_can_be(self.file, &mut self.bytes, pos)?,
+                false => self.file.read_at(&mut self.bytes, pos)?,
+            };
             self.bytes.truncate(have);
         }
         Ok(&self.bytes[(pos - self.start) as usize..])

@@ -44,7 +44,15 @@ impl<F: Fs> Elsewhere<F> {
     }
 
     pub(crate) fn open(&self, mode: OpenMode) -> Result<Store<F>, Error> {
-        let store = Store::open_elsewhere(&self.fs, &self.path, mode)?;
+        self.found(Store::open_elsewhere(&self.fs, &self.path, mode)?)
+    }
+
+    /// To be read, as far as that goes.
+    pub(crate) fn open_to_read(&self) -> Result<Store<F>, Error> {
+        self.found(Store::open_elsewhere_to_read(&self.fs, &self.path)?)
+    }
+
+    fn found(&self, store: Option<Store<F>>) -> Result<Store<F>, Error> {
         let nothing = || SetupError::Manifest {
             path: self.path.clone(),
             source: io::Error::new(io::ErrorKind::InvalidData, "it is empty"),

@@ -49,14 +49,18 @@ pub(super) fn open<F: Fs>(at: &At<'_, F>, record: bool) -> Result<Opened<F>, Err
                 ));
             }
             // What can still be read of it may do.
-            Err(Refused::Failed(Error::Manifest(ManifestError::Damaged { .. })))
+            Err(Refused::Failed(Error::Manifest(
+                ManifestError::Damaged { .. }
+                | ManifestError::DamagedElsewhere { .. }
+                | ManifestError::Io(_),
+            )))
             | Err(Refused::Failed(Error::Setup(SetupError::NoManifest { .. }))) => {}
             Err(Refused::Failed(error)) => return Err(error),
         }
     }
     let store = match at {
         At::Dest(fs, dest) => found(Store::open_to_read(fs, dest)?, dest)?,
-        At::Elsewhere(at) => at.open(OpenMode::Read)?,
+        At::Elsewhere(at) => at.open_to_read()?,
     };
     Ok(Opened {
         store,

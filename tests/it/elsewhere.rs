@@ -216,5 +216,9 @@ fn what_is_no_manifest_is_refused_and_a_damaged_one_is_told_and_kept() {
     assert_eq!(ran.code, 44, "{}", ran.stderr);
     assert!(ran.stderr.contains("drive.manifest"), "{}", ran.stderr);
     assert!(!ran.stderr.contains("--restart"), "{}", ran.stderr);
+    // What is left of it is used.
+    assert!(ran.sum("files_ok") > 0 && ran.sum("files_extra") == 0);
+    let damage = &ran.lines.last().unwrap()["manifest_damage"];
+    assert_eq!(damage["copy"], "elsewhere", "{damage}");
     assert!(fs::read(&kept).unwrap() == rotten);
 }

@@ -11,13 +11,13 @@
 use std::ops::Range;
 
 use super::backup::{MANIFEST_BAK, missing};
-use super::head::read_header;
 use super::locked::open_locked;
 use super::open::{MANIFEST_NAME, state_dir};
 use super::*;
 use crate::error::{ManifestCopy, ManifestDamage};
 use crate::manifest::index::POS_MAX;
 use crate::manifest::survey::Survey;
+use crate::manifest::window::{is_bad_sector, read_what_can_be};
 
 /// What was made of a damaged manifest.
 #[derive(Debug)]
@@ -55,38 +55,58 @@ impl<F: Fs> Store<F> {
     ) -> Result<Option<Store<F>>, ManifestError> {
         let state = dest.join(RelPath::state_dir().as_path());
         let damage = match Self::open(fs, dest, OpenMode::Read) {
-            Err(damage @ ManifestError::Damaged { .. }) => damage,
+            Err(error) if is_damage(fs, &error) => error,
             Ok(None) => match missing(fs, &state)? {
                 Some(damage) => damage,
                 None => return Ok(None),
             },
             opened => return opened,
         };
-        Self::salvage(fs, &state, damage).map(Some)
+        let Some(dir) = state_dir(fs, &state, false)? else {
+            return Err(damage);
+        };
+        let path = state.join(MANIFEST_NAME);
+        let copy = fs::found(fs.open(&dir, MANIFEST_BAK, Access::Read)).at("open", &path)?;
+        Self::salvage(fs, dir, &path, copy, damage).map(Some)
+    }
+
+    /// The same of one that is kept elsewhere than in its destination, where it has no copy.
+    pub(crate) fn open_elsewhere_to_read(
+        fs: &Arc<F>,
+        path: &Path,
+    ) -> Result<Option<Store<F>>, ManifestError> {
+        let damage = match Self::open_elsewhere(fs, path, OpenMode::Read) {
+            Err(error) if is_damage(fs, &error) => error,
+            opened => return opened,
+        };
+        let dir = fs.open_dir(&RelPath::root());
+        let dir = dir.at("open the directory of", path)?;
+        let mut store = Self::salvage(fs, dir, path, None, damage)?;
+        if let Some(salvaged) = &mut store.salvaged {
+            salvaged.damage.copy = ManifestCopy::Elsewhere;
+        }
+        Ok(Some(store))
     }
 
     /// What can be read of the manifest and its copy; `damage` if that is nothing.
     fn salvage(
         fs: &Arc<F>,
-        state: &Path,
+        dir: F::Dir,
+        path: &Path,
+        copy: Option<F::File>,
         damage: ManifestError,
     ) -> Result<Store<F>, ManifestError> {
-        let path = state.join(MANIFEST_NAME);
-        let Some(dir) = state_dir(fs, state, false)? else {
+        let main = open_locked(fs, &dir, path, OpenMode::Read)?;
+        let Some(header) = header_of([main.as_ref(), copy.as_ref()], path)? else {
             return Err(damage);
         };
-        let main = open_locked(fs, &dir, &path, OpenMode::Read)?;
-        let copy = fs::found(fs.open(&dir, MANIFEST_BAK, Access::Read)).at("open", &path)?;
-        let Some(header) = header_of([main.as_ref(), copy.as_ref()], &path)? else {
-            return Err(damage);
-        };
-        let parts = Parts::survey(header, main, copy, &damage, &path)?;
+        let parts = Parts::survey(header, main, copy, &damage, path)?;
         let Some((journal, base)) = parts.journal() else {
             return Err(damage);
         };
-        let mut store = Self::empty(fs, dir, &path, header, journal);
+        let mut store = Self::empty(fs, dir, path, header, journal);
         store.salvaged = Some(parts.salvaged(base, &damage));
-        parts.records(&path, base, |pos, record| store.take_salvaged(pos, record))?;
+        parts.records(path, base, |pos, record| store.take_salvaged(pos, record))?;
         store.begins = HashMap::new();
         match store.salvaged() {
             Some(salvaged) if salvaged.records_read > 0 => Ok(store),
@@ -145,7 +165,9 @@ impl<F: FsFile> Part<F> {
     /// A record that is whole and contradicts others is lost as well. Where it leads to need not
     /// even be in the file.
     fn lose(&mut self, damage: &ManifestError) {
-        let ManifestError::Damaged { offset, .. } = damage else {
+        let (ManifestError::Damaged { offset, .. }
+        | ManifestError::DamagedElsewhere { offset, .. }) = damage
+        else {
             return;
         };
         let at = (*offset).clamp(FRAMES_START, self.end());
@@ -182,7 +204,7 @@ impl<F: FsFile> Parts<F> {
             seam: FRAMES_START,
         };
         if let Some(file) = main {
-            let is_header_whole = read_header(&file, path)?.is_ok();
+            let is_header_whole = header_in(&file, path)?.is_ok();
             let mut main = Part::survey(file, &header.id, false, path)?;
             if is_header_whole {
                 main.lose(damage);
@@ -341,6 +363,17 @@ impl<F: FsFile> Parts<F> {
     }
 }
 
+/// Whether something else may be made of a manifest that cannot be opened for this reason.
+fn is_damage<F: Fs>(fs: &Arc<F>, error: &ManifestError) -> bool {
+    match error {
+        ManifestError::Damaged { .. } | ManifestError::DamagedElsewhere { .. } => true,
+        ManifestError::Io(error) => {
+            is_bad_sector(&error.source) && !fs::is_gone(&**fs, &error.source)
+        }
+        _ => false,
+    }
+}
+
 /// The header of either file, if need be with one wrong byte put right.
 fn header_of<F: FsFile>(
     files: [Option<&F>; 2],
@@ -348,14 +381,12 @@ fn header_of<F: FsFile>(
 ) -> Result<Option<Header>, ManifestError> {
     let files = || files.iter().flatten();
     for file in files() {
-        if let Ok(header) = read_header(*file, path)? {
+        if let Ok(header) = header_in(*file, path)? {
             return Ok(Some(header));
         }
     }
     for file in files() {
-        let mut bytes = vec![0; HEADER_BYTES];
-        let have = file.read_at(&mut bytes, 0).at("read", path)?;
-        let header = Header::mended(&bytes[..have]);
+        let header = Header::mended(&header_bytes(*file, path)?);
         if header.is_some() {
             return Ok(header);
         }
@@ -363,9 +394,23 @@ fn header_of<F: FsFile>(
     Ok(None)
 }
 
+fn header_in<F: FsFile>(
+    file: &F,
+    path: &Path,
+) -> Result<Result<Header, HeaderError>, ManifestError> {
+    Ok(Header::decode(&header_bytes(file, path)?))
+}
+
+fn header_bytes<F: FsFile>(file: &F, path: &Path) -> Result<Vec<u8>, ManifestError> {
+    let mut bytes = vec![0; HEADER_BYTES];
+    let have = read_what_can_be(file, &mut bytes, 0).at("read", path)?;
+    bytes.truncate(have);
+    Ok(bytes)
+}
+
 /// Whether the copy is not known to be one of another manifest, as `--restart` leaves it.
 fn is_of<F: FsFile>(copy: &F, header: &Header, path: &Path) -> Result<bool, ManifestError> {
-    Ok(match read_header(copy, path)? {
+    Ok(match header_in(copy, path)? {
         Ok(own) => own == *header,
         Err(HeaderError::Newer(_)) => false,
         Err(_) => true,
