@@ -175,6 +175,11 @@ pub struct VerifyOptions {
     pub manifest: Option<PathBuf>,
     /// Compare with this checksum list, of b3sum, sha256sum or the like, instead of the manifest.
     pub list: Option<PathBuf>,
+    /// Build a new manifest of what is as `list` or `from` say, for a destination whose own is lost
+    /// or damaged.
+    pub rebuild: bool,
+    /// What a manifest is rebuilt from: the sources, as they were given to the copy.
+    pub from: Vec<PathBuf>,
     /// Patterns that leave entries out, with all that is below them.
     pub filter: Filter,
     /// Compare with these sources too, given as to the copy.
@@ -232,6 +237,8 @@ impl VerifyOptions {
             paths: Vec::new(),
             manifest: None,
             list: None,
+            rebuild: false,
+            from: Vec::new(),
             filter: Filter::default(),
             against: Vec::new(),
             reading: Reading::Everything,

@@ -12,6 +12,7 @@ pub(crate) const DIR_WORKING_BITS: u32 = 0o700;
 mod existing;
 #[cfg(test)]
 mod samples;
+pub(crate) mod wanted;
 
 pub(crate) use existing::{plan_file_under, plan_link_under, plan_symlink_under};
 

@@ -16,8 +16,11 @@ use crate::manifest::STATE_DIR;
 use crate::path::RelPath;
 use crate::selection::Selection;
 
+mod first_names;
+mod given;
 mod listed;
 
+pub(crate) use first_names::FirstNames;
 use listed::Listed;
 
 /// One source, resolved.

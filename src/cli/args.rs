@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use clap::{Args, Parser, Subcommand};
+use clap::{ArgGroup, Args, Parser, Subcommand};
 
 use super::checks::Checks;
 use super::guard::Guards;
@@ -229,11 +229,14 @@ Examples:
   Also list what sprag did not copy: sprag verify --extra /mnt/drive
   Read one file at a time:           sprag verify -j 1 /mnt/drive
   Repair it from what was copied:    sprag verify --repair --from ~/Photos /mnt/drive
+  Make a lost manifest anew:         sprag verify --rebuild --from ~/Photos /mnt/drive
   Check against a list from b3sum:   sprag verify --check sums.b3 /mnt/drive
   Read a twentieth of it:            sprag verify --sample 5% /mnt/drive
   By a manifest kept elsewhere:     sprag verify --manifest drive.manifest /mnt/drive
   Once a year, in several evenings:  sprag verify --older-than 300d /mnt/drive
   Lines for a program to read:       sprag verify --json /mnt/drive")]
+#[command(group = ArgGroup::new("mend").args(["repair", "rebuild"]))]
+#[command(group = ArgGroup::new("good").args(["from", "check"]))]
 pub(crate) struct VerifyArgs {
     /// The destination of the copy: the directory that holds `.sprag`
     #[arg(value_name = "DEST")]
@@ -257,8 +260,16 @@ pub(crate) struct VerifyArgs {
     #[arg(long, requires = "from", conflicts_with = "check", help_heading = REPAIR)]
     pub(crate) repair: bool,
 
+    /// Build a new manifest, where it is lost or damaged, from the source that --from names or from a
+    /// list that --check names
+    ///
+    /// All of DEST is read. What is there as it should be is recorded; all else is named and left as
+    /// it is. A manifest that is whole is never replaced, a damaged one is kept under another name.
+    #[arg(long, requires = "good", conflicts_with_all = ["repair", "paths"], help_heading = REPAIR)]
+    pub(crate) rebuild: bool,
+
     /// What DEST was copied from: as the SOURCE of the copy, with its slash if it had one
-    #[arg(long, value_name = "SOURCE", requires = "repair", help_heading = REPAIR)]
+    #[arg(long, value_name = "SOURCE", requires = "mend", conflicts_with = "check", help_heading = REPAIR)]
     pub(crate) from: Vec<PathBuf>,
 
     /// List the entries that the manifest does not know

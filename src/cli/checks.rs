@@ -17,7 +17,7 @@ pub(crate) struct Checks {
     ///
     /// Such as 5%, 1000 or 20G; a small file is one block. Of all else, size and modification time
     /// are looked at.
-    #[arg(long, value_name = "5%|N|SIZE", value_parser = parse_sample, conflicts_with_all = ["quick", "check"], help_heading = READING)]
+    #[arg(long, value_name = "5%|N|SIZE", value_parser = parse_sample, conflicts_with_all = ["quick", "check", "rebuild"], help_heading = READING)]
     pub(crate) sample: Option<SampleAmount>,
 
     /// Choose the sample that this number stands for [default: any]
@@ -25,13 +25,13 @@ pub(crate) struct Checks {
     pub(crate) seed: Option<u64>,
 
     /// Read no content: look at names, sizes and modification times only
-    #[arg(long, conflicts_with = "check", help_heading = READING)]
+    #[arg(long, conflicts_with_all = ["check", "rebuild"], help_heading = READING)]
     pub(crate) quick: bool,
 
     /// Check only what was not verified for this long
     ///
     /// Such as 180d, 26weeks or 1y. `sprag status` shows when each part was.
-    #[arg(long, value_name = "AGE", value_parser = parse_age, conflicts_with = "check", help_heading = READING)]
+    #[arg(long, value_name = "AGE", value_parser = parse_age, conflicts_with_all = ["check", "rebuild"], help_heading = READING)]
     pub(crate) older_than: Option<Duration>,
 
     /// Fail if content may have come from the page cache instead of the medium
@@ -43,14 +43,14 @@ pub(crate) struct Checks {
     /// Also compare with SOURCE, and say which side is not what was copied
     ///
     /// Give it as to the copy, with or without the slash, and once for each source.
-    #[arg(long, value_name = "SOURCE", conflicts_with = "check", help_heading = READING)]
+    #[arg(long, value_name = "SOURCE", conflicts_with_all = ["check", "rebuild"], help_heading = READING)]
     pub(crate) against: Vec<PathBuf>,
 
     /// Compare with this manifest, which is kept elsewhere than in DEST
     ///
     /// Such as a copy of DEST/.sprag/manifest. What was verified is noted in it, if it can be written
     /// to; nothing below DEST is written.
-    #[arg(long, value_name = "FILE", conflicts_with_all = ["check", "repair"], help_heading = READING)]
+    #[arg(long, value_name = "FILE", conflicts_with_all = ["check", "repair", "rebuild"], help_heading = READING)]
     pub(crate) manifest: Option<PathBuf>,
 
     /// Begin anew, even if an earlier verification was stopped

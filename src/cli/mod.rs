@@ -31,6 +31,7 @@ mod quote;
 mod record;
 mod remembered;
 mod repair;
+mod scope;
 mod screen;
 mod selection;
 mod signals;

@@ -101,6 +101,8 @@ pub(crate) fn copy(args: &CopyArgs, view: View) -> Result<CopyOptions, Error> {
 pub(crate) fn verify(args: &VerifyArgs) -> anyhow::Result<VerifyOptions> {
     let mut options = VerifyOptions::new(&args.dest);
     options.list = args.check.clone();
+    options.rebuild = args.rebuild;
+    options.from.clone_from(&args.from);
     options.manifest.clone_from(&args.checks.manifest);
     options.jobs = jobs(&args.common);
     options.bytes_per_s = args.common.neighbour.limit();

@@ -6,11 +6,11 @@ use std::time::Duration;
 use sprag::event::{Damage, SourceState, Verdict, VerifySummary};
 use sprag::exit::Exit;
 
-use super::checks::Checks;
+use super::scope::{By, Scope};
 use super::{medium, units};
 
 /// What there is to say about one entry besides the kind of its verdict.
-pub(crate) fn detail(verdict: &Verdict, listed: bool) -> String {
+pub(crate) fn detail(verdict: &Verdict, by: By) -> String {
     match verdict {
         Verdict::Ok => String::new(),
         Verdict::Sampled {
@@ -31,15 +31,21 @@ pub(crate) fn detail(verdict: &Verdict, listed: bool) -> String {
             damage: Some(damage),
         } => format!("{what}: {}", damage_text(damage)),
         Verdict::Modified { what, damage: None } | Verdict::Metadata { what } => what.clone(),
-        Verdict::Missing if listed => "the list names it and it is not there".to_owned(),
-        Verdict::Missing => "it was copied and is not there".to_owned(),
+        Verdict::Missing => match by {
+            By::Manifest => "it was copied and is not there".to_owned(),
+            By::List => "the list names it and it is not there".to_owned(),
+            By::Source => "the source has it and it is not there".to_owned(),
+        },
         Verdict::Incomplete { bytes, of } => format!(
             "{} of {} are copied; rerun the copy to finish it",
             units::size(*bytes),
             units::size(*of)
         ),
-        Verdict::Extra if listed => "the list does not name it".to_owned(),
-        Verdict::Extra => "sprag did not copy it".to_owned(),
+        Verdict::Extra => match by {
+            By::Manifest => "sprag did not copy it".to_owned(),
+            By::List => "the list does not name it".to_owned(),
+            By::Source => "the source does not have it".to_owned(),
+        },
         Verdict::Unreadable { error } => error.to_string(),
         Verdict::Unknown { what } => what.clone(),
     }
@@ -96,26 +102,6 @@ pub(crate) fn sides_text(source: Option<&SourceState>, dest_changed: bool) -> St
     }
 }
 
-/// What was asked to be read.
-pub(crate) struct Scope {
-    sample: bool,
-    quick: bool,
-    older_than: Option<Duration>,
-    /// The records are those of a list, not of a copy.
-    pub(crate) listed: bool,
-}
-
-impl Scope {
-    pub(crate) fn new(checks: &Checks, listed: bool) -> Scope {
-        Scope {
-            sample: checks.sample.is_some(),
-            quick: checks.quick,
-            older_than: checks.older_than,
-            listed,
-        }
-    }
-}
-
 /// What a verification came to.
 pub(crate) fn summary_text(
     summary: &VerifySummary,
@@ -153,9 +139,10 @@ pub(crate) fn summary_text(
         text += &format!(
             "\n{} here that {}{}.",
             units::count(summary.files_extra, "entry is", "entries are"),
-            match scope.listed {
-                true => "the list does not name",
-                false => "sprag did not copy",
+            match scope.by {
+                By::Manifest => "sprag did not copy",
+                By::List => "the list does not name",
+                By::Source => "the source does not have",
             },
             match extra_listed {
                 true => "",
@@ -177,7 +164,10 @@ pub(crate) fn summary_text(
             units::count(sides.both_changed, "has", "have"),
         );
     }
-    if scope.listed {
+    if scope.rebuild {
+        return text + &rebuilt_text(summary);
+    }
+    if scope.by == By::List {
         if summary.exit_code == Exit::Done {
             text += "\nEverything that the list names is as it says.";
         }
@@ -201,6 +191,28 @@ pub(crate) fn summary_text(
         _ => "",
     };
     text
+}
+
+/// What became of the manifest that was to be rebuilt.
+fn rebuilt_text(summary: &VerifySummary) -> String {
+    let all = summary.exit_code == Exit::Done;
+    match summary.entries_recorded {
+        None | Some(0) => match summary.exit_code {
+            Exit::Done | Exit::Damaged | Exit::Partial => {
+                "\nNo manifest was made: not one file is as it should be.".to_owned()
+            }
+            _ => "\nNo manifest was made, and nothing at DEST was changed.".to_owned(),
+        },
+        Some(entries) => format!(
+            "\nA new manifest is in place, and {} recorded in it.{}",
+            units::count(entries, "entry is", "entries are"),
+            match all {
+                true => "",
+                false =>
+                    "\nOf what is named above, only what has other metadata is; `sprag copy` mends all of it.",
+            }
+        ),
+    }
 }
 
 /// What a sample or a quick look did not read.
@@ -260,7 +272,8 @@ mod tests {
             sample: false,
             quick: false,
             older_than: None,
-            listed: false,
+            rebuild: false,
+            by: By::Manifest,
         }
     }
 
@@ -302,7 +315,7 @@ mod tests {
             damage: damage.clone(),
         };
         assert_eq!(
-            detail(&verdict, false),
+            detail(&verdict, By::Manifest),
             "bytes 1048576..2097152, 5242880..5242881 differ from what was copied: 2 blocks"
         );
         damage.blocks_zero = 1;

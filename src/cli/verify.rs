@@ -19,8 +19,9 @@ use super::out::Out;
 use super::progress::{Meter, Pace};
 use super::pull::{self, Ended, Teller};
 use super::record::{Damaged, End, Recorder};
+use super::scope::{By, Scope};
 use super::screen::Screen;
-use super::verdicts::{Scope, detail, sides_text, summary_text};
+use super::verdicts::{detail, sides_text, summary_text};
 use super::{Failure, repair, units};
 
 const STOPPING: &str = "stopping; press Ctrl-C again to stop at once";
@@ -29,7 +30,7 @@ const JSON_PROGRESS_INTERVAL: Duration = Duration::from_secs(1);
 /// Runs the command. `rerun` is the same command line again.
 pub(crate) fn run(args: &VerifyArgs, rerun: &str) -> Exit {
     let view = View::new(&args.common);
-    let scope = Scope::new(&args.checks, args.check.is_some());
+    let scope = Scope::new(args);
     let mut report = Report::new(view, args.extra, scope);
     let outcome = drive(args, &mut report, rerun);
     report.meter.finish();
@@ -118,7 +119,7 @@ struct Report {
 impl Report {
     fn new(view: View, extra: bool, scope: Scope) -> Report {
         let meter = Meter::new(view.show);
-        let is_noted = !scope.listed;
+        let is_noted = scope.by == By::Manifest;
         Report {
             view,
             extra,
@@ -241,7 +242,7 @@ impl Report {
         if !wanted {
             return;
         }
-        let detail = detail(verdict, self.scope.listed);
+        let detail = detail(verdict, self.scope.by);
         if !self.view.json {
             let line = match detail.as_str() {
                 "" => format!("{:<10}  {path}", verdict.kind()),
@@ -276,7 +277,7 @@ impl Report {
     }
 
     fn write_down(&mut self, path: &RelPath, verdict: &Verdict) {
-        let detail = detail(verdict, self.scope.listed);
+        let detail = detail(verdict, self.scope.by);
         let ranges: &[Range<u64>] = match verdict {
             Verdict::Ok | Verdict::Sampled { .. } | Verdict::Unread | Verdict::Extra => {
                 return self.recorder.note(verdict.kind(), &path.to_string());
@@ -334,6 +335,9 @@ impl Report {
         }
         if summary.exit_code == Exit::Stopped {
             self.screen.note(&match self.is_noted {
+                _ if summary.entries_recorded.is_some() => {
+                    format!("Stopped; no manifest was made. To begin anew:\n  {rerun}")
+                }
                 true => format!("Stopped; what was verified is noted. To go on:\n  {rerun}"),
                 false => format!("Stopped. To verify from the beginning:\n  {rerun}"),
             });

@@ -1,7 +1,7 @@
 //! The planner: walks the sources, decides about each entry, makes the directories and hands the
 //! rest to the workers.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::HashSet;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
@@ -20,15 +20,13 @@ use crate::lock_mutex;
 use crate::manifest::{DestMeta, Entry};
 use crate::path::RelPath;
 use crate::plan::{self, DIR_WORKING_BITS, DirPlan, FilePlan, SymlinkPlan};
-use crate::scan::{self, Scan, Scanned, Source};
+use crate::scan::{self, FirstNames, Scan, Scanned, Source};
 
 mod alike;
 mod leave;
 mod links;
 mod mends;
 mod special;
-
-use links::FirstName;
 
 pub(super) struct Planner<'a, F: Fs> {
     shared: &'a Shared<F>,
@@ -40,7 +38,7 @@ pub(super) struct Planner<'a, F: Fs> {
     /// The directory that was made last.
     made: Option<RelPath>,
     /// The first destination path of each inode with several names, until all were met.
-    links: HashMap<(u64, u64), FirstName>,
+    links: FirstNames,
     told_of_links: bool,
     siblings: Siblings,
     /// What the directories from the root to where the walk is hold, where names fold.
@@ -76,7 +74,7 @@ impl<'a, F: Fs> Planner<'a, F> {
             messages,
             open: Vec::new(),
             made: None,
-            links: HashMap::new(),
+            links: FirstNames::default(),
             told_of_links: false,
             siblings: Siblings::default(),
             listed: Vec::new(),

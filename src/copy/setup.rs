@@ -7,7 +7,6 @@ use std::path::{Component, Path, PathBuf};
 use crate::error::{Error, SetupError, UsageError};
 use crate::fs::{Kind, Stat, source};
 use crate::options::CopyOptions;
-use crate::path::RelPath;
 use crate::path::means_contents;
 use crate::scan::Source;
 
@@ -174,31 +173,7 @@ fn look_at(options: &CopyOptions) -> Result<Vec<Given>, Error> {
 }
 
 fn source_of(given: &Given, file_name: Option<&OsStr>) -> Result<Source, Error> {
-    let is_dir = given.stat.kind == Kind::Dir;
-    let dir = is_dir.then_some((given.stat.dev, given.stat.ino));
-    let unusable = |source| SetupError::Source {
-        path: given.path.clone(),
-        source,
-    };
-    if given.contents {
-        let path = source::canonicalize(&given.path).map_err(unusable)?;
-        let dest = RelPath::root();
-        return Ok(Source { path, dest, dir });
-    }
-    let name = file_name
-        .or(given.path.file_name())
-        .ok_or_else(|| SetupError::SourceName {
-            path: given.path.clone(),
-        })?;
-    let dest = RelPath::root().join(name.as_bytes()).map_err(|_| {
-        let path = given.path.clone();
-        SetupError::SourceName { path }
-    })?;
-    Ok(Source {
-        path: given.path.clone(),
-        dest,
-        dir,
-    })
+    Source::resolve(&given.path, given.contents, &given.stat, file_name)
 }
 
 /// Refuses a destination inside a source and a source inside the destination.

@@ -59,6 +59,15 @@ pub enum ManifestError {
         /// What is wrong there.
         what: &'static str,
     },
+    /// There is one that is whole where a new one was to be made from scratch.
+    #[error(
+        "{} is whole, so nothing has to be rebuilt: `sprag verify` and `sprag copy` use it. To build a new manifest all the same, move it away first",
+        Printable(path)
+    )]
+    Whole {
+        /// The manifest, or the copy of it.
+        path: PathBuf,
+    },
     /// It is damaged, and what can be read of it was used.
     #[error("{0}")]
     Salvaged(Box<ManifestDamage>),
@@ -93,7 +102,7 @@ impl ManifestError {
     pub fn exit(&self) -> Exit {
         match self {
             ManifestError::Locked { .. } => Exit::Locked,
-            ManifestError::Newer { .. } => Exit::Unusable,
+            ManifestError::Newer { .. } | ManifestError::Whole { .. } => Exit::Unusable,
             ManifestError::Damaged { .. }
             | ManifestError::DamagedElsewhere { .. }
             | ManifestError::Salvaged(_) => Exit::BadManifest,

@@ -283,6 +283,9 @@ pub struct VerifySummary {
     pub read_evicted: u64,
     /// Files read possibly from the page cache.
     pub read_cached: u64,
+    /// Entries of the manifest that was rebuilt; 0: none was made. `None`: none was to be.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub entries_recorded: Option<u64>,
     /// Wall time in milliseconds.
     pub elapsed_ms: u64,
     /// What is wrong with the manifest, if something is.
@@ -314,6 +317,7 @@ impl Default for VerifySummary {
             read_direct: 0,
             read_evicted: 0,
             read_cached: 0,
+            entries_recorded: None,
             elapsed_ms: 0,
             manifest_damage: None,
         }

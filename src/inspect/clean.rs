@@ -21,13 +21,14 @@ use crate::time::now_ms;
 use crate::tree::{self, Step};
 
 /// What is removed from the state directory, the manifest's copy first, lest it takes its place.
-const STATE_FILES: [&[u8]; 5] = [
+const STATE_FILES: [&[u8]; 4] = [
     b"manifest.bak",
     b"manifest.bak.new",
     b"manifest",
     b"manifest.new",
-    b"manifest.damaged",
 ];
+/// Damaged ones that were kept have names that begin so.
+const DAMAGED: [&[u8]; 2] = [b"manifest.damaged", b"manifest.bak.damaged"];
 
 /// What was removed.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize)]
@@ -161,6 +162,11 @@ fn remove_state(fs: &OsFs, dest: &Path) -> Result<(), Error> {
     let dir = fs.open_dir(&path).at("open", &full)?;
     for name in STATE_FILES {
         found(fs.remove(&dir, name)).at("remove what is in", &full)?;
+    }
+    for (name, _) in fs.list(&dir).at("list", &full)? {
+        if DAMAGED.iter().any(|damaged| name.starts_with(damaged)) {
+            found(fs.remove(&dir, &name)).at("remove what is in", &full)?;
+        }
     }
     // There only if a run was killed while it tried what names are possible.
     let probe = path.join(PROBE_DIR).unwrap_or_else(|_| path.clone());

@@ -160,7 +160,7 @@ impl DestMeta {
 }
 
 /// Whether two times differ as local clocks do: by quarters of an hour, up to a day and a bit.
-fn is_zone_shift(difference_ns: i128) -> bool {
+pub(crate) fn is_zone_shift(difference_ns: i128) -> bool {
     const QUARTER_NS: i128 = 15 * 60 * 1_000_000_000;
     difference_ns % QUARTER_NS == 0 && difference_ns.abs() <= 26 * 4 * QUARTER_NS
 }

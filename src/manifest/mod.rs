@@ -23,7 +23,7 @@ mod tests;
 mod verified;
 mod window;
 
-pub(crate) use dest_meta::{DestMeta, Lesser, Seen};
+pub(crate) use dest_meta::{DestMeta, Lesser, Seen, is_zone_shift};
 pub(crate) use header::Holder;
 pub(crate) use index::SlotKind;
 pub(crate) use record::{
@@ -31,7 +31,7 @@ pub(crate) use record::{
     SymlinkRecord,
 };
 pub(crate) use store::{
-    Entry, LastVerified, LastVerify, OpenMode, Partial, Store, Tail, VerifyLog,
+    Entry, LastVerified, LastVerify, OpenMode, Partial, Rebuilt, Store, Tail, VerifyLog,
 };
 pub(crate) use verified::{Depth, Finding, Found, FoundDamage, Spans, VerifyBegin, VerifyEnd};
 

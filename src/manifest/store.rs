@@ -33,6 +33,7 @@ mod links;
 mod locked;
 mod note;
 mod open;
+mod rebuilt;
 mod salvage;
 mod totals;
 mod verify_log;
@@ -40,6 +41,7 @@ mod verify_log;
 pub(crate) use chain::Chain;
 pub(crate) use history::{LastVerified, LastVerify};
 pub(crate) use open::OpenMode;
+pub(crate) use rebuilt::Rebuilt;
 pub(crate) use totals::Totals;
 pub(crate) use verify_log::VerifyLog;
 

@@ -4,6 +4,7 @@
 //! the page cache; it is the destination that is on trial.
 
 use std::io;
+use std::ops::Range;
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 
@@ -164,26 +165,47 @@ impl<F: Fs> Checker<'_, F> {
         let mut merger = TreeMerger::new(block_size);
         for index in 0..block_size.count(size) {
             let range = block_size.range(index, size);
-            let mut hasher = BlockHasher::new(range.start, block_size.is_single(size));
-            let mut at = range.start;
-            while at < range.end {
-                self.shared.check_stop().map_err(Failed::Halt)?;
-                let wanted = (range.end - at).min(self.buf.len() as u64) as usize;
-                self.shared.throttle.take(wanted as u64);
-                if file.read(&mut self.buf[..wanted], at)? < wanted {
-                    return Ok(None);
-                }
-                hasher.update(&self.buf[..wanted]);
-                at += wanted as u64;
+            let single = block_size.is_single(size);
+            let each = |bytes| {
+                self.shared.check_stop()?;
+                self.shared.throttle.take(bytes);
+                Ok(())
+            };
+            match hash_block(&file, &mut self.buf, range, single, each)? {
+                Some(hash) => merger.push(hash),
+                None => return Ok(None),
             }
-            merger.push(hasher.finish());
         }
         Ok(Some(merger.finish()))
     }
 }
 
+/// The hash of a block of a source, which is `single` if it is all of the file. `None` if the file
+/// ends within it. `each` is called before each piece.
+pub(super) fn hash_block(
+    file: &SourceFile,
+    buf: &mut [u8],
+    range: Range<u64>,
+    single: bool,
+    mut each: impl FnMut(u64) -> Result<(), Halt>,
+) -> Result<Option<Hash32>, Failed> {
+    let mut hasher = BlockHasher::new(range.start, single);
+    let mut at = range.start;
+    while at < range.end {
+        // No more than the buffer holds, so it fits.
+        let wanted = (range.end - at).min(buf.len() as u64) as usize;
+        each(wanted as u64).map_err(Failed::Halt)?;
+        if file.read(&mut buf[..wanted], at)? < wanted {
+            return Ok(None);
+        }
+        hasher.update(&buf[..wanted]);
+        at += wanted as u64;
+    }
+    Ok(Some(hasher.finish()))
+}
+
 /// Why nothing is known of a source.
-enum Failed {
+pub(super) enum Failed {
     Io(io::Error),
     Halt(Halt),
 }

@@ -5,7 +5,7 @@ use std::ops::Range;
 use super::check::{Checker, Judged, Trouble, other_kind};
 use super::damage::BadBlocks;
 use super::medium::MediumReader;
-use super::{Halt, Report};
+use super::{Halt, REPORT_BYTES, Report};
 use crate::error::ManifestError;
 use crate::event::{ReadHow, Verdict};
 use crate::fs::{Fs, Kind, Stat, found};
@@ -14,8 +14,6 @@ use crate::manifest::Done;
 use crate::path::RelPath;
 use crate::plan::is_as_published;
 
-/// Reading is reported after about this many bytes.
-const REPORT_BYTES: u64 = 4 << 20;
 /// So many ranges are spelled out where a verdict is in words.
 const RANGES_IN_WORDS: usize = 5;
 
@@ -265,7 +263,7 @@ fn seen(done: &Done, stat: &Stat, verdict: Verdict) -> Verdict {
     }
 }
 
-fn in_words(ranges: &[Range<u64>]) -> String {
+pub(super) fn in_words(ranges: &[Range<u64>]) -> String {
     let shown: Vec<String> = ranges
         .iter()
         .take(RANGES_IN_WORDS)

@@ -47,6 +47,11 @@ impl BadBlocks {
         self.damage.blocks_bad == 0
     }
 
+    /// Where they are; what they hold is not looked at.
+    pub(super) fn into_damage(self) -> Damage {
+        self.damage
+    }
+
     /// Adds a block; blocks come in ascending order.
     pub(super) fn add(&mut self, index: u64) {
         let range = self.block_size.range(index, self.file_size);

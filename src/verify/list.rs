@@ -9,8 +9,6 @@
 //! `extra`, the list itself apart. A BLAKE3 and a SHA-256 hash look the same; what a list has shows
 //! with the first file that matches, and until then both are made.
 
-use std::collections::HashSet;
-use std::hash::{BuildHasher, RandomState};
 use std::io;
 use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
@@ -19,24 +17,23 @@ use std::sync::OnceLock;
 
 use crossbeam_channel::{Receiver, Sender};
 
-use super::rehash::{Algorithm, Digests, read_whole};
+use super::rebuild::{self, Names, Rebuilding, Scribe};
+use super::rehash::Algorithm;
 use super::{Checked, Halt, Report, Signals, VerifyRun, WORK_MAX, medium, run, select};
 use crate::error::{Error, PathError, SetupError, UsageError};
 use crate::event::{PassedOver, ReadHow, Verdict};
-use crate::fs::{AlignedBuf, Fs, FsFile, Kind, Stat, found, is_gone, source};
+use crate::fs::{Fs, Kind, Stat, found, source};
 use crate::options::VerifyOptions;
 use crate::path::RelPath;
 use crate::throttle::Throttle;
 use crate::tree::{self, Step};
 
+mod judge;
 pub(crate) mod line;
 pub(crate) mod read;
 
 use line::Listed;
 use read::List;
-
-/// Reading is reported after about this many bytes.
-const REPORT_BYTES: u64 = 4 << 20;
 
 /// What the threads of a run share.
 struct Shared<F: Fs> {
@@ -49,6 +46,8 @@ struct Shared<F: Fs> {
     signals: Arc<Signals>,
     /// What the list's hashes are, once that is known.
     by: OnceLock<Algorithm>,
+    /// Where what is as the list says is recorded, if a manifest is rebuilt.
+    scribe: Option<Scribe<F>>,
 }
 
 /// Begins to verify `fs` against a list.
@@ -59,7 +58,7 @@ pub(super) fn start<F: Fs>(
 ) -> Result<VerifyRun, Error> {
     let wanted = select::Wanted::new(&options.paths, options.filter, &options.dest)?;
     let (mut run, report) = VerifyRun::new();
-    let shared = Arc::new(Shared {
+    let mut shared = Shared {
         fs,
         dest: options.dest.clone(),
         list: list.to_path_buf(),
@@ -68,17 +67,37 @@ pub(super) fn start<F: Fs>(
         throttle: Throttle::new(options.bytes_per_s, run.signals().stopper.clone()),
         signals: run.signals(),
         by: OnceLock::new(),
-    });
+        scribe: None,
+    };
     let totals = shared.count()?;
+    if options.rebuild {
+        shared.scribe = Some(rebuild::begin(&shared.fs, &shared.dest)?);
+    }
+    let shared = Arc::new(shared);
     let (work, works) = crossbeam_channel::bounded(WORK_MAX);
     let jobs = options.jobs.map_or_else(run::default_jobs, usize::from);
+    let (alive, ended) = rebuild::last_one();
     for _ in 0..jobs {
         let (shared, works, report) = (Arc::clone(&shared), works.clone(), report.clone());
-        run.spawn("sprag-verify", move || shared.work(&works, &report))?;
+        let alive = alive.clone();
+        run.spawn("sprag-verify", move || {
+            shared.work(&works, &report);
+            drop(alive);
+        })?;
     }
-    drop(works);
+    drop((works, alive));
     run.spawn("sprag-feed", move || {
-        let fed = shared.feed(totals, work, &report);
+        let mut fed = shared.feed(totals, work, &report);
+        if let Some(scribe) = &shared.scribe {
+            let rebuilding = Rebuilding {
+                fs: &shared.fs,
+                dest: &shared.dest,
+                scribe,
+                signals: &shared.signals,
+                reports: &report,
+            };
+            fed = rebuilding.end(fed, &ended, || rebuilding.record_parents());
+        }
         shared.signals.ended(&report, fed);
     })?;
     Ok(run)
@@ -155,8 +174,8 @@ impl<F: Fs> Shared<F> {
             passed: PassedOver::default(),
         };
         reports.send(opened).map_err(|_| Halt::Stopped)?;
-        // A hash of each name that was listed, 8 bytes a file, to know the others by.
-        let (key, mut known) = (RandomState::new(), HashSet::new());
+        // Those that were listed, to know the others by.
+        let mut known = Names::new();
         let mut matched = vec![false; self.wanted.tops().len()];
         let mut list = self.open_list().map_err(Halt::Failed)?;
         while let Some((number, listed)) = list.next().map_err(|error| self.list_failed(error))? {
@@ -165,7 +184,11 @@ impl<F: Fs> Shared<F> {
                 Ok(listed) => {
                     if let Some(top) = self.top_of(&listed.path) {
                         matched[top] = true;
-                        known.insert(key.hash_one(listed.path.as_bytes()));
+                        let is_new = known.add(&listed.path);
+                        if self.scribe.is_some() && !is_new {
+                            self.twice(listed.path, reports)?;
+                            continue;
+                        }
                         work.send(listed).map_err(|_| Halt::Stopped)?;
                     }
                 }
@@ -186,7 +209,7 @@ impl<F: Fs> Shared<F> {
         let own = source::stat_follow(&self.list).ok();
         for (top, matched) in self.wanted.tops().iter().zip(matched) {
             self.extra(top, matched, own.as_ref(), reports, |path| {
-                known.contains(&key.hash_one(path.as_bytes()))
+                known.contains(path)
             })?;
         }
         Ok(())
@@ -258,7 +281,13 @@ impl<F: Fs> Shared<F> {
         self.report(reports, path, Verdict::Unreadable { error }, None)
     }
 
-    /// Reports a verdict, unless what was found only shows that the device is gone.
+    /// A name that a list has twice cannot be recorded twice.
+    fn twice(&self, path: RelPath, reports: &Sender<Report>) -> Result<(), Halt> {
+        let error = io::Error::new(io::ErrorKind::InvalidData, "it has a name twice");
+        let error = PathError::new("use all of", &self.list, error);
+        self.report(reports, path, Verdict::Unreadable { error }, None)
+    }
+
     fn report(
         &self,
         reports: &Sender<Report>,
@@ -266,22 +295,9 @@ impl<F: Fs> Shared<F> {
         verdict: Verdict,
         how: Option<ReadHow>,
     ) -> Result<(), Halt> {
-        match verdict {
-            Verdict::Unreadable { error } if is_gone(&*self.fs, &error.source) => {
-                Err(Halt::Failed(Error::DeviceGone(error)))
-            }
-            Verdict::Missing if self.fs.device_gone() => {
-                let error = io::ErrorKind::NotFound.into();
-                let error = PathError::new("find", path.below(&self.dest), error);
-                Err(Halt::Failed(Error::DeviceGone(error)))
-            }
-            verdict => {
-                let mut checked = Checked::again(path, verdict);
-                checked.how = how;
-                let report = Report::Checked(checked);
-                reports.send(report).map_err(|_| Halt::Stopped)
-            }
-        }
+        let mut checked = Checked::again(path, verdict);
+        checked.how = how;
+        rebuild::report(&*self.fs, &self.dest, reports, checked)
     }
 
     /// One worker.
@@ -299,77 +315,5 @@ impl<F: Fs> Shared<F> {
             self.report(reports, listed.path, verdict, how)
         });
         self.signals.ended(reports, result);
-    }
-
-    fn judge(
-        &self,
-        listed: &Listed,
-        buf: &mut AlignedBuf,
-        reports: &Sender<Report>,
-    ) -> Result<io::Result<(Verdict, Option<ReadHow>)>, Halt> {
-        let stat = match self.stat(&listed.path) {
-            Ok(Some(stat)) => stat,
-            Ok(None) => return Ok(Ok((Verdict::Missing, None))),
-            Err(error) => return Ok(Err(error)),
-        };
-        if stat.kind != Kind::File {
-            return Ok(Ok((super::check::other_kind(stat.kind, Kind::File), None)));
-        }
-        let (parent, name) = listed.path.split().unwrap_or_default();
-        let opened = self.fs.open_dir(&parent);
-        let file = match opened.and_then(|dir| self.fs.open_medium(&dir, name)) {
-            Ok(file) => file,
-            Err(error) => return Ok(Err(error)),
-        };
-        let mut digests = Digests::new(listed.by.or(self.by.get().copied()));
-        let (mut unreported, mut halt) = (0, None);
-        let read = read_whole(&file, buf, |piece| {
-            self.throttle.take(piece.len() as u64);
-            digests.update(piece);
-            unreported += piece.len() as u64;
-            let told = match unreported >= REPORT_BYTES {
-                true => told(reports, std::mem::take(&mut unreported)),
-                false => Ok(()),
-            };
-            halt = self.signals.check_stop().and(told).err();
-            halt.is_none()
-        });
-        if let Some(halt) = halt {
-            return Err(halt);
-        }
-        told(reports, unreported)?;
-        if let Err(error) = read {
-            return Ok(Err(error));
-        }
-        let hashes = digests.finish();
-        let fits = if hashes.blake3 == Some(listed.hash) {
-            Some(Algorithm::Blake3)
-        } else {
-            (hashes.sha256 == Some(listed.hash)).then_some(Algorithm::Sha256)
-        };
-        if let (Some(by), None) = (fits, listed.by) {
-            // Another thread that was faster came to the same.
-            let _ = self.by.set(by);
-        }
-        let how = file.how();
-        let verdict = match fits {
-            Some(_) if self.require_medium && how == ReadHow::Cached => Verdict::Unproven,
-            Some(_) => Verdict::Ok,
-            None => Verdict::Modified {
-                what: "its content is not what the list says".to_owned(),
-                damage: None,
-            },
-        };
-        Ok(Ok((verdict, Some(how))))
-    }
-}
-
-fn told(reports: &Sender<Report>, bytes: u64) -> Result<(), Halt> {
-    match bytes {
-        0 => Ok(()),
-        bytes => {
-            let report = Report::Read { bytes };
-            reports.send(report).map_err(|_| Halt::Stopped)
-        }
     }
 }

@@ -9,6 +9,7 @@
 //!   `metadata` the rest.
 //! - `run` is the caller's side, where `tally` counts.
 //! - `elsewhere` is a manifest that is not the destination's own.
+//! - `list` judges by a list of another tool's, `rebuild` makes a new manifest.
 //! - `resume` finds out what need not be checked; `ledger` notes what was, in the manifest.
 //!
 //! Nothing else is written, so a destination that is mounted read-only can be verified. The manifest
@@ -44,6 +45,7 @@ mod ledger;
 pub(crate) mod list;
 pub(crate) mod medium;
 mod metadata;
+mod rebuild;
 pub(crate) mod rehash;
 mod resume;
 mod run;
@@ -61,6 +63,8 @@ const REPORTS_MAX: usize = 256;
 const WORK_MAX: usize = 64;
 /// More readers than this gain nothing on one drive unless asked for.
 const JOBS_DEFAULT_MAX: usize = 4;
+/// Reading is reported after about this many bytes.
+const REPORT_BYTES: u64 = 4 << 20;
 
 /// What the threads of a run tell its owner.
 enum Report {
@@ -76,8 +80,23 @@ enum Report {
     Checked(Checked),
     /// Its source was looked at too, and something differs.
     Compared(Compared),
+    /// Something that fails no entry.
+    Warning(String),
+    /// A new manifest is in place that has so many entries; none: nothing was worth one.
+    Rebuilt { entries: u64 },
     /// The run cannot go on.
     Failed(Error),
+}
+
+/// Reports bytes that were read back.
+fn told(reports: &Sender<Report>, bytes: u64) -> Result<(), Halt> {
+    match bytes {
+        0 => Ok(()),
+        bytes => {
+            let report = Report::Read { bytes };
+            reports.send(report).map_err(|_| Halt::Stopped)
+        }
+    }
 }
 
 /// A record to check.
@@ -165,6 +184,11 @@ impl Signals {
     fn check_stop(&self) -> Result<(), Halt> {
         let stop = self.stopper.is_stopped() || self.failed.load(Ordering::Relaxed);
         if stop { Err(Halt::Stopped) } else { Ok(()) }
+    }
+
+    /// Whether something was left undone.
+    fn is_cut_short(&self) -> bool {
+        self.cut_short.load(Ordering::Relaxed)
     }
 
     /// Notes how a thread ended.

@@ -30,6 +30,14 @@ impl Digests {
         }
     }
 
+    /// Of a file whose block hashes are made too: those that they do not give.
+    pub(crate) fn beside_blocks(only: Option<Algorithm>) -> Digests {
+        Digests {
+            blake3: None,
+            sha256: (only != Some(Algorithm::Blake3)).then(Sha256::new),
+        }
+    }
+
     /// Takes the next bytes of the file.
     pub(crate) fn update(&mut self, bytes: &[u8]) {
         if let Some(hasher) = &mut self.blake3 {

@@ -3,7 +3,6 @@
 use std::collections::VecDeque;
 use std::panic;
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
@@ -11,7 +10,7 @@ use crossbeam_channel::{Receiver, RecvTimeoutError, Sender};
 
 use super::elsewhere::Elsewhere;
 use super::{Checked, JOBS_DEFAULT_MAX, REPORTS_MAX, Report, Shared, Signals, WORK_MAX};
-use super::{against, check, feed, ledger, list, resume, select, tally};
+use super::{against, check, feed, ledger, list, rebuild, resume, select, tally};
 use crate::error::{Error, ManifestError, PathError, SetupError};
 use crate::event::{Pull, VerifyEvent};
 use crate::fs::{Fs, OsFs};
@@ -31,13 +30,12 @@ pub fn verify(mut options: VerifyOptions) -> Result<VerifyRun, Error> {
         source,
     })?;
     let fs = Arc::new(fs);
-    match (options.list.take(), &options.manifest) {
-        (Some(list), _) => list::start(fs, options, &list),
-        (None, Some(manifest)) => {
-            let manifest = Elsewhere::find(manifest)?;
+    match options.manifest.take() {
+        Some(manifest) => {
+            let manifest = Elsewhere::find(&manifest)?;
             VerifyRun::start(fs, Some(&manifest), options)
         }
-        (None, None) => VerifyRun::start(fs, None, options),
+        None => VerifyRun::start_on(fs, options),
     }
 }
 
@@ -74,8 +72,17 @@ impl VerifyRun {
     /// Verifies `fs`, which need not be the operating system's: tests give a simulated disk.
     /// `options.dest` then only serves in messages.
     #[doc(hidden)]
-    pub fn start_on<F: Fs>(fs: Arc<F>, options: VerifyOptions) -> Result<VerifyRun, Error> {
-        VerifyRun::start(fs, None, options)
+    pub fn start_on<F: Fs>(fs: Arc<F>, mut options: VerifyOptions) -> Result<VerifyRun, Error> {
+        let rebuilds = options.rebuild;
+        let mut run = match options.list.take() {
+            Some(list) => list::start(fs, options, &list)?,
+            None if rebuilds => rebuild::start(fs, options)?,
+            None => VerifyRun::start(fs, None, options)?,
+        };
+        if rebuilds {
+            run.tally.rebuilt(0);
+        }
+        Ok(run)
     }
 
     fn start<F: Fs>(
@@ -217,6 +224,8 @@ impl VerifyRun {
                 self.tally.entry(checked)
             }
             Report::Compared(compared) => self.tally.compared(compared),
+            Report::Warning(text) => VerifyEvent::Warning(text),
+            Report::Rebuilt { entries } => return self.tally.rebuilt(entries),
         };
         self.due.push_back(event);
         self.due.extend(self.warnings.drain(..));
@@ -241,7 +250,7 @@ impl VerifyRun {
             }
         }
         let error = self.error.take();
-        let cut_short = self.signals.cut_short.load(Ordering::Relaxed);
+        let cut_short = self.signals.is_cut_short();
         let summary = self.tally.summary(error.as_ref(), cut_short);
         if let Some(mut ledger) = self.ledger.take()
             && let Err(error) = ledger.close(tally::end(&summary))

@@ -71,6 +71,10 @@ impl Tally {
         VerifyEvent::Entry { path, verdict, how }
     }
 
+    pub(super) fn rebuilt(&mut self, entries: u64) {
+        self.counts.entries_recorded = Some(entries);
+    }
+
     pub(super) fn compared(&mut self, compared: Compared) -> VerifyEvent {
         let Compared {
             path,

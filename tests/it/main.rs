@@ -33,6 +33,7 @@ mod neighbour;
 mod pages;
 mod planted;
 mod readme;
+mod rebuild;
 mod record;
 mod remove_source;
 mod repair;

@@ -22,7 +22,7 @@ impl<F: Fs> Planner<'_, F> {
             _ => 0,
         };
         // Its other names are not to become links of something that was not copied.
-        self.links.remove(&(stat.dev, stat.ino));
+        self.links.forget(stat);
         self.settled(path, Outcome::Skipped, Settled::LeftAlone { bytes })
     }
 }

@@ -1,34 +1,9 @@
-//! Hard links: which names share an inode, and whether the destination can hold that.
+//! Hard links: names that share an inode with one that was met before.
 
 use super::*;
 use crate::copy::fit::no_hard_links;
 
-/// The first destination path of an inode with several names.
-pub(super) struct FirstName {
-    path: RelPath,
-    /// How many further names there can be.
-    left: u64,
-}
-
 impl<F: Fs> Planner<'_, F> {
-    /// The destination path under which this inode was met before. `None`: this is the first.
-    fn first_name(&mut self, path: &RelPath, stat: &Stat) -> Option<RelPath> {
-        let inode = (stat.dev, stat.ino);
-        let Some(first) = self.links.get_mut(&inode) else {
-            let first = FirstName {
-                path: path.clone(),
-                left: stat.nlink - 1,
-            };
-            self.links.insert(inode, first);
-            return None;
-        };
-        first.left -= 1;
-        if first.left == 0 {
-            return self.links.remove(&inode).map(|first| first.path);
-        }
-        Some(first.path.clone())
-    }
-
     /// Hands on an entry whose inode was met under another name, as a hard link of that one; whether
     /// it is such an entry.
     pub(super) fn links(&mut self, scanned: &Scanned, dir: &F::Dir) -> Result<bool, Failure> {
@@ -36,7 +11,7 @@ impl<F: Fs> Planner<'_, F> {
         if stat.nlink < 2 || !self.shared.options.hard_links {
             return Ok(false);
         }
-        let Some(to) = self.first_name(path, stat) else {
+        let Some(to) = self.links.meet(path, stat) else {
             return Ok(false);
         };
         if !self.shared.limits.holds_links_of(stat.kind) {

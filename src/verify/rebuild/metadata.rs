@@ -1,0 +1,119 @@
+//! What is recorded of metadata that nobody set while sprag looked on.
+//!
+//! A copy records what the destination made of what it set. Here that has to be told from what was
+//! changed since: what a file system is known to make of it is recorded as such, and anything else
+//! as it should be, so that it shows as other metadata and the next copy sets it.
+
+use crate::fs::{Kind, Meta, Stat, Xattrs};
+use crate::manifest::{DestMeta, Seen, is_zone_shift};
+
+/// No file system in use rounds times by more than this: FAT's 2 seconds.
+const ROUNDED_NS: i128 = 2_000_000_000;
+
+/// What is to be recorded when `wanted` is how it should be and `seen` is there. `loosely`: owners
+/// and modes are the mounter's business there, and times those of a local clock.
+pub(super) fn recorded(
+    wanted: &Meta,
+    source_mtime_ns: i128,
+    seen: &Seen,
+    loosely: bool,
+) -> DestMeta {
+    let mut as_wanted = seen.clone();
+    let off_ns = seen.stat.mtime_ns - source_mtime_ns;
+    let is_rounded = off_ns.abs() < ROUNDED_NS || (loosely && is_zone_shift(off_ns));
+    if wanted.times_ns.is_some() && !is_rounded && seen.stat.kind != Kind::Dir {
+        as_wanted.stat.mtime_ns = source_mtime_ns;
+    }
+    if !loosely {
+        let stat = &mut as_wanted.stat;
+        stat.mode = wanted.mode.unwrap_or(stat.mode);
+        (stat.uid, stat.gid) = wanted.owner.unwrap_or((stat.uid, stat.gid));
+        as_wanted.acls = wanted.acls.clone().unwrap_or(as_wanted.acls);
+        as_wanted.xattrs = wanted.xattrs.clone().unwrap_or(as_wanted.xattrs);
+    }
+    DestMeta::of(wanted, source_mtime_ns, &as_wanted, None)
+}
+
+/// What is to be recorded of an entry that is to be as it is.
+pub(in crate::verify) fn as_it_is(stat: Stat, xattrs: Xattrs) -> DestMeta {
+    let wanted = wanting(&stat, xattrs.clone());
+    DestMeta::of(&wanted, stat.mtime_ns, &Seen::new(stat, xattrs), None)
+}
+
+fn wanting(stat: &Stat, xattrs: Xattrs) -> Meta {
+    let (acls, xattrs) = xattrs.split();
+    Meta {
+        mode: (stat.kind != Kind::Symlink).then_some(stat.mode),
+        owner: Some((stat.uid, stat.gid)),
+        times_ns: Some((stat.atime_ns, stat.mtime_ns)),
+        acls: Some(acls),
+        xattrs: Some(xattrs),
+    }
+}
+
+/// How what is there differs from what is recorded of it. The time of a directory does not count.
+pub(super) fn differences(
+    dest: &DestMeta,
+    source_mtime_ns: i128,
+    seen: &Seen,
+    loosely: bool,
+) -> Option<String> {
+    let mut seen = seen.clone();
+    if seen.stat.kind == Kind::Dir {
+        seen.stat.mtime_ns = dest.mtime_ns(source_mtime_ns);
+    }
+    dest.differences(source_mtime_ns, &seen, loosely)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn seen(mode: u32, mtime_ns: i128) -> Seen {
+        let stat = Stat {
+            kind: Kind::File,
+            size: 1,
+            allocated: 1,
+            mtime_ns,
+            atime_ns: 0,
+            ctime_ns: 0,
+            mode,
+            uid: 7,
+            gid: 8,
+            dev: 1,
+            ino: 2,
+            nlink: 1,
+        };
+        Seen::new(stat, Xattrs::default())
+    }
+
+    fn wanted(mode: u32, mtime_ns: i128) -> Meta {
+        Meta {
+            mode: Some(mode),
+            times_ns: Some((0, mtime_ns)),
+            ..wanting(&seen(mode, mtime_ns).stat, Xattrs::default())
+        }
+    }
+
+    #[test]
+    fn what_a_file_system_rounds_is_taken_as_it_is_and_what_was_changed_shows() {
+        const S: i128 = 1_000_000_000;
+        let time = 1000 * S + 5;
+        let told = |there: &Seen, loosely| {
+            let dest = recorded(&wanted(0o640, time), time, there, loosely);
+            differences(&dest, time, there, loosely)
+        };
+        assert_eq!(told(&seen(0o640, time), false), None);
+        assert_eq!(told(&seen(0o640, 1000 * S), false), None);
+        assert!(told(&seen(0o640, 900 * S), false).is_some());
+        assert!(told(&seen(0o600, time), false).is_some());
+        assert_eq!(told(&seen(0o777, 1000 * S - 3600 * S + 5), true), None);
+        assert!(told(&seen(0o777, 900 * S), true).is_some());
+    }
+
+    #[test]
+    fn what_was_changed_is_recorded_as_it_should_be() {
+        let dest = recorded(&wanted(0o640, 5), 5, &seen(0o777, 5), false);
+        assert_eq!((dest.mode, dest.lesser), (0o640, None));
+    }
+}

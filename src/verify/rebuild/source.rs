@@ -1,0 +1,248 @@
+//! Rebuilding from a good source: what is at the destination as it is there is recorded, with the
+//! metadata that it has there.
+//!
+//! ```text
+//! feed (walk) → [bounded] → work (read both sides, hash, compare, record) → [bounded] → tally
+//! ```
+
+use std::io;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use crossbeam_channel::{Receiver, Sender};
+
+use super::scribe::Scribe;
+use super::{Names, Rebuilding};
+use crate::error::{EntryError, Error, ManifestError, PathError, SetupError};
+use crate::event::{PassedOver, Verdict};
+use crate::fs::source::{SourceFile, SourceRoot};
+use crate::fs::{Fs, Kind, Stat, found};
+use crate::manifest::{Link, Record};
+use crate::options::{CopyOptions, VerifyOptions};
+use crate::path::RelPath;
+use crate::plan::wanted::Own;
+use crate::scan::{self, FirstNames, Scan, Scanned, Source};
+use crate::selection::Selection;
+use crate::throttle::Throttle;
+use crate::verify::select::Wanted;
+use crate::verify::{Halt, Report, Signals, VerifyRun, WORK_MAX, run};
+
+/// What the threads of a run share.
+pub(super) struct Shared<F: Fs> {
+    pub(super) fs: Arc<F>,
+    pub(super) dest: PathBuf,
+    pub(super) sources: Vec<Source>,
+    /// The same, held open.
+    pub(super) roots: Vec<SourceRoot>,
+    pub(super) selection: Selection,
+    pub(super) wanted: Wanted,
+    /// How a copy with no further flags would go about it.
+    pub(super) copy: CopyOptions,
+    pub(super) own: Own,
+    pub(super) require_medium: bool,
+    pub(super) throttle: Arc<Throttle>,
+    pub(super) scribe: Scribe<F>,
+    pub(super) signals: Arc<Signals>,
+}
+
+/// Begins to rebuild the manifest of `fs` from sources.
+pub(in crate::verify) fn start<F: Fs>(
+    fs: Arc<F>,
+    options: VerifyOptions,
+) -> Result<VerifyRun, Error> {
+    let sources = options.from.iter().map(|path| {
+        let source = Source::given(path)?;
+        match source.overlaps(&options.dest) {
+            // It would be compared with itself.
+            true => Err(SetupError::SourceInsideDest {
+                dest: options.dest.clone(),
+                source_path: path.clone(),
+            }
+            .into()),
+            false => Ok(source),
+        }
+    });
+    let sources = sources.collect::<Result<Vec<_>, Error>>()?;
+    let roots = sources.iter().map(|source| {
+        SourceRoot::open(&source.path).map_err(|error| SetupError::Source {
+            path: source.path.clone(),
+            source: error,
+        })
+    });
+    let roots = roots.collect::<Result<_, SetupError>>()?;
+    let (mut run, report) = VerifyRun::new();
+    let shared = Arc::new(Shared {
+        scribe: super::begin(&fs, &options.dest)?,
+        fs,
+        sources,
+        roots,
+        selection: Selection {
+            filter: options.filter.clone(),
+            ..Selection::default()
+        },
+        wanted: Wanted::new(&[""; 0], options.filter, &options.dest)?,
+        copy: CopyOptions::new(options.from, &options.dest),
+        own: Own::of_this_process(),
+        dest: options.dest,
+        require_medium: options.require_medium,
+        throttle: Arc::new(Throttle::new(
+            options.bytes_per_s,
+            run.signals().stopper.clone(),
+        )),
+        signals: run.signals(),
+    });
+    let (work, works) = crossbeam_channel::bounded(WORK_MAX);
+    let (alive, ended) = super::last_one();
+    let jobs = options.jobs.map_or_else(run::default_jobs, usize::from);
+    for _ in 0..jobs {
+        let (shared, works, reports) = (Arc::clone(&shared), works.clone(), report.clone());
+        let alive = alive.clone();
+        run.spawn("sprag-rebuild", move || {
+            shared.work(&works, &reports);
+            drop(alive);
+        })?;
+    }
+    drop((works, alive));
+    run.spawn("sprag-feed", move || {
+        let result = shared.feed(work, &ended, &report);
+        shared.signals.ended(&report, result);
+    })?;
+    Ok(run)
+}
+
+impl<F: Fs> Shared<F> {
+    fn feed(
+        &self,
+        work: Sender<Scanned>,
+        workers: &Receiver<()>,
+        reports: &Sender<Report>,
+    ) -> Result<(), Halt> {
+        let rebuilding = Rebuilding {
+            fs: &self.fs,
+            dest: &self.dest,
+            scribe: &self.scribe,
+            signals: &self.signals,
+            reports,
+        };
+        let mut names = Names::new();
+        let fed = self.count(reports).and_then(|()| {
+            let mut firsts = FirstNames::default();
+            (0..self.sources.len())
+                .try_for_each(|nth| self.walk(nth, &mut names, &mut firsts, &work, &rebuilding))
+        });
+        drop(work);
+        rebuilding.end(fed, workers, || {
+            rebuilding.settle_links()?;
+            rebuilding.extra(&names, &self.wanted)
+        })
+    }
+
+    /// A walk that only counts.
+    fn count(&self, reports: &Sender<Report>) -> Result<(), Halt> {
+        let (mut entries, mut bytes) = (0, 0);
+        let counted = scan::each(&self.sources, &self.selection, |scanned| {
+            if !scanned.left_out {
+                entries += 1;
+                bytes += match scanned.stat.kind {
+                    Kind::File => scanned.stat.size,
+                    _ => 0,
+                };
+            }
+            match self.signals.check_stop() {
+                Ok(()) => std::ops::ControlFlow::Continue(()),
+                Err(_) => std::ops::ControlFlow::Break(()),
+            }
+        });
+        if counted.is_break() {
+            return Err(Halt::Stopped);
+        }
+        let opened = Report::Opened {
+            entries,
+            bytes,
+            passed: PassedOver::default(),
+        };
+        reports.send(opened).map_err(|_| Halt::Stopped)
+    }
+
+    fn walk(
+        &self,
+        nth: usize,
+        names: &mut Names,
+        firsts: &mut FirstNames,
+        work: &Sender<Scanned>,
+        rebuilding: &Rebuilding<'_, F>,
+    ) -> Result<(), Halt> {
+        for scanned in Scan::new(&self.sources[nth], &self.selection) {
+            self.signals.check_stop()?;
+            let scanned = match scanned {
+                Ok(scanned) => scanned,
+                Err(failed) => {
+                    names.add(&failed.dest);
+                    let error = source_error(failed.error, &self.sources[nth].path);
+                    rebuilding.report(failed.dest, Verdict::Unreadable { error })?;
+                    continue;
+                }
+            };
+            // What an earlier source has under that name is what a copy put there.
+            if !names.add(&scanned.dest) || scanned.left_out {
+                continue;
+            }
+            let first = match scanned.stat.kind != Kind::Dir && scanned.stat.nlink > 1 {
+                true => firsts.meet(&scanned.dest, &scanned.stat),
+                false => None,
+            };
+            if let Some(to) = first
+                && self.is_one_file(&scanned.dest, &to)
+            {
+                let path = scanned.dest;
+                let wanted = Record::LinkWanted(Link { path, to });
+                let recorded = self.scribe.record(&wanted);
+                recorded.map_err(|error| self.failed(error))?;
+                continue;
+            }
+            work.send(scanned).map_err(|_| Halt::Stopped)?;
+        }
+        Ok(())
+    }
+
+    /// Whether two names stand for one file at the destination.
+    fn is_one_file(&self, a: &RelPath, b: &RelPath) -> bool {
+        match (self.stat(a), self.stat(b)) {
+            (Ok(Some(a)), Ok(Some(b))) => (a.dev, a.ino) == (b.dev, b.ino),
+            _ => false,
+        }
+    }
+
+    pub(super) fn stat(&self, path: &RelPath) -> io::Result<Option<Stat>> {
+        let Some((parent, name)) = path.split() else {
+            return self.fs.stat_dir(&self.fs.root()).map(Some);
+        };
+        match found(self.fs.open_dir(&parent))? {
+            Some(dir) => self.fs.stat(&dir, name),
+            None => Ok(None),
+        }
+    }
+
+    pub(super) fn open_source(&self, path: &Path) -> io::Result<SourceFile> {
+        match self.roots.iter().find(|root| root.holds(path)) {
+            Some(root) => root.open_file(path),
+            None => SourceFile::open(path),
+        }
+    }
+
+    pub(super) fn failed(&self, error: ManifestError) -> Halt {
+        super::failed(&*self.fs, error)
+    }
+}
+
+/// What cannot be used of a source, as an I/O error.
+fn source_error(error: EntryError, source: &Path) -> PathError {
+    match error {
+        EntryError::Unreadable(error) => error,
+        EntryError::Vanished(path) => PathError::new("read", path, io::ErrorKind::NotFound.into()),
+        other => {
+            let error = io::Error::new(io::ErrorKind::InvalidData, other);
+            PathError::new("use all of", source, error)
+        }
+    }
+}
