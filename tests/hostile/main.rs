@@ -247,14 +247,16 @@ enum Looked {
 }
 
 /// No wrong "ok", and nothing called damaged that is not. Where records are lost, nothing without
-/// one is called extra.
+/// one is called extra; where they are said not to be, nothing lacks one.
 fn judge(case: &Case, verdicts: &Verdicts, damage: Option<&ManifestDamage>) {
     let nameless = match damage {
         Some(damage) if !damage.complete => "unknown",
-        _ => "extra",
+        Some(_) => "ok",
+        None => "extra",
     };
     for (path, kind) in verdicts {
         let right = match path == Path::new(DAMAGED) {
+            true if nameless == "ok" => ["corrupt", "corrupt", "incomplete"],
             true => ["corrupt", nameless, "incomplete"],
             false => ["ok", nameless, "incomplete"],
         };

@@ -56,6 +56,11 @@ impl<F: Fs> Store<F> {
         {
             self.check_done(pos, done, old.as_ref())?;
         }
+        if let Some((old, _)) = &old
+            && self.is_older(pos, *old)
+        {
+            return Ok(());
+        }
         if let (Record::Begin(_), Some((_, Entry::Done(_)))) = (record, &old)
             && self.in_doubt(pos)
         {

@@ -6,7 +6,9 @@
 //! from it.
 //!
 //! The copy says what the manifest said up to some position, the *seam*. Where records before the
-//! seam are lost, the copy's stand for them; what comes behind it only the manifest knows.
+//! seam are lost, the copy's stand for them; what comes behind it only the manifest knows. Where the copy
+//! was made frame by frame the two are *aligned*: a frame is at the same position in both, and lost only
+//! if it is in both.
 
 use std::ops::Range;
 
@@ -29,6 +31,14 @@ pub(super) struct Salvaged {
     copy_doubtful: u64,
     /// The same for those of the manifest.
     main_doubtful: u64,
+    aligned: bool,
+}
+
+impl Salvaged {
+    /// Where a record was first written.
+    fn place(&self, pos: u64) -> u64 {
+        pos.checked_sub(self.base).unwrap_or(pos)
+    }
 }
 
 /// One of the two files, and what of it can be read.
@@ -45,6 +55,8 @@ struct Parts<F> {
     copy: Option<Part<F>>,
     /// The position in the manifest up to which the copy knows it.
     seam: u64,
+    /// Up to there it is the same, position by position.
+    aligned: bool,
 }
 
 impl<F: Fs> Store<F> {
@@ -135,6 +147,12 @@ impl<F: Fs> Store<F> {
         self.salvaged.as_ref().map(|salvaged| &salvaged.damage)
     }
 
+    /// Whether the record at `new` was written before the one at `old`, though it is met later.
+    pub(super) fn is_older(&self, new: u64, old: u64) -> bool {
+        let aligned = self.salvaged.as_ref().filter(|salvaged| salvaged.aligned);
+        aligned.is_some_and(|salvaged| salvaged.place(new) < salvaged.place(old))
+    }
+
     /// Whether the record at `pos` may have been replaced by one that is lost.
     pub(crate) fn in_doubt(&self, pos: u64) -> bool {
         self.salvaged.as_ref().is_some_and(|salvaged| {
@@ -202,6 +220,7 @@ impl<F: FsFile> Parts<F> {
             main: None,
             copy: None,
             seam: FRAMES_START,
+            aligned: false,
         };
         if let Some(file) = main {
             let is_header_whole = header_in(&file, path)?.is_ok();
@@ -249,33 +268,38 @@ impl<F: FsFile> Parts<F> {
             return Ok(());
         };
         let all = 0..u64::MAX;
-        let (mut begin, mut end, mut barriers) = (None, None, Vec::new());
+        let (mut begin, mut end, mut barriers) = (None, None, [0; 2]);
         self.read(copy, all.clone(), path, |pos, record| {
             match record {
-                Record::RunBegin(run) => begin = Some(run),
-                Record::RunEnd(run) => end = Some(run),
-                // There are two of them.
-                Record::Barrier { covers } if covers == pos && barriers.len() < 2 => {
-                    barriers.push(pos);
-                }
+                Record::RunBegin(run) => begin = Some((run, pos)),
+                Record::RunEnd(run) => end = Some((run, pos)),
+                Record::Barrier { covers } if covers == pos => barriers = [barriers[1], pos],
                 _ => {}
             }
             Ok(())
         })?;
-        let mut seam = self.seam;
+        let (mut seam, mut aligned) = (self.seam, false);
         self.read(main, all, path, |pos, record| {
-            let is_common = match record {
-                Record::RunBegin(run) => begin.as_ref() == Some(&run),
-                Record::RunEnd(run) => end.as_ref() == Some(&run),
-                Record::Barrier { covers } => covers == pos && barriers.contains(&pos),
-                _ => false,
+            let common = match record {
+                Record::RunBegin(run) => begin.as_ref().filter(|(begin, _)| *begin == run),
+                Record::RunEnd(run) => {
+                    if let Some((_, at)) = end.as_ref().filter(|(end, _)| *end == run) {
+                        (seam, aligned) = (pos, *at == pos);
+                    }
+                    None
+                }
+                Record::Barrier { covers } if covers == pos && barriers.contains(&pos) => {
+                    (seam, aligned) = (pos, true);
+                    None
+                }
+                _ => None,
             };
-            if is_common {
-                seam = pos;
+            if let Some((_, at)) = common {
+                (seam, aligned) = (pos, *at == pos);
             }
             Ok(())
         })?;
-        self.seam = seam;
+        (self.seam, self.aligned) = (seam, aligned);
         Ok(())
     }
 
@@ -291,15 +315,21 @@ impl<F: FsFile> Parts<F> {
             Some(part) => part.lost.clone(),
             None => Vec::new(),
         };
-        let (main_lost, copy_lost) = (lost(&self.main), lost(&self.copy));
+        let (mut main_lost, mut copy_lost) = (lost(&self.main), lost(&self.copy));
         let behind_seam = self.main.is_none() || main_lost.iter().any(|lost| lost.end > seam);
         let losses = |part: &Option<Part<F>>| part.as_ref().map_or((0, 0), Part::losses);
         let (places_lost, bytes_lost) = losses(&self.main);
         let (copy_places_lost, copy_bytes_lost) = losses(&self.copy);
-        let is_main_whole = self.main.is_some() && main_lost.is_empty();
+        if self.aligned && !behind_seam {
+            main_lost = common(&main_lost, &copy_lost);
+            copy_lost.clone_from(&main_lost);
+        }
+        let is_main_whole = self.main.as_ref().is_some_and(|main| main.lost.is_empty());
         let start_of_last = |lost: &[Range<u64>]| lost.last().map_or(0, |lost| lost.start);
+        let nothing_in_both = self.aligned && main_lost.is_empty();
         Salvaged {
             base,
+            aligned: self.aligned,
             copy_doubtful: match behind_seam {
                 true => u64::MAX,
                 false => start_of_last(&copy_lost),
@@ -307,7 +337,7 @@ impl<F: FsFile> Parts<F> {
             main_doubtful: base.saturating_add(start_of_last(&main_lost)),
             damage: ManifestDamage {
                 detail: damage.what_is_wrong(),
-                complete: is_main_whole || copy_stands && !behind_seam,
+                complete: is_main_whole || (copy_stands || nothing_in_both) && !behind_seam,
                 copy: match &self.copy {
                     None if is_main_whole => ManifestCopy::Unused,
                     None => ManifestCopy::None,
@@ -340,13 +370,19 @@ impl<F: FsFile> Parts<F> {
                 visit(base.saturating_add(pos), &record)
             })
         };
-        if !self.copy_stands() {
+        // Where they are aligned, an older record takes no newer one's place: the order is free, and
+        // this one lets a removal that only the manifest knows of come last.
+        if !self.copy_stands() && !self.aligned {
             in_main(0..self.seam, &mut visit)?;
         }
         if let Some(copy) = &self.copy {
             self.read(copy, 0..u64::MAX, path, |pos, record| visit(pos, &record))?;
         }
-        in_main(self.seam..u64::MAX, &mut visit)
+        let from = match self.aligned && !self.copy_stands() {
+            true => 0,
+            false => self.seam,
+        };
+        in_main(from..u64::MAX, &mut visit)
     }
 
     fn read(
@@ -361,6 +397,23 @@ impl<F: FsFile> Parts<F> {
             .records(&*part.file, &self.header.id, within, visit);
         read.at("read", path)?
     }
+}
+
+/// What is lost in both; both are in order.
+fn common(one: &[Range<u64>], other: &[Range<u64>]) -> Vec<Range<u64>> {
+    let (mut nth, mut mth) = (0, 0);
+    let mut common = Vec::new();
+    while let (Some(a), Some(b)) = (one.get(nth), other.get(mth)) {
+        let both = a.start.max(b.start)..a.end.min(b.end);
+        if !both.is_empty() {
+            common.push(both);
+        }
+        match a.end < b.end {
+            true => nth += 1,
+            false => mth += 1,
+        }
+    }
+    common
 }
 
 /// Whether something else may be made of a manifest that cannot be opened for this reason.
