@@ -8,16 +8,21 @@ use crate::fs::{Fs, FsFile, Meta, Stat, Xattrs};
 use crate::manifest::{DestMeta, Lesser, Seen};
 pub(super) use crate::plan::wanted::{Own, wanted, wants_xattrs};
 
+/// The coarsest times are FAT's.
+const ROUNDED_NS_MAX: i128 = 2_000_000_000;
+
 /// The kinds of metadata that the destination cannot hold, each told once.
 #[derive(Debug, Default)]
 pub(super) struct Told(AtomicU8);
 
 impl Told {
-    /// What has to be said of `lesser`, and was not yet.
-    pub(super) fn news(&self, lesser: Option<Lesser>) -> Vec<&'static str> {
+    /// What has to be said of `lesser`, and was not yet. `off_ns`: how far the time that is there is
+    /// from the one that was asked for.
+    pub(super) fn news(&self, lesser: Option<Lesser>, off_ns: i128) -> Vec<&'static str> {
         let Some(lesser) = lesser else {
             return Vec::new();
         };
+        let is_rounded = off_ns.abs() < ROUNDED_NS_MAX;
         let kinds = [
             (
                 lesser.mode.is_some(),
@@ -28,8 +33,12 @@ impl Told {
                 "the destination does not keep owners: files belong there to whoever mounted it",
             ),
             (
-                lesser.mtime,
+                lesser.mtime && is_rounded,
                 "the destination does not keep times exactly: they are rounded to what it can",
+            ),
+            (
+                lesser.mtime && !is_rounded,
+                "the destination does not let this user set times: there, entries show when they were copied",
             ),
             (
                 lesser.acls.is_some(),
@@ -112,18 +121,20 @@ mod tests {
     #[test]
     fn each_kind_is_told_once() {
         let told = Told::default();
-        assert!(told.news(None).is_empty());
+        assert!(told.news(None, 0).is_empty());
         let lesser = Lesser {
             mode: Some(0o600),
             mtime: true,
             ..Lesser::default()
         };
-        assert_eq!(told.news(Some(lesser)).len(), 2);
-        assert!(told.news(Some(lesser)).is_empty());
+        assert_eq!(told.news(Some(lesser), -999).len(), 2);
+        assert!(told.news(Some(lesser), 1_999_999_999).is_empty());
+        // That is no rounding.
+        assert_eq!(told.news(Some(lesser), 2_000_000_000).len(), 1);
         let lesser = Lesser {
             xattrs: Some(1),
             ..lesser
         };
-        assert_eq!(told.news(Some(lesser)).len(), 1);
+        assert_eq!(told.news(Some(lesser), 0).len(), 1);
     }
 }

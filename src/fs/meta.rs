@@ -181,7 +181,7 @@ impl<'a> Target<'a> {
         let (Target::Open(fd) | Target::Name(fd, _)) = self;
         let refused = matches!(
             Errno::from_io_error(&error),
-            Some(Errno::PERM | Errno::INVAL | Errno::OPNOTSUPP)
+            Some(Errno::PERM | Errno::INVAL | Errno::OPNOTSUPP | Errno::NOSYS)
         );
         if refused && sys::traits(fd).is_ok_and(|traits| traits.may_lack_modes) {
             return Ok(false);

@@ -5,6 +5,7 @@ use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 use std::process::Command;
 
+use crate::support::user::{USER, as_user, program_in};
 use crate::support::*;
 
 fn fails<S: AsRef<std::ffi::OsStr>>(code: i32, text: &str, args: impl IntoIterator<Item = S>) {
@@ -95,13 +96,9 @@ fn what_cannot_be_read_is_reported_and_the_rest_is_copied() {
     for path in [fixture.temp.path(), &fixture.dest] {
         fs::set_permissions(path, fs::Permissions::from_mode(0o777)).unwrap();
     }
-    std::os::unix::fs::chown(&fixture.dest, Some(65534), Some(65534)).unwrap();
-    // The program may lie where another user cannot reach it.
-    let program = fixture.temp.path().join("sprag");
-    fs::copy(env!("CARGO_BIN_EXE_sprag"), &program).unwrap();
-    let output = Command::new("setpriv")
-        .args(["--reuid=65534", "--regid=65534", "--clear-groups"])
-        .arg(&program)
+    std::os::unix::fs::chown(&fixture.dest, Some(USER), Some(USER)).unwrap();
+    let program = program_in(fixture.temp.path());
+    let output = as_user(Some(USER), &program)
         .env("XDG_STATE_HOME", "/dev/null/state")
         .args(["copy", "--json"])
         .args([fixture.contents(), fixture.dest.clone()])

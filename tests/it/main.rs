@@ -16,6 +16,7 @@ mod dry_run;
 mod elsewhere;
 mod existing;
 mod export;
+mod fat32;
 mod filters;
 mod format;
 mod guards;

@@ -57,7 +57,7 @@ fn assert_only_mended(ran: &Ran, mended: u64) {
 }
 
 #[test]
-fn attributes_acls_and_modes_are_those_of_the_source_and_a_rerun_has_nothing_to_do() {
+fn xattrs_acls_and_modes_are_those_of_the_source_and_a_rerun_has_nothing_to_do() {
     let test = "attributes and ACLs";
     let Some(fixture) = fixture(test) else { return };
     dressed_tree(&fixture.source);

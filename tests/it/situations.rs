@@ -1,13 +1,15 @@
-//! Sources that change under a running copy, and modes: the situations that the testsuites of rsync and
-//! coreutils know as growing-file, change-shrink, change-vanish and preserve-mode.
+//! Sources that change under a running copy, modes, links and what may not be read or written: the
+//! situations that the testsuites of rsync and coreutils know as growing-file, change-shrink,
+//! change-vanish, preserve-mode, preserve-link, symlinks and fail-perm.
 
 use std::fs::{self, File, OpenOptions, Permissions};
-use std::os::unix::fs::{MetadataExt, PermissionsExt};
+use std::os::unix::fs::{MetadataExt, PermissionsExt, chown, symlink};
 use std::path::Path;
 
 use sprag::event::Event;
 use sprag::exit::Exit;
 
+use crate::support::user::{USER, as_user, program_in};
 use crate::support::*;
 
 const LARGE: usize = 24 << 20;
@@ -89,4 +91,106 @@ fn preserve_mode_whatever_the_umask_says() {
         let copied = fs::metadata(fixture.dest.join(format!("{mode:o}"))).unwrap();
         assert_eq!(copied.mode() & 0o7777, mode);
     }
+}
+
+#[test]
+fn preserve_link_names_of_one_file_in_several_sources_are_one_file_there() {
+    let fixture = Fixture::new();
+    let at = |name: &str| fixture.source.join(name);
+    write(at("a/file"), "one");
+    for name in ["b/file", "b/again"] {
+        fs::create_dir_all(at("b")).unwrap();
+        fs::hard_link(at("a/file"), at(name)).unwrap();
+    }
+    write(at("b/other"), "one");
+    copy(0, [at("a"), at("b"), fixture.dest.clone()]);
+    let ino = |name: &str| fs::metadata(fixture.dest.join(name)).unwrap().ino();
+    assert_eq!(ino("a/file"), ino("b/file"));
+    assert_eq!(ino("a/file"), ino("b/again"));
+    assert_ne!(ino("a/file"), ino("b/other"));
+}
+
+#[test]
+fn symlinks_are_copied_as_they_are_wherever_they_lead() {
+    let fixture = Fixture::new();
+    write(fixture.source.join("file"), "x");
+    fs::create_dir(fixture.source.join("dir")).unwrap();
+    let long = "long/".repeat(600);
+    let targets = [
+        "file", "dir", "nowhere", "/", "..", "../../up", "self", &long,
+    ];
+    for (nth, target) in targets.iter().enumerate() {
+        symlink(target, fixture.source.join(format!("{nth}"))).unwrap();
+    }
+    fixture.copy(0);
+    for (nth, target) in targets.iter().enumerate() {
+        let copied = fs::read_link(fixture.dest.join(format!("{nth}"))).unwrap();
+        assert_eq!(copied, Path::new(target));
+    }
+    // One that leads elsewhere now, one that became a file, and a file that became one.
+    let at = |name: &str| fixture.source.join(name);
+    for name in ["0", "1", "file"] {
+        fs::remove_file(at(name)).unwrap();
+    }
+    symlink("elsewhere", at("0")).unwrap();
+    write(at("1"), "a file now");
+    symlink("1", at("file")).unwrap();
+    fixture.copy(0);
+    fixture.assert_same();
+}
+
+#[test]
+fn fail_perm_what_may_not_be_read_or_written_is_told_and_costs_nothing_else() {
+    let test = "fail_perm_…";
+    if !is_root() || !has("setpriv") {
+        return skip(test, "root and setpriv, to become another user");
+    }
+    let fixture = Fixture::new();
+    let top = fixture.temp.path();
+    let chmod =
+        |path: &Path, mode| fs::set_permissions(path, Permissions::from_mode(mode)).unwrap();
+    chmod(top, 0o755);
+    let program = program_in(top);
+    let run_as_user = |flags: &[&str]| {
+        let mut command = as_user(Some(USER), &program);
+        forgetful(&mut command);
+        command.args(["copy", "--json"]).args(flags);
+        command.args([fixture.contents(), fixture.dest.clone()]);
+        Ran::from(&command.output().unwrap())
+    };
+    let source = |name: &str| fixture.source.join(name);
+    for name in ["open", "secret", "unlisted/x", "unsearched/x", "sealed/new"] {
+        write(source(name), name);
+    }
+    // Readable, but what is in it cannot be looked at; and the other way round.
+    chmod(&source("unsearched"), 0o744);
+    chmod(&source("unlisted"), 0o711);
+    chmod(&source("secret"), 0o600);
+    write(fixture.dest.join("sealed/old"), "of root's");
+    write(
+        fixture.dest.join("extraneous"),
+        "stays, as not all could be read",
+    );
+    chown(&fixture.dest, Some(USER), Some(USER)).unwrap();
+    let ran = run_as_user(&["--delete"]);
+    assert_eq!(ran.code, 23, "{}", ran.stderr);
+    let mut failed: Vec<_> = ran.problems().into_iter().map(|(path, _)| path).collect();
+    failed.sort();
+    // Of the directory that is root's, neither what is new in it nor its time could be had.
+    let of_dest = ["sealed", "sealed/new"];
+    let of_source = ["secret", "unlisted", "unsearched/x"];
+    assert_eq!(failed, [&of_dest[..], &of_source].concat());
+    assert_eq!(fs::read(fixture.dest.join("open")).unwrap(), b"open");
+    assert!(!fixture.dest.join("sealed/new").exists());
+    for name in ["extraneous", "sealed/old"] {
+        assert!(fixture.dest.join(name).exists(), "{name}");
+    }
+    // Once it may, the same command has it all.
+    chmod(&source("unsearched"), 0o755);
+    chmod(&source("unlisted"), 0o755);
+    chmod(&source("secret"), 0o644);
+    chown(fixture.dest.join("sealed"), Some(USER), Some(USER)).unwrap();
+    let ran = run_as_user(&["--delete"]);
+    assert_eq!(ran.code, 0, "{}", ran.stderr);
+    assert_eq!(contents(&fixture.source), contents(&fixture.dest));
 }

@@ -40,7 +40,7 @@ fn taken_by_cp(path: &Path, copy: &Path) -> u64 {
 }
 
 #[test]
-fn holes_stay_holes_and_take_no_more_space_than_cp_gives_them() {
+fn sparse_holes_stay_holes_and_take_no_more_space_than_cp_gives_them() {
     let fixture = Fixture::new();
     let source = fixture.source.join("holey");
     holey(&source);

@@ -56,7 +56,7 @@ fn fifos_and_sockets_are_copied_mended_and_verified() {
 }
 
 #[test]
-fn device_nodes_are_copied_by_root_with_number_and_owner() {
+fn devices_are_copied_by_root_with_number_and_owner() {
     let test = "device nodes";
     if !is_root() {
         return skip(test, "root");

@@ -6,20 +6,44 @@ use std::path::Path;
 use std::sync::Arc;
 
 use sprag::fs::{
-    About, Access, FlushBy, Fs, FsMeta, Kind, Meta, OsDir, OsFile, OsFs, Special, Stat, Xattrs,
+    About, Access, FlushBy, Fs, FsKind, FsMeta, Kind, Meta, OsDir, OsFile, OsFs, Special, Stat,
+    Xattrs,
 };
 use sprag::path::RelPath;
 
-pub(crate) struct Folding(OsFs);
+pub(crate) struct Folding {
+    os: OsFs,
+    is_fat: bool,
+}
 
 impl Folding {
     pub(crate) fn open_root(path: &Path) -> Folding {
-        Folding(OsFs::open_root(path).unwrap())
+        let os = OsFs::open_root(path).unwrap();
+        Folding { os, is_fat: false }
+    }
+
+    /// The same that says to be FAT32, and has neither links nor special files.
+    pub(crate) fn fat(path: &Path) -> Folding {
+        let is_fat = true;
+        Folding {
+            is_fat,
+            ..Folding::open_root(path)
+        }
+    }
+
+    /// Refuses what FAT32 has no place for.
+    fn unless_fat(&self) -> io::Result<()> {
+        match self.is_fat {
+            true => Err(io::Error::from_raw_os_error(
+                rustix::io::Errno::PERM.raw_os_error(),
+            )),
+            false => Ok(()),
+        }
     }
 
     /// The name under which `name` is listed; as it is, if it is not.
     fn listed(&self, dir: &OsDir, name: &[u8]) -> io::Result<Vec<u8>> {
-        let names = self.0.list(dir)?;
+        let names = self.os.list(dir)?;
         let mut names = names.into_iter().map(|(listed, _)| listed);
         let found = names.find(|listed| listed.eq_ignore_ascii_case(name));
         Ok(found.unwrap_or_else(|| name.to_vec()))
@@ -28,36 +52,37 @@ impl Folding {
 
 impl Fs for Folding {
     fn create_new(&self, dir: &OsDir, name: &[u8]) -> io::Result<OsFile> {
-        self.0.create_new(dir, &self.listed(dir, name)?)
+        self.os.create_new(dir, &self.listed(dir, name)?)
     }
     fn open(&self, dir: &OsDir, name: &[u8], access: Access) -> io::Result<OsFile> {
-        self.0.open(dir, &self.listed(dir, name)?, access)
+        self.os.open(dir, &self.listed(dir, name)?, access)
     }
     fn open_medium(&self, dir: &OsDir, name: &[u8]) -> io::Result<OsFile> {
-        self.0.open_medium(dir, &self.listed(dir, name)?)
+        self.os.open_medium(dir, &self.listed(dir, name)?)
     }
     fn rename(&self, dir: &OsDir, from: &[u8], to: &[u8]) -> io::Result<()> {
         let (from, to) = (self.listed(dir, from)?, self.listed(dir, to)?);
-        self.0.rename(dir, &from, &to)
+        self.os.rename(dir, &from, &to)
     }
     fn remove(&self, dir: &OsDir, name: &[u8]) -> io::Result<()> {
-        self.0.remove(dir, &self.listed(dir, name)?)
+        self.os.remove(dir, &self.listed(dir, name)?)
     }
     fn link(&self, dir: &OsDir, from: &[u8], to_dir: &OsDir, to: &[u8]) -> io::Result<()> {
+        self.unless_fat()?;
         let (from, to) = (self.listed(dir, from)?, self.listed(to_dir, to)?);
-        self.0.link(dir, &from, to_dir, &to)
+        self.os.link(dir, &from, to_dir, &to)
     }
     fn sync_dir(&self, dir: &OsDir) -> io::Result<()> {
-        self.0.sync_dir(dir)
+        self.os.sync_dir(dir)
     }
     fn sync_all(&self) -> io::Result<()> {
-        self.0.sync_all()
+        self.os.sync_all()
     }
     fn flush_by(&self) -> FlushBy {
-        self.0.flush_by()
+        self.os.flush_by()
     }
     fn device_gone(&self) -> bool {
-        self.0.device_gone()
+        self.os.device_gone()
     }
 }
 
@@ -66,53 +91,60 @@ impl FsMeta for Folding {
     type File = OsFile;
 
     fn about(&self) -> io::Result<About> {
-        self.0.about()
+        let about = self.os.about()?;
+        let kind = match self.is_fat {
+            true => FsKind::Fat,
+            false => about.kind,
+        };
+        Ok(About { kind, ..about })
     }
     fn root(&self) -> Arc<OsDir> {
-        self.0.root()
+        self.os.root()
     }
     fn open_dir(&self, path: &RelPath) -> io::Result<OsDir> {
         let mut real = RelPath::root();
         for name in path.components() {
-            let name = self.listed(&self.0.open_dir(&real)?, name)?;
+            let name = self.listed(&self.os.open_dir(&real)?, name)?;
             real = real.join(&name).map_err(io::Error::other)?;
         }
-        self.0.open_dir(&real)
+        self.os.open_dir(&real)
     }
     fn stat(&self, dir: &OsDir, name: &[u8]) -> io::Result<Option<Stat>> {
-        self.0.stat(dir, &self.listed(dir, name)?)
+        self.os.stat(dir, &self.listed(dir, name)?)
     }
     fn stat_dir(&self, dir: &OsDir) -> io::Result<Stat> {
-        self.0.stat_dir(dir)
+        self.os.stat_dir(dir)
     }
     fn make_dir(&self, dir: &OsDir, name: &[u8]) -> io::Result<()> {
-        self.0.make_dir(dir, &self.listed(dir, name)?)
+        self.os.make_dir(dir, &self.listed(dir, name)?)
     }
     fn remove_dir(&self, dir: &OsDir, name: &[u8]) -> io::Result<()> {
-        self.0.remove_dir(dir, &self.listed(dir, name)?)
+        self.os.remove_dir(dir, &self.listed(dir, name)?)
     }
     fn make_symlink(&self, dir: &OsDir, name: &[u8], target: &[u8]) -> io::Result<()> {
-        self.0.make_symlink(dir, &self.listed(dir, name)?, target)
+        self.unless_fat()?;
+        self.os.make_symlink(dir, &self.listed(dir, name)?, target)
     }
     fn make_special(&self, dir: &OsDir, name: &[u8], what: Special) -> io::Result<()> {
-        self.0.make_special(dir, &self.listed(dir, name)?, what)
+        self.unless_fat()?;
+        self.os.make_special(dir, &self.listed(dir, name)?, what)
     }
     fn read_symlink(&self, dir: &OsDir, name: &[u8]) -> io::Result<Vec<u8>> {
-        self.0.read_symlink(dir, &self.listed(dir, name)?)
+        self.os.read_symlink(dir, &self.listed(dir, name)?)
     }
     fn xattrs(&self, dir: &OsDir, name: &[u8]) -> io::Result<Xattrs> {
-        self.0.xattrs(dir, &self.listed(dir, name)?)
+        self.os.xattrs(dir, &self.listed(dir, name)?)
     }
     fn dir_xattrs(&self, dir: &OsDir) -> io::Result<Xattrs> {
-        self.0.dir_xattrs(dir)
+        self.os.dir_xattrs(dir)
     }
     fn set_meta(&self, dir: &OsDir, name: &[u8], meta: &Meta) -> io::Result<()> {
-        self.0.set_meta(dir, &self.listed(dir, name)?, meta)
+        self.os.set_meta(dir, &self.listed(dir, name)?, meta)
     }
     fn set_dir_meta(&self, dir: &OsDir, meta: &Meta) -> io::Result<()> {
-        self.0.set_dir_meta(dir, meta)
+        self.os.set_dir_meta(dir, meta)
     }
     fn list(&self, dir: &OsDir) -> io::Result<Vec<(Vec<u8>, Kind)>> {
-        self.0.list(dir)
+        self.os.list(dir)
     }
 }

@@ -1,5 +1,5 @@
-//! exFAT and NTFS by their FUSE drivers, in images. They have to stand on a block device, so this
-//! needs root, loop devices and /dev/fuse.
+//! exFAT, NTFS and FAT32 by their FUSE drivers, in images. The first two have to stand on a block
+//! device, so this needs root, loop devices and /dev/fuse.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -7,6 +7,8 @@ use std::process::Command;
 
 use super::image::tool;
 use super::{is_root_with, skip};
+
+const FAT: &str = "fusefat";
 
 pub(crate) struct FuseImage {
     pub(crate) mount: PathBuf,
@@ -20,6 +22,11 @@ impl FuseImage {
         FuseImage::new(test, &["mkfs.exfat"], "exfat-fuse")
     }
 
+    /// FAT32. `None`: the machine does not let us, and the reason was told.
+    pub(crate) fn fat(test: &str) -> Option<FuseImage> {
+        FuseImage::new(test, &["mkfs.vfat", "-F", "32"], FAT)
+    }
+
     /// `None`: the machine does not let us, and the reason was told.
     pub(crate) fn ntfs(test: &str) -> Option<FuseImage> {
         FuseImage::new(test, &["mkfs.ntfs", "-Q", "-F"], "ntfs-3g")
@@ -30,7 +37,10 @@ impl FuseImage {
             skip(test, "/dev/fuse");
             return None;
         }
-        let helper = format!("mount.{driver}");
+        let helper = match driver {
+            FAT => driver.to_string(),
+            _ => format!("mount.{driver}"),
+        };
         if !is_root_with(test, &[mkfs[0], &helper, "mount"]) {
             return None;
         }
@@ -54,8 +64,15 @@ impl FuseImage {
     }
 
     fn mounted(&self) -> Result<(), String> {
-        let mut mount = Command::new("mount");
-        mount.args(["-t", self.driver, "-o", "loop"]);
+        let mut mount = match self.driver {
+            // It takes the image itself, and has to be told that it is to be written.
+            FAT => Command::new(FAT),
+            _ => Command::new("mount"),
+        };
+        match self.driver {
+            FAT => mount.args(["-o", "rw+"]),
+            driver => mount.args(["-t", driver, "-o", "loop"]),
+        };
         tool(mount.arg(self.temp.path().join("image")).arg(&self.mount))
     }
 

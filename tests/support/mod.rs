@@ -18,6 +18,7 @@ pub(crate) mod image;
 pub(crate) mod pty;
 pub(crate) mod python;
 pub(crate) mod strace;
+pub(crate) mod user;
 pub(crate) mod xattr;
 
 /// A small generator of numbers that are the same in every run.

@@ -52,17 +52,17 @@ impl<F: Fs> Committer<'_, F> {
         self.summary.metadata_mended += 1;
         match record {
             Record::Done(done) => {
-                self.tell_lesser(&done.dest);
+                self.tell_lesser(&done.dest, done.mtime_ns);
                 self.summary.files_unchanged += 1;
                 self.summary.bytes_total += done.size;
                 self.there_before(done.size);
             }
             Record::Special(special) => {
-                self.tell_lesser(&special.dest);
+                self.tell_lesser(&special.dest, special.mtime_ns);
                 self.summary.specials += 1;
             }
             Record::Symlink(link) => {
-                self.tell_lesser(&link.dest);
+                self.tell_lesser(&link.dest, link.mtime_ns);
                 self.summary.symlinks += 1;
             }
             _ => {}
@@ -72,8 +72,15 @@ impl<F: Fs> Committer<'_, F> {
     }
 
     /// Says, once a kind, what the destination could not hold.
-    pub(in crate::copy) fn tell_lesser(&mut self, dest: &DestMeta) {
-        for text in self.shared.told.news(dest.lesser) {
+    pub(in crate::copy) fn tell_lesser(&mut self, dest: &DestMeta, source_mtime_ns: i128) {
+        let mut lesser = dest.lesser;
+        if let Some(lesser) = &mut lesser {
+            // What is outside of its range was told of by name.
+            let range = self.shared.limits.kind.times_ns();
+            lesser.mtime &= range.contains(&source_mtime_ns);
+        }
+        let off_ns = dest.mtime_ns(source_mtime_ns) - source_mtime_ns;
+        for text in self.shared.told.news(lesser, off_ns) {
             self.emit(Event::Warning(text.into()));
         }
     }

@@ -19,6 +19,11 @@ pub(crate) fn about(fd: impl AsFd) -> io::Result<About> {
         true => stat.f_bfree,
         false => stat.f_bavail,
     };
+    let free_bytes = match stat.f_blocks {
+        // A daemon that does not say: fusefat is one.
+        0 => u64::MAX,
+        _ => blocks.saturating_mul(stat.f_frsize),
+    };
     let magic = magic(&fd)?;
     let kind = match magic {
         FUSE => mount_type(&fd).map_or(FsKind::Fuse, |text| fuse_kind(&text, || is_ntfs(&fd))),
@@ -28,7 +33,7 @@ pub(crate) fn about(fd: impl AsFd) -> io::Result<About> {
         kind,
         name_bytes_max: stat.f_namemax,
         unit_bytes: stat.f_frsize.max(1),
-        free_bytes: blocks.saturating_mul(stat.f_frsize),
+        free_bytes,
         free_inodes: (kind.tells_inodes() && stat.f_files > 0).then_some(stat.f_ffree),
     })
 }
@@ -129,6 +134,8 @@ mod tests {
         assert!(about.name_bytes_max >= 143);
         let proc = super::about(fs::File::open("/proc").unwrap()).unwrap();
         assert_eq!((proc.kind, proc.free_inodes), (FsKind::Other, None));
+        // It has no blocks, so it has none too few.
+        assert_eq!(proc.free_bytes, u64::MAX);
     }
 
     #[test]

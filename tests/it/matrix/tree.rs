@@ -9,6 +9,7 @@ use std::time::{Duration, UNIX_EPOCH};
 
 use rustix::fs::{AtFlags, CWD, FileType, Mode, Timespec, Timestamps, makedev, mknodat, utimensat};
 
+use crate::support::user::program_in;
 use crate::support::xattr::{ACCESS, DEFAULT, acl_for_others, held, set};
 use crate::support::*;
 
@@ -42,9 +43,7 @@ impl Tree {
             return None;
         }
         chmod(temp.path(), 0o755);
-        // The user may have no way to where it was built.
-        let program = temp.path().join("sprag");
-        fs::copy(env!("CARGO_BIN_EXE_sprag"), &program).unwrap();
+        let program = program_in(temp.path());
         let tree = Tree { temp, program };
         tree.fill();
         Some(tree)
