@@ -7,8 +7,14 @@
 use crate::fs::{Kind, Meta, Stat, Xattrs};
 use crate::manifest::{DestMeta, Seen, is_zone_shift};
 
-/// No file system in use rounds times by more than this: FAT's 2 seconds.
-const ROUNDED_NS: i128 = 2_000_000_000;
+/// What file systems count times in, in ns: NTFS; some servers; exFAT; ext3 and HFS+; FAT.
+const UNITS_NS: [i128; 5] = [100, 1000, 10_000_000, 1_000_000_000, 2_000_000_000];
+
+/// Whether `there` is what a file system may make of the time `asked`.
+fn is_rounded(asked: i128, there: i128) -> bool {
+    let fits = |unit| there % unit == 0 && (there - asked).abs() < unit;
+    there == asked || UNITS_NS.into_iter().any(fits)
+}
 
 /// What is to be recorded when `wanted` is how it should be and `seen` is there. `loosely`: owners
 /// and modes are the mounter's business there, and times those of a local clock.
@@ -19,9 +25,9 @@ pub(super) fn recorded(
     loosely: bool,
 ) -> DestMeta {
     let mut as_wanted = seen.clone();
-    let off_ns = seen.stat.mtime_ns - source_mtime_ns;
-    let is_rounded = off_ns.abs() < ROUNDED_NS || (loosely && is_zone_shift(off_ns));
-    if wanted.times_ns.is_some() && !is_rounded && seen.stat.kind != Kind::Dir {
+    let there = seen.stat.mtime_ns;
+    let is_shifted = loosely && is_zone_shift(there - source_mtime_ns);
+    if wanted.times_ns.is_some() && !is_rounded(source_mtime_ns, there) && !is_shifted {
         as_wanted.stat.mtime_ns = source_mtime_ns;
     }
     if !loosely {
@@ -106,6 +112,8 @@ mod tests {
         assert_eq!(told(&seen(0o640, time), false), None);
         assert_eq!(told(&seen(0o640, 1000 * S), false), None);
         assert!(told(&seen(0o640, 900 * S), false).is_some());
+        assert!(told(&seen(0o640, time + 1), false).is_some());
+        assert_eq!(told(&seen(0o640, 1000 * S + 100), false), None);
         assert!(told(&seen(0o600, time), false).is_some());
         assert_eq!(told(&seen(0o777, 1000 * S - 3600 * S + 5), true), None);
         assert!(told(&seen(0o777, 900 * S), true).is_some());

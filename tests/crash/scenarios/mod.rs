@@ -10,6 +10,7 @@ mod kill;
 mod lies;
 mod noted;
 mod read_back;
+mod rebuild;
 mod repair;
 mod source;
 mod tree;

@@ -35,7 +35,7 @@ struct Lab {
 }
 
 /// Flips a byte and gives the file back its times.
-fn rot(fs: &SimFs, path: &str, offset: u64) {
+pub(crate) fn rot(fs: &SimFs, path: &str, offset: u64) {
     let path = RelPath::new(path).expect("a path");
     let (parent, name) = path.split().expect("a file");
     let dir = fs.open_dir(&parent).expect("a disk without faults");
@@ -59,7 +59,7 @@ fn rot(fs: &SimFs, path: &str, offset: u64) {
 }
 
 /// The disk as it is, all of it durable.
-fn settle(fs: &SimFs) -> Disk {
+pub(crate) fn settle(fs: &SimFs) -> Disk {
     fs.sync_all().expect("a disk without faults");
     Replay::at_end(&fs.log()).disk(&[])
 }
