@@ -23,10 +23,12 @@ use crate::plan::{self, DIR_WORKING_BITS, DirPlan, FilePlan, SymlinkPlan};
 use crate::scan::{self, FirstNames, Scan, Scanned, Source};
 
 mod alike;
+mod dirs;
 mod leave;
 mod links;
 mod mends;
 mod special;
+mod symlinks;
 
 pub(super) struct Planner<'a, F: Fs> {
     shared: &'a Shared<F>,
@@ -200,34 +202,6 @@ impl<'a, F: Fs> Planner<'a, F> {
         failure::naming(&self.shared.fs, action, self.shared.full(path))
     }
 
-    /// Opens a directory at the destination, or finds it among the open ones.
-    fn open_dir(&mut self, path: &RelPath) -> Result<Arc<F::Dir>, Failure> {
-        while let Some(open) = self.open.last() {
-            if path.is_within(&open.path) {
-                break;
-            }
-            self.open.pop();
-        }
-        if let Some(open) = self.open.last()
-            && open.path == *path
-        {
-            return Ok(Arc::clone(&open.dir));
-        }
-        let dir = if path.is_root() {
-            self.shared.fs.root()
-        } else {
-            let opened =
-                (self.trier()).name(&self.shared.full(path), || self.shared.fs.open_dir(path));
-            Arc::new(opened.map_err(self.at_dest("open directory", path))?)
-        };
-        self.open.push(OpenDir {
-            path: path.clone(),
-            dir: Arc::clone(&dir),
-            is_new: self.made.as_ref() == Some(path),
-        });
-        Ok(dir)
-    }
-
     /// What stands under the name of `path` in the directory that was opened last.
     fn there(&self, dir: &F::Dir, path: &RelPath) -> Result<Option<Stat>, Failure> {
         match self.open.last() {
@@ -244,97 +218,6 @@ impl<'a, F: Fs> Planner<'a, F> {
         let found = found
             .map_err(|error| Failure::Fatal(failure::manifest_failed(&*self.shared.fs, error)))?;
         Ok(found.map(|(_, entry)| entry))
-    }
-
-    /// Makes or keeps a directory; `parent` is `None` for the root.
-    fn dir(&mut self, scanned: Scanned, parent: Option<Arc<F::Dir>>) -> Result<Descend, Failure> {
-        let (fs, path) = (&*self.shared.fs, scanned.dest.clone());
-        let at_dest = self.at_dest("create directory", &path);
-        let there = match &parent {
-            Some(parent) => fs.stat(parent, path.name()),
-            None => fs.stat_dir(&fs.root()).map(Some),
-        };
-        let there = there.map_err(self.at_dest("look at", &path))?;
-        let known = self.known(&path)?;
-        let before = match (&known, there) {
-            // It has still the bits that it needed while a run that was stopped worked in it.
-            (Some(Entry::Dir(known)), Some(there)) if there.mode == DIR_WORKING_BITS => {
-                let mode = known.dest.asked_mode();
-                Some(Stat { mode, ..there })
-            }
-            _ => there,
-        };
-        let wanted = self.wanted(&scanned, before.as_ref())?;
-        let seen = match (there, &parent) {
-            (Some(stat), Some(dir)) => Some(self.seen(&path, dir, stat)?),
-            (Some(stat), None) => Some(self.seen(&path, &fs.root(), stat)?),
-            (None, _) => None,
-        };
-        let plan = plan::plan_dir(&scanned.stat, &wanted, known.as_ref(), seen.as_ref());
-        let (mend, outcome) = match plan {
-            DirPlan::Conflict(found) => {
-                let error = self.conflict(&path, found, Kind::Dir);
-                self.send(Message::Failed { path, error })?;
-                return Ok(Descend::No);
-            }
-            DirPlan::Make => {
-                let Some(parent) = &parent else {
-                    return Ok(Descend::No);
-                };
-                self.drop_partial(&path, parent, known.as_ref())?;
-                let full = self.shared.full(&path);
-                let made = (self.trier()).name(&full, || fs.make_dir(parent, path.name()));
-                if let Err(failure) = made.map_err(at_dest) {
-                    return self.leave_out(path, failure);
-                }
-                self.made = Some(path.clone());
-                (true, Outcome::Copied)
-            }
-            DirPlan::Keep { mend: false } => (false, Outcome::Unchanged),
-            DirPlan::Keep { mend: true } => match known {
-                Some(Entry::Dir(_)) => (true, Outcome::Mended),
-                _ => (true, Outcome::Adopted),
-            },
-        };
-        let locked_out = there.is_some_and(|stat| stat.mode & DIR_WORKING_BITS != DIR_WORKING_BITS);
-        if locked_out && let (Some(parent), Some(stat)) = (&parent, &there) {
-            let meta = Meta {
-                mode: Some(stat.mode | DIR_WORKING_BITS),
-                ..Meta::default()
-            };
-            let opened_up = fs.set_meta(parent, path.name(), &meta);
-            if let Err(failure) = opened_up.map_err(self.at_dest("make writable", &path)) {
-                return self.leave_out(path, failure);
-            }
-        }
-        let set = match mend || locked_out {
-            true => self.set_dir_xattrs(&path, &wanted).map(Some),
-            false => Ok(None),
-        };
-        let dest = match set {
-            Ok(Some(seen)) => Self::dir_in_the_end(&scanned, &wanted, &seen),
-            Ok(None) => DestMeta::default(),
-            Err(failure) => return self.leave_out(path, failure),
-        };
-        self.send(Message::Dir {
-            path,
-            stat: scanned.stat,
-            dest,
-            mend: mend || locked_out,
-            outcome,
-        })?;
-        Ok(Descend::Yes)
-    }
-
-    /// A directory that fails takes its contents with it.
-    fn leave_out(&self, path: RelPath, failure: Failure) -> Result<Descend, Failure> {
-        match failure {
-            Failure::Entry(error) => {
-                self.send(Message::Failed { path, error })?;
-                Ok(Descend::No)
-            }
-            failure => Err(failure),
-        }
     }
 
     fn conflict(&self, path: &RelPath, found: Kind, wanted: Kind) -> EntryError {
@@ -424,70 +307,5 @@ impl<'a, F: Fs> Planner<'a, F> {
         let bytes = work.stat.size;
         let handed_on = told.and_then(|()| self.works.offer(work, bytes));
         handed_on.map_err(|_| Failure::Stopped)
-    }
-
-    fn symlink(&mut self, scanned: Scanned, dir: Arc<F::Dir>) -> Result<(), Failure> {
-        let fs = &*self.shared.fs;
-        let path = &scanned.dest;
-        let read = (self.trier()).read(&scanned.source, || {
-            self.shared.source_entry(&scanned.source)?.read_link()
-        });
-        let target =
-            read.map_err(|error| failure::at_source(self.shared, &scanned.source, error))?;
-        let at_dest = self.at_dest("look at", path);
-        let there = self.there(&dir, path)?;
-        let there_target = match &there {
-            Some(stat) if stat.kind == Kind::Symlink => {
-                fs::found(fs.read_symlink(&dir, path.name())).map_err(&at_dest)?
-            }
-            _ => None,
-        };
-        let known = self.known(path)?;
-        let there_is = there.map(|stat| (stat.kind, there_target.as_deref()));
-        let rules = self.shared.options.existing;
-        match plan::plan_symlink_under(rules, (&scanned.stat, &target), known.as_ref(), there_is) {
-            SymlinkPlan::Leave => self.leave(scanned, &dir, known.as_ref()),
-            SymlinkPlan::Conflict(found) => Err(self.conflict(path, found, Kind::Symlink).into()),
-            SymlinkPlan::Unchanged => {
-                let mend = match &there {
-                    Some(there) => self.mend(&scanned, &dir, there, known)?,
-                    None => None,
-                };
-                match mend {
-                    Some(task) => self.hand_on(scanned, dir, there, task),
-                    None => self.settled(scanned.dest, Outcome::Unchanged, Settled::Symlink),
-                }
-            }
-            SymlinkPlan::Make => {
-                self.drop_partial(path, &dir, known.as_ref())?;
-                self.hand_on(scanned, dir, there, Task::Symlink(target))
-            }
-            SymlinkPlan::Adopt => self.adopt_symlink(scanned, &dir, target),
-        }
-    }
-
-    fn adopt_symlink(
-        &self,
-        scanned: Scanned,
-        dir: &F::Dir,
-        target: Vec<u8>,
-    ) -> Result<(), Failure> {
-        let (path, mtime_ns) = (&scanned.dest, scanned.stat.mtime_ns);
-        let wanted = self.wanted(&scanned, None)?;
-        let set = self
-            .shared
-            .set_named(dir, path.name(), &wanted, mtime_ns, None);
-        let dest = set.map_err(self.at_dest("set the metadata of", path))?;
-        self.send(Message::Complete {
-            worker: None,
-            completed: Completed {
-                mtime_ns,
-                dest,
-                path: scanned.dest,
-                attempt: None,
-                content: Content::Symlink { target },
-                file: None,
-            },
-        })
     }
 }

@@ -1,0 +1,70 @@
+//! Symbolic links: what they point to, and metadata.
+
+use super::*;
+
+impl<F: Fs> Planner<'_, F> {
+    pub(super) fn symlink(&mut self, scanned: Scanned, dir: Arc<F::Dir>) -> Result<(), Failure> {
+        let fs = &*self.shared.fs;
+        let path = &scanned.dest;
+        let read = (self.trier()).read(&scanned.source, || {
+            self.shared.source_entry(&scanned.source)?.read_link()
+        });
+        let target =
+            read.map_err(|error| failure::at_source(self.shared, &scanned.source, error))?;
+        let at_dest = self.at_dest("look at", path);
+        let there = self.there(&dir, path)?;
+        let there_target = match &there {
+            Some(stat) if stat.kind == Kind::Symlink => {
+                fs::found(fs.read_symlink(&dir, path.name())).map_err(&at_dest)?
+            }
+            _ => None,
+        };
+        let known = self.known(path)?;
+        let there_is = there.map(|stat| (stat.kind, there_target.as_deref()));
+        let rules = self.shared.options.existing;
+        match plan::plan_symlink_under(rules, (&scanned.stat, &target), known.as_ref(), there_is) {
+            SymlinkPlan::Leave => self.leave(scanned, &dir, known.as_ref()),
+            SymlinkPlan::Conflict(found) => Err(self.conflict(path, found, Kind::Symlink).into()),
+            SymlinkPlan::Unchanged => {
+                let mend = match &there {
+                    Some(there) => self.mend(&scanned, &dir, there, known)?,
+                    None => None,
+                };
+                match mend {
+                    Some(task) => self.hand_on(scanned, dir, there, task),
+                    None => self.settled(scanned.dest, Outcome::Unchanged, Settled::Symlink),
+                }
+            }
+            SymlinkPlan::Make => {
+                self.drop_partial(path, &dir, known.as_ref())?;
+                self.hand_on(scanned, dir, there, Task::Symlink(target))
+            }
+            SymlinkPlan::Adopt => self.adopt_symlink(scanned, &dir, target),
+        }
+    }
+
+    fn adopt_symlink(
+        &self,
+        scanned: Scanned,
+        dir: &F::Dir,
+        target: Vec<u8>,
+    ) -> Result<(), Failure> {
+        let (path, mtime_ns) = (&scanned.dest, scanned.stat.mtime_ns);
+        let wanted = self.wanted(&scanned, None)?;
+        let set = self
+            .shared
+            .set_named(dir, path.name(), &wanted, mtime_ns, None);
+        let dest = set.map_err(self.at_dest("set the metadata of", path))?;
+        self.send(Message::Complete {
+            worker: None,
+            completed: Completed {
+                mtime_ns,
+                dest,
+                path: scanned.dest,
+                attempt: None,
+                content: Content::Symlink { target },
+                file: None,
+            },
+        })
+    }
+}
