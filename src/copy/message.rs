@@ -39,6 +39,8 @@ pub(super) enum Task {
     Symlink(Vec<u8>),
     /// Make the special file under its partial name.
     Special(Special),
+    /// See whether its metadata is as it shall be, its content being as this record says.
+    Compare(Record),
     /// Set its metadata, its content being as this record says.
     Mend(Record),
 }

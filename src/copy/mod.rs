@@ -45,6 +45,7 @@ mod repair;
 mod retry;
 mod room;
 mod run;
+mod scanner;
 mod setup;
 mod shared;
 mod siblings;

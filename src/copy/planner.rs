@@ -12,15 +12,16 @@ use super::batch::BatchSender;
 use super::failure::{self, Failure};
 use super::message::{Completed, Content, Message, Settled, Task, Work};
 use super::retry::Trier;
+use super::scanner::Walk;
 use super::siblings::Siblings;
 use crate::error::EntryError;
 use crate::event::Outcome;
 use crate::fs::{self, Fs, Kind, Meta, Stat};
 use crate::lock_mutex;
-use crate::manifest::{DestMeta, Entry};
+use crate::manifest::{DestMeta, Entry, Record};
 use crate::path::RelPath;
 use crate::plan::{self, DIR_WORKING_BITS, DirPlan, FilePlan, SymlinkPlan};
-use crate::scan::{self, FirstNames, Scan, Scanned, Source};
+use crate::scan::{self, FirstNames, Scanned, Source};
 
 mod alike;
 mod dirs;
@@ -33,6 +34,7 @@ mod symlinks;
 pub(super) struct Planner<'a, F: Fs> {
     shared: &'a Shared<F>,
     sources: &'a [Source],
+    walk: Walk,
     works: BatchSender<Work<F>>,
     messages: BatchSender<Message<F>>,
     /// The open directories from the root to where the walk is.
@@ -66,12 +68,14 @@ impl<'a, F: Fs> Planner<'a, F> {
     pub(super) fn new(
         shared: &'a Shared<F>,
         sources: &'a [Source],
+        walk: Walk,
         works: BatchSender<Work<F>>,
         messages: BatchSender<Message<F>>,
     ) -> Planner<'a, F> {
         Planner {
             shared,
             sources,
+            walk,
             works,
             messages,
             open: Vec::new(),
@@ -88,33 +92,29 @@ impl<'a, F: Fs> Planner<'a, F> {
         if self.shared.should_stop() || self.send(Message::Planning).is_err() {
             return;
         }
-        for number in 0..self.sources.len() {
-            let selection = &self.shared.options.selection;
-            let mut scan = Scan::new(&self.sources[number], selection);
-            while let Some(scanned) = scan.next() {
-                if self.shared.should_stop() {
-                    return;
+        while let Some((number, scanned)) = self.walk.next() {
+            if self.shared.should_stop() {
+                return;
+            }
+            let (path, planned) = match scanned {
+                Ok(scanned) => (scanned.dest.clone(), self.plan(number, scanned)),
+                Err(failed) => {
+                    self.shared.walk_failed.store(true, Ordering::Relaxed);
+                    (failed.dest, Err(self.scan_failed(failed.error)))
                 }
-                let (path, planned) = match scanned {
-                    Ok(scanned) => (scanned.dest.clone(), self.plan(number, scanned)),
-                    Err(failed) => {
-                        self.shared.walk_failed.store(true, Ordering::Relaxed);
-                        (failed.dest, Err(self.scan_failed(failed.error)))
-                    }
-                };
-                let sent = match planned {
-                    Ok(Descend::Yes) => Ok(()),
-                    Ok(Descend::No) => {
-                        scan.skip_dir();
-                        Ok(())
-                    }
-                    Err(Failure::Entry(error)) => self.send(Message::Failed { path, error }),
-                    Err(Failure::Fatal(error)) => self.send(Message::Fatal(error)),
-                    Err(Failure::Stopped) => Err(Failure::Stopped),
-                };
-                if sent.is_err() {
-                    return;
+            };
+            let sent = match planned {
+                Ok(Descend::Yes) => Ok(()),
+                Ok(Descend::No) => {
+                    self.walk.pass_over(number, path);
+                    Ok(())
                 }
+                Err(Failure::Entry(error)) => self.send(Message::Failed { path, error }),
+                Err(Failure::Fatal(error)) => self.send(Message::Fatal(error)),
+                Err(Failure::Stopped) => Err(Failure::Stopped),
+            };
+            if sent.is_err() {
+                return;
             }
         }
     }
@@ -240,15 +240,13 @@ impl<'a, F: Fs> Planner<'a, F> {
                 return Err(self.conflict(path, found, Kind::File).into());
             }
             FilePlan::Unchanged => {
-                let mend = match &there {
-                    Some(there) => self.mend(&scanned, &dir, there, known)?,
-                    None => None,
-                };
-                if let Some(task) = mend {
-                    return self.hand_on(scanned, dir, there, task);
-                }
                 let bytes = scanned.stat.size;
-                return self.settled(scanned.dest, Outcome::Unchanged, Settled::File { bytes });
+                return match known {
+                    Some(Entry::Done(done)) => {
+                        self.hand_on(scanned, dir, there, Task::Compare(Record::Done(done)))
+                    }
+                    _ => self.settled(scanned.dest, Outcome::Unchanged, Settled::File { bytes }),
+                };
             }
             FilePlan::Copy => {
                 self.drop_partial(path, &dir, known.as_ref())?;
@@ -304,8 +302,14 @@ impl<'a, F: Fs> Planner<'a, F> {
         };
         // What was said of this path before has to be heard before what becomes of the work.
         let told = self.messages.flush();
-        let bytes = work.stat.size;
-        let handed_on = told.and_then(|()| self.works.offer(work, bytes));
+        let handed_on = told.and_then(|()| match work.task {
+            // So quick that the workers would be woken for each.
+            Task::Compare(_) => self.works.hold(work, 0),
+            _ => {
+                let bytes = work.stat.size;
+                self.works.offer(work, bytes)
+            }
+        });
         handed_on.map_err(|_| Failure::Stopped)
     }
 }

@@ -16,6 +16,7 @@ use super::read_back;
 use super::reader;
 use super::recover;
 use super::repair::Repairer;
+use super::scanner::{self, Walk};
 use super::setup::{Setup, no_manifest};
 use super::worker::Worker;
 use super::{Shared, failure};
@@ -34,6 +35,8 @@ use crate::time;
 const MESSAGES_MAX: usize = 8;
 /// So many batches of work for the workers wait at most.
 const WORKS_MAX: usize = 8;
+/// So many batches of what the walk found wait for the planner at most.
+const SCANNED_MAX: usize = 8;
 /// More workers than this are never chosen by default.
 const JOBS_DEFAULT_MAX: usize = 4;
 
@@ -49,16 +52,14 @@ pub(super) fn open<F: Fs>(
     let mode = match (options.restart, required) {
         (true, false) => OpenMode::Restart(asked.unwrap_or_default()),
         (false, false) => OpenMode::Create(asked.unwrap_or_default()),
-        (restart, true) => {
+        (false, true) => OpenMode::Write,
+        (true, true) => {
             let there = Store::open_or_backup(fs, &setup.root, OpenMode::Read);
             let there = there.map_err(|error| failure::manifest_failed(&**fs, error))?;
             if there.is_none() {
                 return Err(no_manifest(options, &setup.root).into());
             }
-            match restart {
-                true => OpenMode::Restart(asked.unwrap_or_default()),
-                false => OpenMode::Write,
-            }
+            OpenMode::Restart(asked.unwrap_or_default())
         }
     };
     let store = Store::open_or_backup(fs, &setup.root, mode);
@@ -218,6 +219,14 @@ fn stages<F: Fs>(
         } else {
             drop(gate_in);
         }
+        let (found_in, found_out) = batch::channel(SCANNED_MAX);
+        if started.is_ok() && shared.repair.is_none() {
+            let builder = thread::Builder::new().name("sprag-scanner".into());
+            let thread = builder.spawn_scoped(scope, move || {
+                scanner::scan(shared, sources, &found_in);
+            });
+            started = started.and(thread.map(drop));
+        }
         if started.is_ok() {
             let builder = thread::Builder::new().name("sprag-planner".into());
             let thread = builder.spawn_scoped(scope, move || match &shared.repair {
@@ -225,7 +234,8 @@ fn stages<F: Fs>(
                     if !shared.is_rerun {
                         counter::wait(shared, &gate_out);
                     }
-                    Planner::new(shared, sources, works_in, messages_in).run();
+                    let walk = Walk::new(found_out);
+                    Planner::new(shared, sources, walk, works_in, messages_in).run();
                 }
                 Some(repair) => Repairer {
                     shared,

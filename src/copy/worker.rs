@@ -10,7 +10,7 @@ use crossbeam_channel::{Receiver, TryRecvError};
 
 use super::batch::BatchSender;
 use super::failure::{self, Failure};
-use super::message::{Completed, Content, Message, Task, Work};
+use super::message::{Completed, Content, Message, Settled, Task, Work};
 use super::retry::Trier;
 use super::{Shared, adopt, origin, repair};
 use crate::error::EntryError;
@@ -27,6 +27,7 @@ const TRIES: u32 = 3;
 /// Files of this size and more are announced to the system as read in sequence.
 const SEQUENTIAL_BYTES: u64 = 4 << 20;
 
+mod compare;
 mod named;
 mod pieces;
 mod single;
@@ -87,6 +88,7 @@ impl<'a, F: Fs> Worker<'a, F> {
                         };
                         self.messages.hold(message, bytes)
                     }
+                    Ok(message @ Message::Settled { .. }) => self.messages.hold(message, 0),
                     Ok(message) => self.messages.send(message),
                     Err(Failure::Entry(error)) => self.messages.send(Message::Failed {
                         path: work.path,
@@ -150,6 +152,7 @@ impl<'a, F: Fs> Worker<'a, F> {
         match &work.task {
             Task::Symlink(target) => return self.symlink(work, target),
             Task::Mend(record) => return self.mend(work, record),
+            Task::Compare(record) => return self.compare(work, record),
             Task::Repair(done) => return repair::mend(self, work, done),
             Task::Special(what) => return self.special(work, *what),
             Task::Copy | Task::Resume(_) | Task::Adopt | Task::Check(_) => {}

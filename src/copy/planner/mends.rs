@@ -2,33 +2,9 @@
 //! at the end of the run but for their attributes.
 
 use super::*;
-use crate::manifest::{DestMeta, Record, Seen};
+use crate::manifest::{DestMeta, Seen};
 
 impl<F: Fs> Planner<'_, F> {
-    /// What an entry whose content is as recorded still needs, if anything.
-    pub(super) fn mend(
-        &self,
-        scanned: &Scanned,
-        dir: &F::Dir,
-        there: &Stat,
-        known: Option<Entry>,
-    ) -> Result<Option<Task>, Failure> {
-        let (record, dest, mtime_ns) = match known {
-            Some(Entry::Done(done)) => (Record::Done(done.clone()), done.dest, done.mtime_ns),
-            Some(Entry::Symlink(link)) => (Record::Symlink(link.clone()), link.dest, link.mtime_ns),
-            Some(Entry::Special(special)) => (
-                Record::Special(special.clone()),
-                special.dest,
-                special.mtime_ns,
-            ),
-            _ => return Ok(None),
-        };
-        let wanted = self.wanted(scanned, Some(there))?;
-        let seen = self.seen(&scanned.dest, dir, *there)?;
-        let drifted = plan::has_drifted(&scanned.stat, &wanted, &seen, (&dest, mtime_ns));
-        Ok(drifted.then_some(Task::Mend(record)))
-    }
-
     /// The metadata that a source's copy shall have.
     pub(super) fn wanted(&self, scanned: &Scanned, there: Option<&Stat>) -> Result<Meta, Failure> {
         let xattrs = self

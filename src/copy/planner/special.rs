@@ -25,13 +25,7 @@ impl<F: Fs> Planner<'_, F> {
             (Some(stat), Some(Entry::Special(special)))
                 if stat.kind == Kind::Special(what) && special.what == what =>
             {
-                match self.mend(&scanned, &dir, stat, known)? {
-                    Some(task) => task,
-                    None => {
-                        let path = scanned.dest;
-                        return self.settled(path, Outcome::Unchanged, Settled::Special);
-                    }
-                }
+                Task::Compare(Record::Special(special.clone()))
             }
             // It is there, but not from sprag: recording it is all.
             (Some(stat), known)

@@ -25,16 +25,12 @@ impl<F: Fs> Planner<'_, F> {
         match plan::plan_symlink_under(rules, (&scanned.stat, &target), known.as_ref(), there_is) {
             SymlinkPlan::Leave => self.leave(scanned, &dir, known.as_ref()),
             SymlinkPlan::Conflict(found) => Err(self.conflict(path, found, Kind::Symlink).into()),
-            SymlinkPlan::Unchanged => {
-                let mend = match &there {
-                    Some(there) => self.mend(&scanned, &dir, there, known)?,
-                    None => None,
-                };
-                match mend {
-                    Some(task) => self.hand_on(scanned, dir, there, task),
-                    None => self.settled(scanned.dest, Outcome::Unchanged, Settled::Symlink),
+            SymlinkPlan::Unchanged => match known {
+                Some(Entry::Symlink(link)) => {
+                    self.hand_on(scanned, dir, there, Task::Compare(Record::Symlink(link)))
                 }
-            }
+                _ => self.settled(scanned.dest, Outcome::Unchanged, Settled::Symlink),
+            },
             SymlinkPlan::Make => {
                 self.drop_partial(path, &dir, known.as_ref())?;
                 self.hand_on(scanned, dir, there, Task::Symlink(target))
