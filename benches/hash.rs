@@ -1,4 +1,6 @@
 //! What hashing by blocks costs beside hashing a file in one go, and what merging costs.
+//!
+//!     cargo bench --bench hash
 #![allow(missing_docs)] // criterion's macros make public functions that cannot have any
 
 use std::hint::black_box;

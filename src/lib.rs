@@ -43,6 +43,9 @@
 
 #![warn(missing_docs)]
 
+#[cfg(sprag_bench)]
+#[doc(hidden)]
+pub mod bench;
 pub mod block;
 mod codec;
 mod copy;

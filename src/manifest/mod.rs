@@ -11,6 +11,8 @@
 //! - Links between records (`prev`, `begin`, `chain`) point backwards, so every walk ends.
 
 mod ahead;
+#[cfg(sprag_bench)]
+pub(crate) mod bench;
 mod dest_meta;
 mod header;
 mod index;
