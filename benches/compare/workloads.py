@@ -141,6 +141,8 @@ def nothing_to_do(name, source, mib, mkfs=()):
             for number in range(rounds):
                 command = [bench.sprag, "status", dest]
                 yield {"workload": name, "cache": "warm", "tool": "sprag-status", "round": number, **size, **bench.run(command, flush=False)}
+            command = [bench.sprag, "verify", "-q", "--restart", dest]
+            yield {"workload": name, "cache": "warm", "tool": "sprag-verify", "round": 0, **size, **bench.run(command, flush=False)}
             manifest = dest / ".sprag" / "manifest"
             print(f"{name}: the manifest has {manifest.stat().st_size / size['work_files']:.1f} bytes a file", flush=True)
     rows.__doc__ = f"do {name[1:]} again with nothing to do"
@@ -216,7 +218,7 @@ ALL = {
     "M": copying("M", usr, 8192, caches=("warm",), default=FAST),
     "H": copying("H", of("H", huge), 9216, caches=("cold",), default=FAST),
     "Z": copying("Z", of("Z", sparse), 1024, caches=("warm",), default=FAST),
-    "NS": nothing_to_do("NS", of("S", small), 1536),
+    "NS": nothing_to_do("NS", of("S", small), 1536, ("-N", "200000")),
     "NM": nothing_to_do("NM", usr, 16384),
     "N10k": nothing_to_do("N10k", of("T10k", tiny(10_000)), 1024),
     "N100k": nothing_to_do("N100k", of("T100k", tiny(100_000)), 2048, ("-N", "300000")),

@@ -14,7 +14,7 @@
 
 use std::time::{Duration, Instant};
 
-use crossbeam_channel::{Receiver, Select, Sender, TryRecvError, TrySendError};
+use crossbeam_channel::{Receiver, Sender};
 
 use super::flusher::{Dirty, Job};
 use super::message::{Completed, Content, Message, Settled};
@@ -27,20 +27,20 @@ use crate::lock_mutex;
 use crate::manifest::{Blocks, Done, Entry, Link, Record, RunEnd, Store, SymlinkRecord};
 use crate::path::RelPath;
 
-/// With this many events waiting for the consumer, the copying waits too.
-const OUTBOX_MAX: usize = 64;
-
 mod active;
 mod barrier;
 mod ending;
 mod metadata;
 mod publish;
 mod reading;
+mod telling;
+mod turns;
 
 use active::Active;
 use barrier::Barrier;
 pub(super) use reading::Bad;
 use reading::Reading;
+use telling::OUTBOX_MAX;
 
 pub(super) struct Committer<'a, F: Fs> {
     pub(super) shared: &'a Shared<F>,
@@ -125,155 +125,6 @@ impl<'a, F: Fs> Committer<'a, F> {
             refusal: None,
             due_dir: None,
             publish_dir: None,
-        }
-    }
-
-    /// Takes messages until every stage above has ended.
-    pub(super) fn run(&mut self, messages: &Receiver<Vec<Message<F>>>) {
-        loop {
-            self.pump();
-            if self.is_publishing() {
-                self.publish_some();
-            } else {
-                self.wait(messages);
-            }
-            self.hear_others();
-            if !self.takes() {
-                continue;
-            }
-            match messages.try_recv() {
-                Ok(batch) => {
-                    for message in batch {
-                        if self.barrier_is_due() {
-                            self.start_barrier();
-                        }
-                        self.take(message);
-                    }
-                }
-                Err(TryRecvError::Disconnected) => return,
-                Err(TryRecvError::Empty) => {}
-            }
-        }
-    }
-
-    /// Whether messages may be taken now.
-    fn takes(&self) -> bool {
-        self.outbox.len() - self.outbox_published < OUTBOX_MAX && !self.is_held_up()
-    }
-
-    /// Waits until there is something to do; a barrier is begun when it is due by time.
-    fn wait(&mut self, messages: &Receiver<Vec<Message<F>>>) {
-        loop {
-            if self.barrier_is_due() {
-                self.start_barrier();
-            }
-            if self.takes() && !messages.is_empty() {
-                return;
-            }
-            let mut select = Select::new();
-            if self.barrier.is_some() {
-                select.recv(&self.flushed);
-            } else {
-                select.recv(self.shared.board.wake());
-            }
-            if let Some(reading) = self.reading.as_ref().filter(|reading| reading.is_busy) {
-                select.recv(&reading.answers);
-            }
-            if self.takes() {
-                select.recv(messages);
-            }
-            if !self.outbox.is_empty() {
-                select.send(&self.events);
-            }
-            match self.due_in() {
-                // Nothing came: what is due is looked at again.
-                Some(wait) => {
-                    if select.ready_timeout(wait).is_ok() {
-                        return;
-                    }
-                }
-                None => {
-                    select.ready();
-                    return;
-                }
-            }
-        }
-    }
-
-    /// Takes what the flusher, the reader and the consumer have to say, if anything.
-    fn hear_others(&mut self) {
-        if self.barrier.is_some()
-            && let Ok(result) = self.flushed.try_recv()
-        {
-            self.barrier_flushed(result);
-        }
-        if self.barrier.is_none() {
-            // The wish itself is on the board.
-            let _ = self.shared.board.wake().try_recv();
-        }
-        let answer = (self.reading.as_ref())
-            .filter(|reading| reading.is_busy)
-            .and_then(|reading| reading.answers.try_recv().ok());
-        if let Some(answer) = answer {
-            self.read_back_answered(answer);
-        }
-    }
-
-    /// Says what the run does from here on.
-    pub(super) fn enter(&mut self, phase: Phase) {
-        if self.phase != phase {
-            self.phase = phase;
-            self.shared.board.phase(phase);
-            self.emit(Event::Phase(phase));
-        }
-    }
-
-    /// Tells where the content stands.
-    /// Where the content stands. What was durable before a drive was lost, and is not yet met
-    /// again, counts as there.
-    fn shown_progress(&self) -> Progress {
-        let floor = self.shared.durable_before;
-        Progress {
-            bytes_written: self.progress.bytes_written.max(floor),
-            bytes_durable: self.progress.bytes_durable.max(floor),
-            bytes_before: self.progress.bytes_before.max(floor),
-        }
-    }
-
-    fn tell_progress(&mut self) {
-        let shown = self.shown_progress();
-        self.shared.board.progress(shown);
-        self.emit(Event::Progress(shown));
-    }
-
-    /// Queues an event; sent as soon as the consumer has room for it.
-    pub(super) fn emit(&mut self, event: Event) {
-        if !self.consumer_gone {
-            self.outbox.push(event);
-        }
-    }
-
-    /// Sends the queued events if there is room for them.
-    fn pump(&mut self) {
-        if self.outbox.is_empty() {
-            return;
-        }
-        match self.events.try_send(std::mem::take(&mut self.outbox)) {
-            Ok(()) => self.outbox_published = 0,
-            Err(TrySendError::Full(events)) => self.outbox = events,
-            Err(TrySendError::Disconnected(_)) => {
-                self.consumer_gone = true;
-                self.outbox_published = 0;
-            }
-        }
-    }
-
-    /// Sends all queued events, waiting for the consumer.
-    pub(super) fn pump_all(&mut self) {
-        let events = std::mem::take(&mut self.outbox);
-        self.outbox_published = 0;
-        if !events.is_empty() && self.events.send(events).is_err() {
-            self.consumer_gone = true;
         }
     }
 

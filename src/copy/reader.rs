@@ -1,6 +1,7 @@
-//! The thread that reads files back while the copying goes on, for `--verify`.
+//! The threads that read files back while the copying goes on, for `--verify`.
 //!
-//! One file at a time: the committer asks, goes on with its messages, and hears what was found.
+//! Each reads one file at a time: the committer asks, goes on with its messages, and hears what was
+//! found. They read past the page cache, so that most of their time is waiting for the device.
 
 use crossbeam_channel::{Receiver, Sender};
 

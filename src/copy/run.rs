@@ -146,8 +146,8 @@ pub(super) fn run<F: Fs>(
                     flusher::flush(shared, &manifest, &jobs_out, &flushed_in);
                 });
                 let reader = match shared.options.verify {
-                    true => start_reader(scope, shared)
-                        .map(|(asked, answers)| committer.read_back_by(asked, answers)),
+                    true => start_readers(scope, shared, workers)
+                        .map(|ends| committer.read_back_by(workers, ends)),
                     false => Ok(()),
                 };
                 let started = flusher.and(reader);
@@ -169,15 +169,19 @@ pub(super) fn run<F: Fs>(
     })
 }
 
-/// Starts the thread that reads back what was copied; gives how to ask it, and its answers.
-fn start_reader<'scope, 'env, F: Fs>(
+/// Starts the threads that read back what was copied; gives how to ask them, and their answers.
+fn start_readers<'scope, 'env, F: Fs>(
     scope: &'scope thread::Scope<'scope, 'env>,
     shared: &'env Shared<F>,
+    readers: usize,
 ) -> std::io::Result<reader::Ends> {
-    let (asked_in, asked_out) = crossbeam_channel::bounded(1);
-    let (answers_in, answers_out) = crossbeam_channel::bounded(1);
-    let reader = thread::Builder::new().name("sprag-reader".into());
-    reader.spawn_scoped(scope, move || reader::read(shared, &asked_out, &answers_in))?;
+    let (asked_in, asked_out) = crossbeam_channel::bounded(readers);
+    let (answers_in, answers_out) = crossbeam_channel::bounded(readers);
+    for number in 0..readers {
+        let (asked, answers) = (asked_out.clone(), answers_in.clone());
+        let reader = thread::Builder::new().name(format!("sprag-reader-{number}"));
+        reader.spawn_scoped(scope, move || reader::read(shared, &asked, &answers))?;
+    }
     Ok((asked_in, answers_out))
 }
 

@@ -39,10 +39,11 @@ impl<F: Fs> Checker<'_, F> {
             );
             return Ok((seen(done, stat, Verdict::Unread), None));
         }
+        let shared = self.shared;
+        let _stream = shared.streams.take(done.size);
         let Some(dir) = self.parent(path)? else {
             return Ok((Verdict::Missing, None));
         };
-        let shared = self.shared;
         let opened = MediumReader::open(
             &*shared.fs,
             &dir,

@@ -75,7 +75,7 @@ pub(super) fn start<F: Fs>(
     }
     let shared = Arc::new(shared);
     let (work, works) = crossbeam_channel::bounded(WORK_MAX);
-    let jobs = options.jobs.map_or_else(run::default_jobs, usize::from);
+    let jobs = options.jobs.map_or_else(run::default_streams, usize::from);
     let (alive, ended) = rebuild::last_one();
     for _ in 0..jobs {
         let (shared, works, report) = (Arc::clone(&shared), works.clone(), report.clone());

@@ -51,6 +51,7 @@ mod resume;
 mod run;
 mod sample;
 mod select;
+mod streams;
 mod tally;
 #[cfg(test)]
 mod tests;
@@ -61,8 +62,10 @@ pub use run::{VerifyRun, verify};
 const REPORTS_MAX: usize = 256;
 /// Records wait for a worker in a queue of this length.
 const WORK_MAX: usize = 64;
-/// More readers than this gain nothing on one drive unless asked for.
-const JOBS_DEFAULT_MAX: usize = 4;
+/// More large files than this are not read at a time unless asked for.
+const STREAMS_DEFAULT_MAX: usize = 4;
+/// So many files are read at a time unless told otherwise; most are small, and wait for the device.
+const JOBS_DEFAULT: usize = 8;
 /// Reading is reported after about this many bytes.
 const REPORT_BYTES: u64 = 4 << 20;
 
@@ -216,6 +219,7 @@ struct Shared<F: Fs> {
     reading: Reading,
     require_medium: bool,
     throttle: Arc<Throttle>,
+    streams: streams::Streams,
     resume: resume::Resume,
     signals: Arc<Signals>,
 }

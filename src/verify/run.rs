@@ -9,7 +9,10 @@ use std::time::{Duration, Instant};
 use crossbeam_channel::{Receiver, RecvTimeoutError, Sender};
 
 use super::elsewhere::Elsewhere;
-use super::{Checked, JOBS_DEFAULT_MAX, REPORTS_MAX, Report, Shared, Signals, WORK_MAX};
+use super::streams::Streams;
+use super::{
+    Checked, JOBS_DEFAULT, REPORTS_MAX, Report, STREAMS_DEFAULT_MAX, Shared, Signals, WORK_MAX,
+};
 use super::{against, check, feed, ledger, list, rebuild, resume, select, tally};
 use crate::error::{Error, ManifestError, PathError, SetupError};
 use crate::event::{Pull, VerifyEvent};
@@ -115,6 +118,7 @@ impl VerifyRun {
             _ => None,
         };
         let signals = run.signals();
+        let streams = options.jobs.map_or_else(default_streams, usize::from);
         let shared = Arc::new(Shared {
             fs,
             store: begun.store,
@@ -124,11 +128,12 @@ impl VerifyRun {
             reading: options.reading,
             require_medium: options.require_medium,
             throttle: Arc::new(Throttle::new(options.bytes_per_s, signals.stopper.clone())),
+            streams: Streams::new(streams),
             resume: begun.resume,
             signals,
         });
         let (work, works) = crossbeam_channel::bounded(WORK_MAX);
-        let jobs = options.jobs.map_or_else(default_jobs, usize::from);
+        let jobs = options.jobs.map_or(JOBS_DEFAULT, usize::from);
         for _ in 0..jobs {
             let (shared, works, report) = (Arc::clone(&shared), works.clone(), report.clone());
             run.spawn("sprag-verify", move || check::run(&shared, &works, &report))?;
@@ -267,9 +272,9 @@ fn unnoted(error: &ManifestError) -> String {
     )
 }
 
-/// How many files are read at a time unless told otherwise.
-pub(super) fn default_jobs() -> usize {
-    thread::available_parallelism().map_or(1, |cores| cores.get().min(JOBS_DEFAULT_MAX))
+/// How many large files are read at a time unless told otherwise.
+pub(super) fn default_streams() -> usize {
+    thread::available_parallelism().map_or(1, |cores| cores.get().min(STREAMS_DEFAULT_MAX))
 }
 
 impl Iterator for VerifyRun {

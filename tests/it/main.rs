@@ -22,6 +22,7 @@ mod format;
 mod guards;
 mod hard_links;
 mod hostile;
+mod immutable;
 mod inject;
 mod interchange;
 mod kill;

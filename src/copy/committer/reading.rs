@@ -8,7 +8,7 @@ use std::collections::VecDeque;
 use std::ops::Range;
 
 use super::*;
-use crate::copy::reader::Answer;
+use crate::copy::reader::{Answer, Ends};
 use crate::manifest::SlotKind;
 
 /// What is to be read back, and what came of it.
@@ -16,7 +16,9 @@ pub(super) struct Reading {
     asked: Sender<u64>,
     pub(super) answers: Receiver<Result<Answer, Error>>,
     queue: VecDeque<u64>,
-    pub(super) is_busy: bool,
+    /// So many files are being read now; at most [`Self::readers`].
+    pub(super) busy: usize,
+    readers: usize,
     bad: Vec<Bad>,
 }
 
@@ -28,11 +30,7 @@ pub(in crate::copy) struct Bad {
 
 impl<F: Fs> Committer<'_, F> {
     /// Has files read back from now on, those first that earlier runs left to be read back.
-    pub(in crate::copy) fn read_back_by(
-        &mut self,
-        asked: Sender<u64>,
-        answers: Receiver<Result<Answer, Error>>,
-    ) {
+    pub(in crate::copy) fn read_back_by(&mut self, readers: usize, (asked, answers): Ends) {
         let mut queue = VecDeque::new();
         let since = self.store().read_back_due();
         match since {
@@ -48,7 +46,8 @@ impl<F: Fs> Committer<'_, F> {
             asked,
             answers,
             queue,
-            is_busy: false,
+            busy: 0,
+            readers,
             bad: Vec::new(),
         });
         self.read_next();
@@ -66,11 +65,14 @@ impl<F: Fs> Committer<'_, F> {
         let Some(reading) = &mut self.reading else {
             return;
         };
-        if !reading.is_busy
+        while reading.busy < reading.readers
             && let Some(pos) = reading.queue.pop_front()
         {
-            // The queue has room for one, and the reader has nothing to do.
-            reading.is_busy = reading.asked.send(pos).is_ok();
+            // The queue has room for as many as there are readers.
+            if reading.asked.send(pos).is_err() {
+                return;
+            }
+            reading.busy += 1;
         }
     }
 
@@ -78,7 +80,7 @@ impl<F: Fs> Committer<'_, F> {
         let Some(reading) = &mut self.reading else {
             return;
         };
-        reading.is_busy = false;
+        reading.busy -= 1;
         match answer {
             Ok(Answer::Passed) => {}
             Ok(Answer::Read { done, found }) => {
@@ -102,7 +104,7 @@ impl<F: Fs> Committer<'_, F> {
     pub(in crate::copy) fn await_read_back(&mut self) -> Option<Vec<Bad>> {
         self.reading.as_ref()?;
         while let Some(reading) = &self.reading
-            && reading.is_busy
+            && reading.busy > 0
         {
             let answer = reading.answers.recv().ok()?;
             self.read_back_answered(answer);

@@ -93,7 +93,7 @@ pub(in crate::verify) fn start<F: Fs>(
     });
     let (work, works) = crossbeam_channel::bounded(WORK_MAX);
     let (alive, ended) = super::last_one();
-    let jobs = options.jobs.map_or_else(run::default_jobs, usize::from);
+    let jobs = options.jobs.map_or_else(run::default_streams, usize::from);
     for _ in 0..jobs {
         let (shared, works, reports) = (Arc::clone(&shared), works.clone(), report.clone());
         let alive = alive.clone();

@@ -1,0 +1,68 @@
+//! What the consumer is told: events, which wait here until there is room for them.
+
+use crossbeam_channel::TrySendError;
+
+use super::*;
+
+/// With this many events waiting for the consumer, the copying waits too.
+pub(super) const OUTBOX_MAX: usize = 64;
+
+impl<F: Fs> Committer<'_, F> {
+    /// Says what the run does from here on.
+    pub(in crate::copy) fn enter(&mut self, phase: Phase) {
+        if self.phase != phase {
+            self.phase = phase;
+            self.shared.board.phase(phase);
+            self.emit(Event::Phase(phase));
+        }
+    }
+
+    /// Where the content stands. What was durable before a drive was lost, and is not yet met
+    /// again, counts as there.
+    pub(super) fn shown_progress(&self) -> Progress {
+        let floor = self.shared.durable_before;
+        Progress {
+            bytes_written: self.progress.bytes_written.max(floor),
+            bytes_durable: self.progress.bytes_durable.max(floor),
+            bytes_before: self.progress.bytes_before.max(floor),
+        }
+    }
+
+    /// Tells where the content stands.
+    pub(super) fn tell_progress(&mut self) {
+        let shown = self.shown_progress();
+        self.shared.board.progress(shown);
+        self.emit(Event::Progress(shown));
+    }
+
+    /// Queues an event; sent as soon as the consumer has room for it.
+    pub(in crate::copy) fn emit(&mut self, event: Event) {
+        if !self.consumer_gone {
+            self.outbox.push(event);
+        }
+    }
+
+    /// Sends the queued events if there is room for them.
+    pub(super) fn pump(&mut self) {
+        if self.outbox.is_empty() {
+            return;
+        }
+        match self.events.try_send(std::mem::take(&mut self.outbox)) {
+            Ok(()) => self.outbox_published = 0,
+            Err(TrySendError::Full(events)) => self.outbox = events,
+            Err(TrySendError::Disconnected(_)) => {
+                self.consumer_gone = true;
+                self.outbox_published = 0;
+            }
+        }
+    }
+
+    /// Sends all queued events, waiting for the consumer.
+    pub(in crate::copy) fn pump_all(&mut self) {
+        let events = std::mem::take(&mut self.outbox);
+        self.outbox_published = 0;
+        if !events.is_empty() && self.events.send(events).is_err() {
+            self.consumer_gone = true;
+        }
+    }
+}

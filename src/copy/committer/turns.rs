@@ -1,0 +1,98 @@
+//! The committer's turns: it takes what the other stages say, and waits when there is nothing to do.
+
+use crossbeam_channel::{Select, TryRecvError};
+
+use super::*;
+
+impl<F: Fs> Committer<'_, F> {
+    /// Takes messages until every stage above has ended.
+    pub(in crate::copy) fn run(&mut self, messages: &Receiver<Vec<Message<F>>>) {
+        loop {
+            self.pump();
+            if self.is_publishing() {
+                self.publish_some();
+            } else {
+                self.wait(messages);
+            }
+            self.hear_others();
+            if !self.takes() {
+                continue;
+            }
+            match messages.try_recv() {
+                Ok(batch) => {
+                    for message in batch {
+                        if self.barrier_is_due() {
+                            self.start_barrier();
+                        }
+                        self.take(message);
+                    }
+                }
+                Err(TryRecvError::Disconnected) => return,
+                Err(TryRecvError::Empty) => {}
+            }
+        }
+    }
+
+    /// Whether messages may be taken now.
+    fn takes(&self) -> bool {
+        self.outbox.len() - self.outbox_published < OUTBOX_MAX && !self.is_held_up()
+    }
+
+    /// Waits until there is something to do; a barrier is begun when it is due by time.
+    fn wait(&mut self, messages: &Receiver<Vec<Message<F>>>) {
+        loop {
+            if self.barrier_is_due() {
+                self.start_barrier();
+            }
+            if self.takes() && !messages.is_empty() {
+                return;
+            }
+            let mut select = Select::new();
+            if self.barrier.is_some() {
+                select.recv(&self.flushed);
+            } else {
+                select.recv(self.shared.board.wake());
+            }
+            if let Some(reading) = self.reading.as_ref().filter(|reading| reading.busy > 0) {
+                select.recv(&reading.answers);
+            }
+            if self.takes() {
+                select.recv(messages);
+            }
+            if !self.outbox.is_empty() {
+                select.send(&self.events);
+            }
+            match self.due_in() {
+                // Nothing came: what is due is looked at again.
+                Some(wait) => {
+                    if select.ready_timeout(wait).is_ok() {
+                        return;
+                    }
+                }
+                None => {
+                    select.ready();
+                    return;
+                }
+            }
+        }
+    }
+
+    /// Takes what the flusher, the reader and the consumer have to say, if anything.
+    fn hear_others(&mut self) {
+        if self.barrier.is_some()
+            && let Ok(result) = self.flushed.try_recv()
+        {
+            self.barrier_flushed(result);
+        }
+        if self.barrier.is_none() {
+            // The wish itself is on the board.
+            let _ = self.shared.board.wake().try_recv();
+        }
+        while let Some(reading) = &self.reading
+            && reading.busy > 0
+            && let Ok(answer) = reading.answers.try_recv()
+        {
+            self.read_back_answered(answer);
+        }
+    }
+}

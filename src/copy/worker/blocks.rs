@@ -1,0 +1,144 @@
+//! Files of several blocks: each block is reported when it is written, so that the next run can go on
+//! behind it.
+
+use super::*;
+
+impl<F: Fs> Worker<'_, F> {
+    /// Goes on with a partial. `None`: it is not what the manifest says, and is gone now.
+    pub(super) fn resume(
+        &mut self,
+        work: &Work<F>,
+        source: &SourceFile,
+        stat: &Stat,
+        partial: &Partial,
+    ) -> Result<Option<Reading<F>>, Failure> {
+        let (fs, attempt) = (&*self.shared.fs, partial.begin.attempt);
+        let name = self.shared.names.reserve(&work.path, attempt);
+        let kept = (partial.blocks)
+            .saturating_mul(self.shared.block_size.bytes())
+            .min(stat.size);
+        let at_dest = self.at_dest("open the partial copy of", &work.path);
+        let file = crate::fs::found(fs.open(&work.dir, &name, crate::fs::Access::Write))
+            .map_err(&at_dest)?;
+        let whole = match &file {
+            Some(file) => file.stat().map_err(&at_dest)?.size >= kept,
+            None => false,
+        };
+        // A forged manifest may hold more blocks of a file than it can have.
+        let size = self.shared.block_size;
+        let fits = !size.is_single(stat.size) && partial.blocks <= size.count(stat.size);
+        let same = fits && partial.begin.source == source_id(stat);
+        let Some(file) = file.filter(|_| whole && same) else {
+            self.discard(work, attempt, &name)?;
+            return Ok(None);
+        };
+        file.set_len(kept).map_err(&at_dest)?;
+        let mut merger = TreeMerger::new(self.shared.block_size);
+        {
+            let store = lock_mutex(&self.shared.store);
+            let failed = |error| Failure::Fatal(failure::manifest_failed(fs, error));
+            let chain = store.chain(partial.last_pos).map_err(failed)?;
+            store
+                .for_each_hash(&chain, |_, hash| merger.push(*hash))
+                .map_err(failed)?;
+        }
+        let file = Arc::new(file);
+        self.send(Message::Resumed {
+            worker: self.number,
+            partial: partial.clone(),
+            bytes: kept,
+            file: Arc::clone(&file),
+        })?;
+        let written = self.write_blocks(work, source, stat, &file, merger);
+        let settled = self.settle_blocks(work, stat, (attempt, &name), written);
+        settled.map(Some)
+    }
+
+    /// Writes the blocks that `merger` does not have yet, then the metadata.
+    pub(super) fn write_blocks(
+        &mut self,
+        work: &Work<F>,
+        source: &SourceFile,
+        stat: &Stat,
+        file: &Arc<F::File>,
+        mut merger: TreeMerger,
+    ) -> Result<Option<(Hash32, DestMeta)>, Failure> {
+        let size = self.shared.block_size;
+        let at_dest = self.at_dest("write to the partial copy of", &work.path);
+        for index in merger.count()..size.count(stat.size) {
+            if self.shared.should_stop() {
+                return Err(Failure::Stopped);
+            }
+            let range = size.range(index, stat.size);
+            self.shared.board.reached(self.number, range.start);
+            let mut hasher = BlockHasher::new(range.start, false);
+            let mut sink = Sink::<F>::new(self.shared, file, range.start);
+            let whole = self.for_each_piece(work, source, range.clone(), |piece, offset| {
+                hasher.update(piece.bytes());
+                sink.put(piece, offset)
+            });
+            match whole {
+                Ok(true) => {}
+                Ok(false) => return Ok(None),
+                Err(PieceError::Stopped) => return Err(Failure::Stopped),
+                Err(PieceError::Read(at, error)) => {
+                    return Err(self.survey(work, source, stat.size, (at, error)));
+                }
+                Err(PieceError::Visit(error)) => return Err(at_dest(error)),
+            }
+            sink.finish(range.end).map_err(&at_dest)?;
+            let hash = hasher.finish();
+            merger.push(hash);
+            self.send(Message::Block {
+                worker: self.number,
+                hash,
+                bytes: range.end - range.start,
+            })?;
+        }
+        if !self.is_unchanged(work, source, &source_id(stat))? {
+            return Ok(None);
+        }
+        let dest = self.set_meta(work, source, file, stat)?;
+        Ok(Some((merger.finish(), dest)))
+    }
+
+    /// Tells the committer how the writing of blocks ended, and makes a completion of it.
+    pub(super) fn settle_blocks(
+        &self,
+        work: &Work<F>,
+        source: &Stat,
+        (attempt, name): (u8, &[u8]),
+        written: Result<Option<(Hash32, DestMeta)>, Failure>,
+    ) -> Result<Reading<F>, Failure> {
+        match written {
+            Ok(Some((hash, dest))) => Ok(Reading::Done(Box::new(Completed {
+                path: work.path.clone(),
+                mtime_ns: source.mtime_ns,
+                dest,
+                attempt: Some(attempt),
+                content: Content::File {
+                    size: source.size,
+                    hash,
+                    blocks: true,
+                },
+                // The committer has it from the beginning of the file.
+                file: None,
+            }))),
+            Ok(None) => {
+                self.send(Message::Left {
+                    worker: self.number,
+                    keep: false,
+                })?;
+                self.discard(work, attempt, name)?;
+                Ok(Reading::Changed)
+            }
+            Err(failure) => {
+                self.send(Message::Left {
+                    worker: self.number,
+                    keep: true,
+                })?;
+                Err(failure)
+            }
+        }
+    }
+}
