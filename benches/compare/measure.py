@@ -70,7 +70,7 @@ class Bench:
         return {
             "exit_code": child.returncode, "wall_s": wall, "user_s": user, "system_s": system, "peak_rss_kib": int(peak),
             "device_read_bytes": read_after - read, "device_written_bytes": written_after - written,
-            "command": " ".join(map(str, command)),
+            "command": " ".join(map(str, command)).replace(f"{self.work}/", "").replace(self.sprag, "sprag"),
         }
 
 

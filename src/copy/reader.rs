@@ -12,6 +12,11 @@ use crate::fs::Fs;
 use crate::lock_mutex;
 use crate::manifest::{Done, Entry};
 use crate::verify::medium;
+use crate::verify::streams::Streams;
+
+/// So many files are read back at a time unless told otherwise; most are small, and wait for the
+/// device.
+pub(super) const READERS_DEFAULT: usize = 8;
 
 /// What reading one file back came to.
 pub(super) enum Answer {
@@ -27,12 +32,16 @@ pub(super) type Ends = (Sender<u64>, Receiver<Result<Answer, Error>>);
 /// Reads the files whose records are at `asked`, until there will be no more.
 pub(super) fn read<F: Fs>(
     shared: &Shared<F>,
+    streams: &Streams,
     asked: &Receiver<u64>,
     answers: &Sender<Result<Answer, Error>>,
 ) {
     let mut buf = medium::buffer();
     for pos in asked {
-        if answers.send(read_one(shared, pos, &mut buf)).is_err() {
+        if answers
+            .send(read_one(shared, streams, pos, &mut buf))
+            .is_err()
+        {
             return;
         }
     }
@@ -40,6 +49,7 @@ pub(super) fn read<F: Fs>(
 
 fn read_one<F: Fs>(
     shared: &Shared<F>,
+    streams: &Streams,
     pos: u64,
     buf: &mut crate::fs::AlignedBuf,
 ) -> Result<Answer, Error> {
@@ -53,6 +63,7 @@ fn read_one<F: Fs>(
             _ => return Ok(Answer::Passed),
         }
     };
+    let _stream = streams.take(done.size);
     let found = read_back(shared, &done, buf, |_| shared.should_stop())?;
     Ok(match found {
         Some(found) => Answer::Read {

@@ -30,6 +30,7 @@ use crate::options::CopyOptions;
 use crate::path::RelPath;
 use crate::scan::Source;
 use crate::time;
+use crate::verify::streams::Streams;
 
 /// So many batches of messages to the committer wait at most.
 const MESSAGES_MAX: usize = 8;
@@ -146,8 +147,12 @@ pub(super) fn run<F: Fs>(
                     flusher::flush(shared, &manifest, &jobs_out, &flushed_in);
                 });
                 let reader = match shared.options.verify {
-                    true => start_readers(scope, shared, workers)
-                        .map(|ends| committer.read_back_by(workers, ends)),
+                    true => {
+                        let jobs = shared.options.jobs.map(usize::from);
+                        let readers = jobs.unwrap_or(reader::READERS_DEFAULT);
+                        start_readers(scope, shared, (readers, workers))
+                            .map(|ends| committer.read_back_by(readers, ends))
+                    }
                     false => Ok(()),
                 };
                 let started = flusher.and(reader);
@@ -169,18 +174,23 @@ pub(super) fn run<F: Fs>(
     })
 }
 
-/// Starts the threads that read back what was copied; gives how to ask them, and their answers.
+/// Starts the threads that read back what was copied, of large files so many at a time; gives how
+/// to ask them, and their answers.
 fn start_readers<'scope, 'env, F: Fs>(
     scope: &'scope thread::Scope<'scope, 'env>,
     shared: &'env Shared<F>,
-    readers: usize,
+    (readers, streams): (usize, usize),
 ) -> std::io::Result<reader::Ends> {
+    let streams = Arc::new(Streams::new(streams));
     let (asked_in, asked_out) = crossbeam_channel::bounded(readers);
     let (answers_in, answers_out) = crossbeam_channel::bounded(readers);
     for number in 0..readers {
         let (asked, answers) = (asked_out.clone(), answers_in.clone());
+        let streams = Arc::clone(&streams);
         let reader = thread::Builder::new().name(format!("sprag-reader-{number}"));
-        reader.spawn_scoped(scope, move || reader::read(shared, &asked, &answers))?;
+        reader.spawn_scoped(scope, move || {
+            reader::read(shared, &streams, &asked, &answers)
+        })?;
     }
     Ok((asked_in, answers_out))
 }

@@ -51,7 +51,7 @@ mod resume;
 mod run;
 mod sample;
 mod select;
-mod streams;
+pub(crate) mod streams;
 mod tally;
 #[cfg(test)]
 mod tests;

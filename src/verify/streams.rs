@@ -8,17 +8,17 @@ use crate::lock_mutex;
 /// Files of this size and more are large.
 const LARGE_BYTES: u64 = 1 << 20;
 
-pub(super) struct Streams {
+pub(crate) struct Streams {
     free: Mutex<usize>,
     given_back: Condvar,
 }
 
 /// The right to read one file.
-pub(super) struct Stream<'a>(Option<&'a Streams>);
+pub(crate) struct Stream<'a>(Option<&'a Streams>);
 
 impl Streams {
     /// So many large files at a time.
-    pub(super) fn new(streams: usize) -> Streams {
+    pub(crate) fn new(streams: usize) -> Streams {
         Streams {
             free: Mutex::new(streams),
             given_back: Condvar::new(),
@@ -26,7 +26,7 @@ impl Streams {
     }
 
     /// Waits until a file of this size may be read.
-    pub(super) fn take(&self, bytes: u64) -> Stream<'_> {
+    pub(crate) fn take(&self, bytes: u64) -> Stream<'_> {
         if bytes < LARGE_BYTES {
             return Stream(None);
         }
