@@ -5,7 +5,6 @@
 //! that are still to be looked into.
 
 use std::io;
-use std::ops::ControlFlow;
 
 use crate::fs::{Fs, Kind, found};
 use crate::path::RelPath;
@@ -23,12 +22,12 @@ pub(crate) enum Step<'a, F: Fs> {
     Unlisted { path: RelPath, error: io::Error },
 }
 
-/// Calls `visit` for everything below the directory `start`. `Break` ends the walk.
-pub(crate) fn walk<F: Fs, B>(
+/// Calls `visit` for everything below the directory `start`. What it fails with ends the walk.
+pub(crate) fn walk<F: Fs, E>(
     fs: &F,
     start: &RelPath,
-    mut visit: impl FnMut(Step<'_, F>) -> ControlFlow<B>,
-) -> ControlFlow<B> {
+    mut visit: impl FnMut(Step<'_, F>) -> Result<(), E>,
+) -> Result<(), E> {
     let mut waiting = vec![start.clone()];
     while let Some(path) = waiting.pop() {
         let listed = found(fs.open_dir(&path)).and_then(|dir| match dir {
@@ -65,7 +64,7 @@ pub(crate) fn walk<F: Fs, B>(
         }
         waiting[below..].reverse();
     }
-    ControlFlow::Continue(())
+    Ok(())
 }
 
 #[cfg(test)]
@@ -91,11 +90,11 @@ mod tests {
             let ended = walk(&fs, &start, |step| match step {
                 Step::Entry { path, .. } => {
                     seen.push(path.to_string());
-                    ControlFlow::Continue(())
+                    Ok(())
                 }
-                Step::Unlisted { error, .. } => ControlFlow::Break(error),
+                Step::Unlisted { error, .. } => Err(error),
             });
-            assert!(ended.is_continue());
+            assert!(ended.is_ok());
             seen
         };
         let all = ["a", "c", "link", "z", "a/b", "a/b/f", "c/.sprag", "c/f"];

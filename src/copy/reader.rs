@@ -14,10 +14,6 @@ use crate::manifest::{Done, Entry};
 use crate::verify::medium;
 use crate::verify::streams::Streams;
 
-/// So many files are read back at a time unless told otherwise; most are small, and wait for the
-/// device.
-pub(super) const READERS_DEFAULT: usize = 8;
-
 /// What reading one file back came to.
 pub(super) enum Answer {
     /// It was read.

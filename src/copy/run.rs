@@ -30,7 +30,7 @@ use crate::options::CopyOptions;
 use crate::path::RelPath;
 use crate::scan::Source;
 use crate::time;
-use crate::verify::streams::Streams;
+use crate::verify::{self, streams::Streams};
 
 /// So many batches of messages to the committer wait at most.
 const MESSAGES_MAX: usize = 8;
@@ -149,7 +149,7 @@ pub(super) fn run<F: Fs>(
                 let reader = match shared.options.verify {
                     true => {
                         let jobs = shared.options.jobs.map(usize::from);
-                        let readers = jobs.unwrap_or(reader::READERS_DEFAULT);
+                        let readers = jobs.unwrap_or(verify::JOBS_DEFAULT);
                         start_readers(scope, shared, (readers, workers))
                             .map(|ends| committer.read_back_by(readers, ends))
                     }

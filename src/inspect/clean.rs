@@ -5,13 +5,12 @@
 //! that is gone.
 
 use std::io;
-use std::ops::ControlFlow;
 use std::path::Path;
 use std::sync::Arc;
 
 use serde::Serialize;
 
-use crate::error::{Error, ManifestError, PathContext, PathError};
+use crate::error::{Error, ManifestError, PathContext};
 use crate::fs::{self, Fs, FsFile, FsMeta, Kind, OsFs, found};
 use crate::limits::PROBE_DIR;
 use crate::manifest::{Entry, Holder, OpenMode, Record, STATE_DIR, SlotKind, Store};
@@ -128,31 +127,24 @@ fn remove_partials(
     dest: &Path,
     summary: &mut CleanSummary,
 ) -> Result<(), Error> {
-    let walked = tree::walk(fs, &RelPath::root(), |step| {
+    tree::walk(fs, &RelPath::root(), |step| {
         let Step::Entry { dir, path, kind } = step else {
-            return ControlFlow::Continue(());
+            return Ok(());
         };
         let removable = matches!(kind, Kind::File | Kind::Symlink);
         if !removable || !partial::is_ours(id, path.name()) {
-            return ControlFlow::Continue(());
+            return Ok(());
         }
         let size = match fs.stat(dir, path.name()) {
             Ok(Some(stat)) if kind == Kind::File => stat.size,
             _ => 0,
         };
-        match fs.remove(dir, path.name()) {
-            Ok(()) => {
-                summary.partials_removed += 1;
-                summary.bytes_freed += size;
-                ControlFlow::Continue(())
-            }
-            Err(error) => ControlFlow::Break(PathError::new("remove", path.below(dest), error)),
-        }
-    });
-    match walked {
-        ControlFlow::Continue(()) => Ok(()),
-        ControlFlow::Break(error) => Err(error.into()),
-    }
+        fs.remove(dir, path.name())
+            .at("remove", &path.below(dest))?;
+        summary.partials_removed += 1;
+        summary.bytes_freed += size;
+        Ok(())
+    })
 }
 
 /// Removes the manifest, while it is locked, and its directory if nothing else is in there.

@@ -3,8 +3,6 @@
 //! An unrecorded directory is extra itself, and what is in it is judged each on its own. Partial
 //! files of this destination, left over or not, are sprag's and no extras.
 
-use std::ops::ControlFlow;
-
 use crossbeam_channel::Sender;
 
 use super::{Checked, Halt, Report, Shared, doubt};
@@ -72,20 +70,13 @@ fn is_state(path: &RelPath) -> bool {
 }
 
 fn below<F: Fs>(shared: &Shared<F>, top: &RelPath, reports: &Sender<Report>) -> Result<(), Halt> {
-    let walked = tree::walk(&*shared.fs, top, |step| {
-        let result = shared.check_stop().and_then(|()| match step {
+    tree::walk(&*shared.fs, top, |step| {
+        shared.check_stop()?;
+        match step {
             Step::Entry { path, kind, .. } => judge(shared, &path, kind, reports),
             Step::Unlisted { path, error } => unlisted(shared, path, error, reports),
-        });
-        match result {
-            Ok(()) => ControlFlow::Continue(()),
-            Err(halt) => ControlFlow::Break(halt),
         }
-    });
-    match walked {
-        ControlFlow::Continue(()) => Ok(()),
-        ControlFlow::Break(halt) => Err(halt),
-    }
+    })
 }
 
 /// Reports a path that stands there if the manifest does not know it.

@@ -10,7 +10,6 @@
 //! with the first file that matches, and until then both are made.
 
 use std::io;
-use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::OnceLock;
@@ -244,8 +243,9 @@ impl<F: Fs> Shared<F> {
                 false => Ok(()),
             };
         }
-        let walked = tree::walk(&*self.fs, top, |step| {
-            let result = self.signals.check_stop().and_then(|()| match step {
+        tree::walk(&*self.fs, top, |step| {
+            self.signals.check_stop()?;
+            match step {
                 Step::Entry { dir, path, kind } => {
                     let left_out = || self.wanted.leaves_out(&path, false);
                     if kind != Kind::File || is_known(&path) || left_out() {
@@ -258,16 +258,8 @@ impl<F: Fs> Shared<F> {
                     }
                 }
                 Step::Unlisted { path, error } => self.unreadable(reports, path, "list", error),
-            });
-            match result {
-                Ok(()) => ControlFlow::Continue(()),
-                Err(halt) => ControlFlow::Break(halt),
             }
-        });
-        match walked {
-            ControlFlow::Continue(()) => Ok(()),
-            ControlFlow::Break(halt) => Err(halt),
-        }
+        })
     }
 
     fn unreadable(

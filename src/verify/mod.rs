@@ -65,7 +65,7 @@ const WORK_MAX: usize = 64;
 /// More large files than this are not read at a time unless asked for.
 const STREAMS_DEFAULT_MAX: usize = 4;
 /// So many files are read at a time unless told otherwise; most are small, and wait for the device.
-const JOBS_DEFAULT: usize = 8;
+pub(crate) const JOBS_DEFAULT: usize = 8;
 /// Reading is reported after about this many bytes.
 const REPORT_BYTES: u64 = 4 << 20;
 

@@ -12,8 +12,7 @@ impl<F: Fs> Planner<'_, F> {
         what: Special,
     ) -> Result<(), Failure> {
         let path = &scanned.dest;
-        let there = self.shared.fs.stat(&dir, path.name());
-        let there = there.map_err(self.at_dest("look at", path))?;
+        let there = self.there(&dir, path)?;
         let known = self.known(path)?;
         if there.is_some() && self.shared.options.existing.ignore {
             return self.leave(scanned, &dir, known.as_ref());

@@ -64,35 +64,22 @@ impl<F: Fs> Worker<'_, F> {
         mut merger: TreeMerger,
     ) -> Result<Option<(Hash32, DestMeta)>, Failure> {
         let size = self.shared.block_size;
-        let at_dest = self.at_dest("write to the partial copy of", &work.path);
         for index in merger.count()..size.count(stat.size) {
             if self.shared.should_stop() {
                 return Err(Failure::Stopped);
             }
             let range = size.range(index, stat.size);
             self.shared.board.reached(self.number, range.start);
-            let mut hasher = BlockHasher::new(range.start, false);
-            let mut sink = Sink::<F>::new(self.shared, file, range.start);
-            let whole = self.for_each_piece(work, source, range.clone(), |piece, offset| {
-                hasher.update(piece.bytes());
-                sink.put(piece, offset)
-            });
-            match whole {
-                Ok(true) => {}
-                Ok(false) => return Ok(None),
-                Err(PieceError::Stopped) => return Err(Failure::Stopped),
-                Err(PieceError::Read(at, error)) => {
-                    return Err(self.survey(work, source, stat.size, (at, error)));
-                }
-                Err(PieceError::Visit(error)) => return Err(at_dest(error)),
-            }
-            sink.finish(range.end).map_err(&at_dest)?;
-            let hash = hasher.finish();
+            let bytes = range.end - range.start;
+            let block = (range, false);
+            let Some(hash) = self.write_range(work, (source, stat.size), file, block)? else {
+                return Ok(None);
+            };
             merger.push(hash);
             self.send(Message::Block {
                 worker: self.number,
                 hash,
-                bytes: range.end - range.start,
+                bytes,
             })?;
         }
         if !self.is_unchanged(work, source, &source_id(stat))? {

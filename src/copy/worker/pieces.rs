@@ -37,6 +37,35 @@ pub(in crate::copy) enum PieceError {
 }
 
 impl<F: Fs> Worker<'_, F> {
+    /// Copies a range of a source of so many bytes, and gives its hash; `single`: it is the whole
+    /// file. `None`: the source ended early.
+    pub(super) fn write_range(
+        &mut self,
+        work: &Work<F>,
+        (source, size): (&SourceFile, u64),
+        file: &F::File,
+        (range, single): (Range<u64>, bool),
+    ) -> Result<Option<Hash32>, Failure> {
+        let at_dest = self.at_dest("write to the partial copy of", &work.path);
+        let mut hasher = BlockHasher::new(range.start, single);
+        let mut sink = Sink::<F>::new(self.shared, file, range.start);
+        let whole = self.for_each_piece(work, source, range.clone(), |piece, offset| {
+            hasher.update(piece.bytes());
+            sink.put(piece, offset)
+        });
+        match whole {
+            Ok(true) => {}
+            Ok(false) => return Ok(None),
+            Err(PieceError::Stopped) => return Err(Failure::Stopped),
+            Err(PieceError::Read(at, error)) => {
+                return Err(self.survey(work, source, size, (at, error)));
+            }
+            Err(PieceError::Visit(error)) => return Err(at_dest(error)),
+        }
+        sink.finish(range.end).map_err(at_dest)?;
+        Ok(Some(hasher.finish()))
+    }
+
     /// Reads a range of a source in pieces, each again if that is worth it, but for its holes.
     /// `false`: the source ended early.
     pub(in crate::copy) fn for_each_piece(

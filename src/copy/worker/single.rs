@@ -43,23 +43,10 @@ impl<F: Fs> Worker<'_, F> {
         stat: &Stat,
         file: &F::File,
     ) -> Result<Option<(Hash32, DestMeta)>, Failure> {
-        let mut hasher = BlockHasher::new(0, true);
-        let mut sink = Sink::<F>::new(self.shared, file, 0);
-        let at_dest = self.at_dest("write to the partial copy of", &work.path);
-        let whole = self.for_each_piece(work, source, 0..stat.size, |piece, offset| {
-            hasher.update(piece.bytes());
-            sink.put(piece, offset)
-        });
-        match whole {
-            Ok(true) => {}
-            Ok(false) => return Ok(None),
-            Err(PieceError::Stopped) => return Err(Failure::Stopped),
-            Err(PieceError::Read(at, error)) => {
-                return Err(self.survey(work, source, stat.size, (at, error)));
-            }
-            Err(PieceError::Visit(error)) => return Err(at_dest(error)),
-        }
-        sink.finish(stat.size).map_err(at_dest)?;
+        let range = 0..stat.size;
+        let Some(hash) = self.write_range(work, (source, stat.size), file, (range, true))? else {
+            return Ok(None);
+        };
         if !self.is_unchanged(work, source, &source_id(stat))? {
             return Ok(None);
         }
@@ -68,6 +55,6 @@ impl<F: Fs> Worker<'_, F> {
             file.sync()
                 .map_err(|error| self.flush_failed(work, error))?;
         }
-        Ok(Some((hasher.finish(), dest)))
+        Ok(Some((hash, dest)))
     }
 }

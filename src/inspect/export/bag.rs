@@ -14,7 +14,6 @@ use crate::fs::{Kind, Meta, found, source};
 use crate::hash::to_hex;
 use crate::tree::{self, Step};
 use sha2::{Digest, Sha256};
-use std::ops::ControlFlow;
 
 const PAYLOAD: &[u8] = b"data";
 const BAGIT: &[u8] = b"BagIt-Version: 0.97\nTag-File-Character-Encoding: UTF-8\n";
@@ -198,7 +197,7 @@ impl Writer<'_> {
     fn strangers(&self, exporter: &mut Exporter<'_>) -> Result<(), Error> {
         let mut strangers = Vec::new();
         let fs = Arc::clone(&exporter.fs);
-        let walked = tree::walk(&*fs, &payload(), |step| {
+        tree::walk(&*fs, &payload(), |step| {
             match step {
                 Step::Entry {
                     kind: Kind::Dir, ..
@@ -206,18 +205,15 @@ impl Writer<'_> {
                 Step::Entry { path, .. } => match exporter.store.lookup(&path) {
                     Ok(Some(_)) => {}
                     Ok(None) => strangers.push(path),
-                    Err(error) => return ControlFlow::Break(Error::Manifest(error)),
+                    Err(error) => return Err(Error::Manifest(error)),
                 },
                 Step::Unlisted { path, error } => {
                     let error = PathError::new("list", path.below(self.bag), error);
-                    return ControlFlow::Break(Error::Io(error));
+                    return Err(Error::Io(error));
                 }
             }
-            ControlFlow::Continue(())
-        });
-        if let ControlFlow::Break(error) = walked {
-            return Err(error);
-        }
+            Ok(())
+        })?;
         for path in strangers {
             exporter.leave_out(&path, LeftOut::Stranger);
         }

@@ -7,7 +7,6 @@
 
 use std::collections::HashSet;
 use std::hash::{BuildHasher, RandomState};
-use std::ops::ControlFlow;
 use std::path::Path;
 use std::sync::Arc;
 
@@ -214,8 +213,9 @@ impl<F: Fs> Rebuilding<'_, F> {
 
     /// Reports what stands there and was not come across.
     fn extra(&self, names: &Names, wanted: &Wanted) -> Result<(), Halt> {
-        let walked = tree::walk(&**self.fs, &RelPath::root(), |step| {
-            let result = self.signals.check_stop().and_then(|()| match step {
+        tree::walk(&**self.fs, &RelPath::root(), |step| {
+            self.signals.check_stop()?;
+            match step {
                 Step::Entry { path, kind, .. } => {
                     let known = names.contains(&path)
                         || partial::is_ours(self.scribe.id(), path.name())
@@ -228,16 +228,8 @@ impl<F: Fs> Rebuilding<'_, F> {
                 // One that is extra itself hides nothing but extras.
                 Step::Unlisted { path, .. } if !path.is_root() && !names.contains(&path) => Ok(()),
                 Step::Unlisted { path, error } => self.unreadable(path, "list", error),
-            });
-            match result {
-                Ok(()) => ControlFlow::Continue(()),
-                Err(halt) => ControlFlow::Break(halt),
             }
-        });
-        match walked {
-            ControlFlow::Continue(()) => Ok(()),
-            ControlFlow::Break(halt) => Err(halt),
-        }
+        })
     }
 
     /// Makes durable what the manifest will speak of, then puts it in place. Where nothing at all is
