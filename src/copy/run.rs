@@ -119,7 +119,7 @@ pub(super) fn run<F: Fs>(
     let (flushed_in, flushed_out) = crossbeam_channel::bounded(1);
     let mut committer = Committer::new(shared, workers, events, jobs_in, flushed_out);
     let since = lock_mutex(&shared.store).tail().trusted;
-    let damage = lock_mutex(&shared.store).stands_for().map(str::to_owned);
+    let damage = lock_mutex(&shared.store).stands_for().cloned();
     let recovered = recover::recover(shared, workers);
     let mut proven = true;
     thread::scope(|scope| {
@@ -130,9 +130,7 @@ pub(super) fn run<F: Fs>(
                 committer.summary.bytes_rehashed = recovered.bytes_rehashed;
                 committer.emit(Event::Opened(recovered));
                 if let Some(damage) = damage {
-                    committer.emit(Event::Warning(format!(
-                        "{damage}. Its copy, .sprag/manifest.bak, has taken its place; the damaged one is kept as .sprag/manifest.damaged"
-                    )));
+                    committer.emit(Event::Warning(damage.to_string()));
                 }
                 for text in &shared.origins.warnings {
                     committer.emit(Event::Warning(text.clone()));

@@ -24,6 +24,7 @@ use crate::hash::Hash32;
 use crate::lock;
 use crate::path::RelPath;
 
+mod aside;
 mod backup;
 mod chain;
 mod compact;
@@ -38,6 +39,7 @@ mod salvage;
 mod totals;
 mod verify_log;
 
+pub(crate) use backup::StandsFor;
 pub(crate) use chain::Chain;
 pub(crate) use history::{LastVerified, LastVerify};
 pub(crate) use open::OpenMode;
@@ -47,8 +49,6 @@ pub(crate) use verify_log::VerifyLog;
 
 /// The name under which a new manifest file is made before it takes the place of the old.
 const MANIFEST_NEW: &[u8] = b"manifest.new";
-/// The name under which a damaged manifest is set aside by `--restart`.
-const MANIFEST_DAMAGED: &[u8] = b"manifest.damaged";
 
 /// The newest record of a path.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -100,8 +100,8 @@ pub(crate) struct Store<F: Fs> {
     read_back_due: Option<u64>,
     /// Something was said of a path since the copy of the manifest was written.
     changed: bool,
-    /// This is the copy of a manifest with which this is wrong.
-    stands_for: Option<String>,
+    /// This is the copy of a manifest that could not be used.
+    stands_for: Option<StandsFor>,
     /// It is damaged, and this is what can be read of it.
     salvaged: Option<salvage::Salvaged>,
     /// The manifest that is locked while its copy is read in its place.

@@ -78,6 +78,41 @@ fn rot_in_the_manifest_is_told_apart_from_rot_in_the_data_and_mended_by_the_next
 }
 
 #[test]
+fn a_manifest_that_rots_again_is_kept_beside_the_one_before_and_the_warning_says_where() {
+    let fixture = Fixture::new();
+    mixed_tree(&fixture.source, 8, &[]);
+    fixture.copy(0);
+    let warning = || {
+        let ran = fixture.copy(0);
+        let warnings = ran.lines.iter().filter(|line| line["type"] == "warning");
+        let texts: Vec<String> = warnings.map(|line| line["detail"].to_string()).collect();
+        texts.concat()
+    };
+    for name in ["manifest.damaged", "manifest.damaged.2"] {
+        rot_first_record(&fixture, "manifest");
+        let rotten = fs::read(fixture.dest.join(".sprag/manifest")).unwrap();
+        let said = warning();
+        let kept = fixture.dest.join(".sprag").join(name);
+        assert_eq!(fs::read(&kept).unwrap(), rotten, "{name}");
+        assert!(
+            said.contains(&format!("is kept as {}\"", kept.display())),
+            "{said}"
+        );
+        assert!(
+            !said.contains("--restart"),
+            "nothing is left to be done: {said}"
+        );
+    }
+    fs::remove_file(fixture.dest.join(".sprag/manifest")).unwrap();
+    let said = warning();
+    assert!(said.contains("it is gone. Its copy"), "{said}");
+    assert!(!said.contains("is kept as"), "{said}");
+    let cleaned = sprag().args(["clean", "--all"]).arg(&fixture.dest).output();
+    assert!(cleaned.unwrap().status.success());
+    assert!(!fixture.dest.join(".sprag").exists());
+}
+
+#[test]
 fn status_and_export_read_the_copy_of_a_damaged_manifest_and_say_so() {
     let fixture = Fixture::new();
     mixed_tree(&fixture.source, 8, &[3 << 20]);

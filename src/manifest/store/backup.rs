@@ -4,10 +4,16 @@
 //! It may be older than the manifest. What it says was true and durable when it was written; what was
 //! copied since is unknown to it, and a copy takes that over after comparing it.
 
+use std::ffi::OsStr;
+use std::fmt;
+use std::os::unix::ffi::OsStrExt;
+
+use super::aside::set_aside;
 use super::head::read_header;
 use super::locked::open_locked;
-use super::open::{MANIFEST_NAME, set_aside, state_dir};
+use super::open::{MANIFEST_NAME, state_dir};
 use super::*;
+use crate::path::Printable;
 
 /// The name of the copy.
 pub(super) const MANIFEST_BAK: &[u8] = b"manifest.bak";
@@ -16,6 +22,29 @@ const COPY_GARBAGE: u64 = 4;
 /// The name under which it is made. Another than that of a new manifest: where a power cut halved a
 /// rename, that name may stand for the manifest itself.
 const MANIFEST_BAK_NEW: &[u8] = b"manifest.bak.new";
+
+/// A manifest that could not be used, and in whose place its copy is.
+#[derive(Debug, Clone)]
+pub(crate) struct StandsFor {
+    /// What is wrong with it.
+    damage: String,
+    /// Where it is kept, unless it was gone or is still in its place.
+    kept: Option<PathBuf>,
+}
+
+impl fmt::Display for StandsFor {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(
+            f,
+            "{}. Its copy, .sprag/manifest.bak, has taken its place",
+            self.damage
+        )?;
+        match &self.kept {
+            Some(kept) => write!(f, "; the damaged one is kept as {}", Printable(kept)),
+            None => Ok(()),
+        }
+    }
+}
 
 impl<F: Fs> Store<F> {
     /// As [`Store::open`]; where the manifest is damaged or gone and its copy is whole, the copy
@@ -66,20 +95,25 @@ impl<F: Fs> Store<F> {
             Err(ManifestError::Io(error)) => return Err(ManifestError::Io(error)),
             Err(_) => return Err(damage),
         };
+        let mut kept = None;
         if mode != OpenMode::Read {
             if lock.is_some() {
-                set_aside(fs, &dir, &path)?;
+                let name = set_aside(fs, &dir, &path)?;
+                kept = Some(path.with_file_name(OsStr::from_bytes(&name)));
             }
             store.compact(Some(&Holder::this_process()))?;
         }
-        store.stands_for = Some(damage.to_string());
+        store.stands_for = Some(StandsFor {
+            damage: damage.what_is_wrong(),
+            kept,
+        });
         store._lock = lock;
         Ok(store)
     }
 
-    /// What is wrong with the manifest, if this is its copy.
-    pub(crate) fn stands_for(&self) -> Option<&str> {
-        self.stands_for.as_deref()
+    /// The manifest in whose place this is, if it is its copy.
+    pub(crate) fn stands_for(&self) -> Option<&StandsFor> {
+        self.stands_for.as_ref()
     }
 
     /// Writes the copy, unless nothing changed since it was written. To be called only when

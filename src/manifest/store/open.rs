@@ -1,5 +1,6 @@
 //! Opening a manifest: find or make it, lock it, read it, cut its torn tail.
 
+use super::aside::set_aside;
 use super::head::{header_error, read_header};
 use super::locked::{locked, name_of, open_locked, still_named};
 use super::*;
@@ -349,15 +350,4 @@ pub(super) fn state_dir<F: Fs>(
         fs.set_meta(&root, STATE_DIR, &meta).at("create", state)?;
     }
     Ok(fs::found(fs.open_dir(&name)).at("open", state)?)
-}
-
-/// Keeps a damaged manifest under another name.
-pub(super) fn set_aside<F: Fs>(
-    fs: &Arc<F>,
-    dir: &F::Dir,
-    path: &Path,
-) -> Result<(), ManifestError> {
-    fs.rename(dir, MANIFEST, MANIFEST_DAMAGED)
-        .at("set aside", path)?;
-    Ok(fs.sync_dir(dir).at("flush the directory of", path)?)
 }

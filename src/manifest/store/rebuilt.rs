@@ -10,9 +10,6 @@ use super::*;
 use crate::fs::is_gone;
 use crate::time;
 
-/// So many damaged ones are kept, before the last of them is replaced.
-const KEPT_MAX: u32 = 99;
-
 /// A manifest that is being made anew.
 pub(crate) struct Rebuilt<F: Fs> {
     store: Store<F>,
@@ -70,7 +67,7 @@ impl<F: Fs> Rebuilt<F> {
             return Err(locked::<F::File>(&store.path, None));
         }
         for name in [MANIFEST, backup::MANIFEST_BAK] {
-            store.keep_damaged(name)?;
+            aside::keep(&store.fs, &store.dir, &store.path, name)?;
         }
         store.set_holder(None);
         store.put_in_place(MANIFEST_NEW, MANIFEST)?;
@@ -84,29 +81,6 @@ impl<F: Fs> Rebuilt<F> {
     pub(crate) fn discard(self) {
         // If it stays, whoever makes the next one begins by emptying it.
         let _ = self.store.fs.remove(&self.store.dir, MANIFEST_NEW);
-    }
-}
-
-impl<F: Fs> Store<F> {
-    /// Keeps what is in the way of a new manifest, or of its copy, under another name. As a second
-    /// name where that can be: then there is none without a manifest at any moment.
-    fn keep_damaged(&self, name: &[u8]) -> Result<(), ManifestError> {
-        let look = |name: &[u8]| self.fs.stat(&self.dir, name).at("look at", &self.path);
-        if look(name)?.is_none() {
-            return Ok(());
-        }
-        let mut kept = [name, b".damaged"].concat();
-        for number in 2..=KEPT_MAX {
-            if look(&kept)?.is_none() {
-                break;
-            }
-            kept = [name, format!(".damaged.{number}").as_bytes()].concat();
-        }
-        if self.fs.link(&self.dir, name, &self.dir, &kept).is_ok() {
-            return Ok(());
-        }
-        let renamed = self.fs.rename(&self.dir, name, &kept);
-        Ok(renamed.at("set aside", &self.path)?)
     }
 }
 

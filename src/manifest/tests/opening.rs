@@ -140,6 +140,30 @@ fn restarting_a_damaged_manifest_sets_it_aside_and_keeps_its_id() {
 }
 
 #[test]
+fn each_damaged_manifest_is_kept_and_none_takes_the_place_of_an_earlier_one() {
+    let (whole, _) = content();
+    let dest = Dest::with(&whole);
+    let names = [
+        "manifest.damaged",
+        "manifest.damaged.2",
+        "manifest.damaged.3",
+    ];
+    for (nth, name) in names.into_iter().enumerate() {
+        let mut bytes = whole.clone();
+        bytes[4096 + 30 + nth] ^= 1;
+        dest.put(&bytes);
+        drop(dest.open(RESTART));
+        assert_eq!(fs::read(dest.state(name)).unwrap(), bytes, "{name}");
+    }
+    // One that was taken away leaves a gap, and what is newer still comes last.
+    fs::remove_file(dest.state("manifest.damaged.2")).unwrap();
+    dest.put(&whole[..1000]);
+    drop(dest.open(RESTART));
+    let latest = fs::read(dest.state("manifest.damaged.4")).unwrap();
+    assert_eq!(latest, whole[..1000]);
+}
+
+#[test]
 fn restarting_with_a_damaged_header_sets_it_aside_and_takes_a_new_id() {
     let (bytes, id) = content();
     let cut_short = bytes[..1000].to_vec();
