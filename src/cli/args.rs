@@ -76,6 +76,17 @@ pub(crate) enum Command {
 /// without one means the directory itself. One regular file and a DEST that is no directory: DEST
 /// names the new file. The same command again continues where the last one stopped.
 #[derive(Debug, Args)]
+#[command(
+    override_usage = "sprag copy [OPTIONS] <SOURCE>... <DEST>",
+    allow_missing_positional = true,
+    arg = clap::Arg::new("archive")
+        .short('a')
+        .visible_short_alias('r')
+        .long("archive")
+        .action(clap::ArgAction::SetTrue)
+        .help("Changes nothing: directories are copied with all they hold and all metadata in any case")
+        .help_heading(CONTENT)
+)]
 #[command(after_long_help = "\
 Examples:
   Copy, and see each entry:          sprag copy -v ~/Photos /mnt/drive
@@ -95,7 +106,8 @@ On a terminal p pauses and goes on, and q saves and stops. Ctrl-C saves and stop
 stops at once. SIGUSR1 makes a checkpoint and prints a status line.")]
 pub(crate) struct CopyArgs {
     /// What to copy; SOURCE/ means its contents
-    #[arg(value_name = "SOURCE", required = true, num_args = 1..)]
+    // With one path alone the engine says that two are wanted; clap would take it for DEST.
+    #[arg(value_name = "SOURCE", required_unless_present = "dest", num_args = 1..)]
     pub(crate) sources: Vec<PathBuf>,
 
     /// The directory to copy into

@@ -10,6 +10,7 @@ use crate::error::{Error, SetupError};
 use crate::fs::{Fs, OsFs};
 use crate::id::ManifestId;
 use crate::lock_mutex;
+use crate::manifest::no_manifest;
 use crate::options::CopyOptions;
 use crate::scan::Source;
 use crate::stop::Stopper;
@@ -65,10 +66,7 @@ pub(super) fn begin_os(
     })?;
     let begun = begin(Arc::new(fs), setup, options, None, handles)?;
     match id {
-        Some(id) if id.0 != *begun.shared.names.id() => {
-            let path = begun.shared.dest;
-            Err(SetupError::NoManifest { path }.into())
-        }
+        Some(id) if id.0 != *begun.shared.names.id() => Err(no_manifest(&begun.shared.dest).into()),
         _ => Ok(begun),
     }
 }
@@ -96,7 +94,7 @@ pub(super) fn begin<F: Fs>(
         throttle: Arc::new(Throttle::new(options.bytes_per_s, stopper.clone())),
         sources: setup.source_roots()?,
         origins: match repair {
-            None => origin::Origins::of(&setup.sources),
+            None => origin::Origins::of(&setup.sources, &setup.root),
             // Each block is compared with its hash at the destination anyway.
             Some(_) => origin::Origins::default(),
         },

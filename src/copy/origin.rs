@@ -13,10 +13,10 @@ use super::failure::Failure;
 use super::message::{Completed, Content, Message, Work};
 use super::worker::Worker;
 use crate::error::EntryError;
-use crate::fs::{Fs, Kind, OsFs, Stat, source};
+use crate::fs::{Fs, OsFs, Stat, source};
 use crate::hash::Hash32;
 use crate::lock_mutex;
-use crate::manifest::{Entry, OpenMode, Store};
+use crate::manifest::{Entry, OpenMode, Store, nearest};
 use crate::path::RelPath;
 use crate::plan::is_as_published;
 use crate::scan::Source;
@@ -39,19 +39,17 @@ struct Origin {
 }
 
 impl Origins {
-    /// Looks for a manifest at and above each source; the nearest one counts.
-    pub(super) fn of(sources: &[Source]) -> Origins {
+    /// Looks for a manifest at and above each source; the nearest one counts. That of the destination is
+    /// this run's own.
+    pub(super) fn of(sources: &[Source], dest: &Path) -> Origins {
+        let dest = source::canonicalize(dest).ok();
         let mut origins = Origins::default();
         for source in sources {
             let Ok(path) = source::canonicalize(&source.path) else {
                 continue;
             };
-            let state = RelPath::state_dir();
-            let found = path.ancestors().find(|dir| {
-                let manifest = state.below(dir).join("manifest");
-                source::lstat(&manifest).is_ok_and(|stat| stat.kind == Kind::File)
-            });
-            if let Some(root) = found {
+            let found = nearest(path.ancestors());
+            if let Some(root) = found.filter(|root| dest.as_deref() != Some(*root)) {
                 origins.add(source, &path, root);
             }
         }

@@ -15,9 +15,9 @@ use super::message::{Message, Task, Work};
 use super::{CopyRun, Shared, setup};
 use crate::error::{EntryError, Error};
 use crate::event::{Counted, Outcome};
-use crate::fs::{Fs, Kind, OsFs, Stat, found, source};
+use crate::fs::{Fs, Kind, Stat, found, source};
 use crate::lock_mutex;
-use crate::manifest::{DirRecord, Done, Entry, Link, Record, SymlinkRecord};
+use crate::manifest::{DirRecord, Done, Entry, Link, Record, SymlinkRecord, open_destination};
 use crate::options::{CopyOptions, RepairOptions};
 use crate::path::RelPath;
 use crate::plan::is_as_published;
@@ -41,11 +41,7 @@ pub(super) struct Repair {
 ///
 /// As [`copy`](super::copy); the destination has to have a manifest.
 pub fn repair(options: RepairOptions) -> Result<CopyRun, Error> {
-    let fs = OsFs::open_root(&options.dest).map_err(|source| crate::error::SetupError::Dest {
-        path: options.dest.clone(),
-        source,
-    })?;
-    CopyRun::repair_on(Arc::new(fs), options)
+    CopyRun::repair_on(open_destination(&options.dest)?, options)
 }
 
 impl CopyRun {

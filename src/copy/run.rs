@@ -20,7 +20,7 @@ use super::scanner::{self, Walk};
 use super::setup::{Setup, no_manifest};
 use super::worker::Worker;
 use super::{Shared, failure};
-use crate::error::{Error, PathError, UsageError};
+use crate::error::{Error, ManifestError, PathError, UsageError};
 use crate::event::{CopySummary, Event, Phase};
 use crate::fs::Fs;
 use crate::limits::{self, Limits};
@@ -55,10 +55,11 @@ pub(super) fn open<F: Fs>(
         (false, false) => OpenMode::Create(asked.unwrap_or_default()),
         (false, true) => OpenMode::Write,
         (true, true) => {
-            let there = Store::open_or_backup(fs, &setup.root, OpenMode::Read);
-            let there = there.map_err(|error| failure::manifest_failed(&**fs, error))?;
-            if there.is_none() {
-                return Err(no_manifest(options, &setup.root).into());
+            match Store::open_or_backup(fs, &setup.root, OpenMode::Read) {
+                Ok(None) => return Err(no_manifest(options, &setup.root).into()),
+                // One that is damaged is there, and is set aside.
+                Ok(Some(_)) | Err(ManifestError::Damaged { .. }) => {}
+                Err(error) => return Err(failure::manifest_failed(&**fs, error)),
             }
             OpenMode::Restart(asked.unwrap_or_default())
         }

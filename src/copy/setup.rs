@@ -6,6 +6,7 @@ use std::path::{Component, Path, PathBuf};
 
 use crate::error::{Error, SetupError, UsageError};
 use crate::fs::{Kind, Stat, source};
+use crate::manifest;
 use crate::options::CopyOptions;
 use crate::path::means_contents;
 use crate::scan::Source;
@@ -108,10 +109,11 @@ fn must_hold_a_manifest(options: &CopyOptions, root: &Path) -> Result<(), Error>
 
 /// The refusal of a destination without a manifest.
 pub(super) fn no_manifest(options: &CopyOptions, root: &Path) -> SetupError {
-    let path = root.to_path_buf();
     match options.known {
-        Some(_) => SetupError::ManifestLost { path },
-        None => SetupError::NoManifest { path },
+        Some(_) => SetupError::ManifestLost {
+            path: root.to_path_buf(),
+        },
+        None => manifest::no_manifest(root),
     }
 }
 

@@ -185,7 +185,7 @@ fn lost_path(error: &Error, began: bool) -> Option<PathBuf> {
         Error::DeviceGone(error) | Error::SourceGone(error) => Some(error.path.clone()),
         Error::Setup(SetupError::Source { path, .. }) if began => Some(path.clone()),
         Error::Setup(
-            SetupError::NoManifest { path }
+            SetupError::NoManifest { path, .. }
             | SetupError::ManifestLost { path }
             | SetupError::Dest { path, .. },
         ) if began => Some(path.clone()),

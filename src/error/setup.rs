@@ -1,7 +1,7 @@
 //! What keeps a run from starting: wrong options, and sources and destinations that cannot be used.
 
 use std::io;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use super::PathError;
 use crate::block::{BlockSize, BlockSizeError};
@@ -11,7 +11,7 @@ use crate::path::Printable;
 #[derive(Debug, thiserror::Error)]
 pub enum UsageError {
     /// No source was given.
-    #[error("no source was given: say what to copy, then where to")]
+    #[error("a copy needs a SOURCE and a DEST: say what to copy, then where to")]
     NoSource,
     /// What was given as a checksum list has not one line of one.
     #[error(
@@ -87,7 +87,7 @@ pub enum SetupError {
     },
     /// The destination lies inside a source.
     #[error(
-        "destination {} is inside source {}: the copy would copy itself; choose a destination elsewhere",
+        "destination {} is source {} itself or inside it: the copy would copy itself; choose a destination elsewhere",
         Printable(dest),
         Printable(source_path)
     )]
@@ -176,12 +176,23 @@ pub enum SetupError {
         source: io::Error,
     },
     /// There is no manifest where one has to be.
-    #[error(
-        "{} holds no sprag manifest: nothing was copied there by sprag, or its drive is not mounted",
-        Printable(path)
-    )]
+    #[error("{}", without_manifest(path, above.as_deref()))]
     NoManifest {
         /// The destination.
         path: PathBuf,
+        /// The directory above it that holds one.
+        above: Option<PathBuf>,
     },
+}
+
+fn without_manifest(path: &Path, above: Option<&Path>) -> String {
+    let path = Printable(path);
+    match above.map(Printable) {
+        Some(above) => format!(
+            "{path} holds no sprag manifest, but {above}, which it is in, does: name that (`sprag verify {above} PATH` verifies a part of it)"
+        ),
+        None => format!(
+            "{path} holds no sprag manifest: nothing was copied there by sprag, or its drive is not mounted"
+        ),
+    }
 }

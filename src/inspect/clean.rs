@@ -11,12 +11,13 @@ use std::sync::Arc;
 use serde::Serialize;
 
 use crate::error::{Error, ManifestError, PathContext};
-use crate::fs::{self, Fs, FsFile, FsMeta, Kind, OsFs, found};
+use crate::fs::{Fs, FsFile, FsMeta, Kind, OsFs, found};
 use crate::limits::PROBE_DIR;
-use crate::manifest::{Entry, Holder, OpenMode, Record, STATE_DIR, SlotKind, Store};
+use crate::manifest::{
+    self, Entry, Holder, OpenMode, Record, STATE_DIR, SlotKind, Store, open_destination,
+};
 use crate::partial;
 use crate::path::RelPath;
-use crate::time::now_ms;
 use crate::tree::{self, Step};
 
 /// What is removed from the state directory, the manifest's copy first, lest it takes its place.
@@ -45,15 +46,14 @@ pub struct CleanSummary {
 ///
 /// # Errors
 ///
-/// As [`status`](super::status()), but any other sprag is in the way; and the first error of
+/// As [`status`](super::status()), but any other sprag is in the way, and of a damaged manifest nothing but
+/// a whole copy will do; and the first error of
 /// removing something, as [`Error::Io`]. What was removed until then stays removed.
 pub fn clean(dest: &Path, all: bool) -> Result<CleanSummary, Error> {
-    let (fs, mut store) = super::open(dest, OpenMode::Write)?;
-    store.set_holder(Some(&Holder {
-        pid: std::process::id(),
-        host: fs::host_name(),
-        started_ms: now_ms(),
-    }));
+    let fs = open_destination(dest)?;
+    let store = Store::open_or_backup(&fs, dest, OpenMode::Write)?;
+    let mut store = manifest::found(store, dest)?;
+    store.set_holder(Some(&Holder::this_process()));
     let cleaned = clean_held(&fs, &mut store, dest, all);
     store.set_holder(None);
     cleaned

@@ -1,7 +1,7 @@
 use std::fs;
 
 use super::*;
-use crate::error::ManifestError;
+use crate::error::{ManifestError, SetupError};
 use crate::exit::Exit;
 use crate::manifest::{Link, Record, RunBegin, RunEnd};
 use crate::verify::fixture::{Fixture, content, rel};

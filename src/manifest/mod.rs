@@ -14,6 +14,7 @@ mod ahead;
 #[cfg(sprag_bench)]
 pub(crate) mod bench;
 mod dest_meta;
+mod find;
 mod header;
 mod index;
 mod journal;
@@ -26,6 +27,7 @@ mod verified;
 mod window;
 
 pub(crate) use dest_meta::{DestMeta, Lesser, Seen, is_zone_shift};
+pub(crate) use find::{found, nearest, no_manifest, open_destination};
 pub(crate) use header::Holder;
 pub(crate) use index::SlotKind;
 pub(crate) use record::{
@@ -40,4 +42,6 @@ pub(crate) use verified::{Depth, Finding, Found, FoundDamage, Spans, VerifyBegin
 /// The directory at the top of a destination that holds sprag's state.
 pub(crate) const STATE_DIR: &[u8] = b".sprag";
 /// The manifest's name in it.
-pub(crate) const MANIFEST: &[u8] = b"manifest";
+const MANIFEST_NAME: &str = "manifest";
+/// The same as the system takes it.
+const MANIFEST: &[u8] = MANIFEST_NAME.as_bytes();

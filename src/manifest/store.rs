@@ -15,7 +15,7 @@ use super::journal::{self, FRAMES_START, Journal};
 use super::record::{
     Begin, DirRecord, Done, Link, Record, RunBegin, RunEnd, SpecialRecord, SymlinkRecord,
 };
-use super::{MANIFEST, STATE_DIR};
+use super::{MANIFEST, MANIFEST_NAME, STATE_DIR};
 use crate::block::BlockSize;
 use crate::error::{ManifestError, PathContext, PathError};
 use crate::exit::Exit;

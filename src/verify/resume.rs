@@ -17,7 +17,7 @@ use crate::event::PassedOver;
 use crate::fs::{self, Fs};
 use crate::hash::hash_block;
 use crate::manifest::{
-    Found, LastVerified, LastVerify, OpenMode, Record, Spans, Store, VerifyBegin, VerifyLog,
+    Found, LastVerified, LastVerify, OpenMode, Record, Spans, Store, VerifyBegin, VerifyLog, found,
 };
 use crate::options::{Reading, SampleAmount, VerifyOptions};
 use crate::path::Printable;
@@ -102,11 +102,6 @@ impl From<ManifestError> for Refused {
     fn from(error: ManifestError) -> Refused {
         Refused::Failed(error.into())
     }
-}
-
-fn found<F: Fs>(store: Option<Store<F>>, dest: &Path) -> Result<Store<F>, Error> {
-    let path = || dest.to_path_buf();
-    Ok(store.ok_or_else(|| SetupError::NoManifest { path: path() })?)
 }
 
 fn open_to_note<F: Fs>(at: &At<'_, F>) -> Result<Opened<F>, Refused> {

@@ -14,9 +14,10 @@ use super::{
     Checked, JOBS_DEFAULT, REPORTS_MAX, Report, STREAMS_DEFAULT_MAX, Shared, Signals, WORK_MAX,
 };
 use super::{against, check, feed, ledger, list, rebuild, resume, select, tally};
-use crate::error::{Error, ManifestError, PathError, SetupError};
+use crate::error::{Error, ManifestError, PathError};
 use crate::event::{Pull, VerifyEvent};
-use crate::fs::{Fs, OsFs};
+use crate::fs::Fs;
+use crate::manifest::open_destination;
 use crate::options::{Reading, VerifyOptions};
 use crate::stop::Stopper;
 use crate::throttle::Throttle;
@@ -28,11 +29,7 @@ use crate::throttle::Throttle;
 /// The destination cannot be opened or has no manifest, a path to verify is not below it, or its
 /// manifest is locked by a copy, damaged or newer than this sprag.
 pub fn verify(mut options: VerifyOptions) -> Result<VerifyRun, Error> {
-    let fs = OsFs::open_root(&options.dest).map_err(|source| SetupError::Dest {
-        path: options.dest.clone(),
-        source,
-    })?;
-    let fs = Arc::new(fs);
+    let fs = open_destination(&options.dest)?;
     match options.manifest.take() {
         Some(manifest) => {
             let manifest = Elsewhere::find(&manifest)?;

@@ -113,6 +113,31 @@ fn a_manifest_that_rots_again_is_kept_beside_the_one_before_and_the_warning_says
 }
 
 #[test]
+fn clean_uses_the_copy_of_a_damaged_manifest_and_without_one_says_how_to_get_a_new_manifest() {
+    let fixture = Fixture::new();
+    mixed_tree(&fixture.source, 4, &[]);
+    fixture.copy(0);
+    let clean = |all: &[&str]| {
+        let all = all.iter().map(|word| OsStr::new(*word));
+        let args: Vec<&OsStr> = all.chain([fixture.dest.as_os_str()]).collect();
+        said("clean", &args)
+    };
+    rot_first_record(&fixture, "manifest");
+    assert_eq!(clean(&[]).0, Some(0));
+    assert!(fixture.dest.join(".sprag/manifest.damaged").exists());
+    assert_eq!(run("verify", [&fixture.dest]).code, 0);
+    rot_first_record(&fixture, "manifest");
+    rot_first_record(&fixture, "manifest.bak");
+    let (code, _, stderr) = clean(&["--all"]);
+    assert_eq!(code, Some(44), "{stderr}");
+    assert!(stderr.contains("`sprag copy --restart`"), "{stderr}");
+    let restart = ["--restart".into(), fixture.contents(), fixture.dest.clone()];
+    copy(0, restart);
+    assert_eq!(clean(&["--all"]).0, Some(0));
+    assert!(!fixture.dest.join(".sprag").exists());
+}
+
+#[test]
 fn status_and_export_read_the_copy_of_a_damaged_manifest_and_say_so() {
     let fixture = Fixture::new();
     mixed_tree(&fixture.source, 8, &[3 << 20]);

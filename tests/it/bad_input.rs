@@ -27,10 +27,10 @@ fn sources_and_destinations_that_cannot_be_used_are_refused_with_3() {
     fails(3, "cannot use source", [&missing, &fixture.dest]);
     fails(
         3,
-        "is inside source",
+        "or inside it",
         [&fixture.source, &fixture.source.join("a/new")],
     );
-    fails(3, "is inside source", [&fixture.source, &fixture.source]);
+    fails(3, "itself or inside it", [&fixture.source, &fixture.source]);
     fails(
         3,
         "is inside destination",
@@ -203,6 +203,40 @@ fn a_read_only_destination_ends_with_11_and_can_still_be_verified() {
 
 fn manifest(fixture: &Fixture) -> std::path::PathBuf {
     fixture.dest.join(".sprag/manifest")
+}
+
+#[test]
+fn a_part_of_a_copy_is_refused_with_the_name_of_the_directory_that_holds_the_manifest() {
+    let fixture = Fixture::new();
+    write(fixture.source.join("photos/one"), "x");
+    fixture.copy(0);
+    let dest = fs::canonicalize(&fixture.dest).unwrap();
+    let hint = format!("but {}, which it is in, does", dest.display());
+    for part in ["photos", "photos/one"] {
+        let part = fixture.dest.join(part);
+        for command in ["verify", "status", "export", "clean"] {
+            let output = sprag().arg(command).arg(&part).output().unwrap();
+            let stderr = String::from_utf8_lossy(&output.stderr);
+            assert_eq!(output.status.code(), Some(3), "{command}: {stderr}");
+            assert!(stderr.contains(&hint), "{command} {part:?}: {stderr}");
+        }
+    }
+    let strange = run("verify", [&fixture.source]);
+    assert_eq!(strange.code, 3);
+    assert!(strange.stderr.contains("nothing was copied there"));
+    assert_eq!(run("verify", [dest.join("photos"), "x".into()]).code, 3);
+}
+
+#[test]
+fn a_file_copied_within_a_destination_is_no_source_with_a_manifest_that_somebody_holds() {
+    let fixture = Fixture::new();
+    write(fixture.source.join("one"), "x");
+    fixture.copy(0);
+    let two = fixture.dest.join("two");
+    let ran = copy(0, [fixture.dest.join("one"), two.clone()]);
+    let warnings = ran.lines.iter().filter(|line| line["type"] == "warning");
+    assert_eq!(warnings.count(), 0, "{:?}", ran.lines);
+    assert_eq!(fs::read(two).unwrap(), b"x");
 }
 
 #[test]

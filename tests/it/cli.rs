@@ -96,6 +96,33 @@ fn a_wrong_command_line_exits_with_1_and_says_why_on_standard_error() {
 }
 
 #[test]
+fn one_path_alone_is_no_copy_and_what_is_missing_is_said() {
+    let output = sprag().args(["copy", "photos"]).output().unwrap();
+    assert_eq!(output.status.code(), Some(1));
+    let stderr = String::from_utf8_lossy(&output.stderr);
+    assert!(stderr.contains("needs a SOURCE and a DEST"), "{stderr}");
+    let output = sprag().arg("copy").output().unwrap();
+    let stderr = String::from_utf8_lossy(&output.stderr);
+    assert_eq!(output.status.code(), Some(1));
+    assert!(
+        stderr.contains("<SOURCE>...") && stderr.contains("<DEST>"),
+        "{stderr}"
+    );
+}
+
+#[test]
+fn what_cp_and_rsync_call_archive_and_recursive_is_taken_and_changes_nothing() {
+    let temp = tempfile::tempdir().unwrap();
+    std::fs::create_dir(temp.path().join("source")).unwrap();
+    for flag in ["-a", "-r", "-av", "--archive"] {
+        let mut copy = sprag();
+        copy.args(["copy", flag, "source", "dest"]);
+        let output = copy.current_dir(temp.path()).output().unwrap();
+        assert_eq!(output.status.code(), Some(0), "{flag}");
+    }
+}
+
+#[test]
 fn a_mistyped_flag_or_command_is_answered_with_the_right_one() {
     for (words, right) in [
         (&["copy", "--exlude=x", "a", "b"][..], "--exclude"),

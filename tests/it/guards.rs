@@ -98,6 +98,23 @@ fn a_destination_that_held_a_copy_and_holds_none_is_refused_and_left_alone() {
 }
 
 #[test]
+fn a_known_destination_whose_manifest_and_its_copy_are_damaged_is_there_and_can_be_restarted() {
+    let scene = Scene::new();
+    scene.expect(0, &[]);
+    let state = scene.at.dest.join(".sprag");
+    for name in ["manifest", "manifest.bak"] {
+        let mut bytes = fs::read(state.join(name)).unwrap();
+        bytes[4096 + 13] ^= 1;
+        fs::write(state.join(name), bytes).unwrap();
+    }
+    let told = scene.expect(44, &[]);
+    assert!(told.contains("`sprag copy --restart`"), "{told}");
+    scene.expect(0, &["--restart"]);
+    assert!(state.join("manifest.damaged").exists());
+    assert_eq!(run("verify", [&scene.at.dest]).code, 0);
+}
+
+#[test]
 fn without_a_state_or_with_a_broken_one_a_copy_is_as_the_first() {
     let scene = Scene::new();
     scene.expect(0, &[]);

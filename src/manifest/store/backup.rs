@@ -11,7 +11,7 @@ use std::os::unix::ffi::OsStrExt;
 use super::aside::set_aside;
 use super::head::read_header;
 use super::locked::open_locked;
-use super::open::{MANIFEST_NAME, state_dir};
+use super::open::state_dir;
 use super::*;
 use crate::path::Printable;
 

@@ -326,7 +326,6 @@ impl<F: Fs> Store<F> {
     }
 }
 
-pub(super) const MANIFEST_NAME: &str = "manifest";
 const MANIFEST_NEW_NAME: &str = "manifest.new";
 
 pub(super) fn state_dir<F: Fs>(

@@ -22,7 +22,7 @@ impl<F: Fs> Rebuilt<F> {
     /// the damaged one's id the names of its partials stay ours.
     pub(crate) fn begin(fs: &Arc<F>, dest: &Path) -> Result<Rebuilt<F>, ManifestError> {
         let state = dest.join(RelPath::state_dir().as_path());
-        let path = state.join("manifest");
+        let path = state.join(MANIFEST_NAME);
         let Some(dir) = state_dir(fs, &state, true)? else {
             let gone = io::ErrorKind::NotFound.into();
             return Err(PathError::new("open", &state, gone).into());

@@ -14,7 +14,7 @@ use std::ops::Range;
 
 use super::backup::{MANIFEST_BAK, missing};
 use super::locked::open_locked;
-use super::open::{MANIFEST_NAME, state_dir};
+use super::open::state_dir;
 use super::*;
 use crate::error::{ManifestCopy, ManifestDamage};
 use crate::manifest::index::POS_MAX;

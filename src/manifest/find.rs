@@ -1,0 +1,53 @@
+//! Finding a manifest: opening the destination that holds it, and what is said where there is none.
+
+use std::io;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use super::{MANIFEST_NAME, Store};
+use crate::error::{Error, SetupError};
+use crate::fs::{Fs, Kind, OsFs, source};
+use crate::path::RelPath;
+
+/// Opens a destination that has been copied to.
+pub(crate) fn open_destination(dest: &Path) -> Result<Arc<OsFs>, SetupError> {
+    OsFs::open_root(dest).map(Arc::new).map_err(|source| {
+        if source.kind() == io::ErrorKind::NotADirectory {
+            // The manifest of a file that was copied by itself is beside it.
+            let refusal = no_manifest(dest);
+            if matches!(refusal, SetupError::NoManifest { above: Some(_), .. }) {
+                return refusal;
+            }
+        }
+        SetupError::Dest {
+            path: dest.to_path_buf(),
+            source,
+        }
+    })
+}
+
+/// The manifest of a destination that has to have one.
+pub(crate) fn found<F: Fs>(store: Option<Store<F>>, dest: &Path) -> Result<Store<F>, Error> {
+    Ok(store.ok_or_else(|| no_manifest(dest))?)
+}
+
+/// The refusal of a destination that holds no manifest. It may be a part of one that does.
+pub(crate) fn no_manifest(dest: &Path) -> SetupError {
+    let path = source::canonicalize(dest);
+    let above = path.ok().and_then(|path| {
+        let above = nearest(path.ancestors().skip(1));
+        above.map(Path::to_path_buf)
+    });
+    SetupError::NoManifest {
+        path: dest.to_path_buf(),
+        above,
+    }
+}
+
+/// The first of these directories that holds a manifest.
+pub(crate) fn nearest<'a>(mut dirs: impl Iterator<Item = &'a Path>) -> Option<&'a Path> {
+    dirs.find(|dir| {
+        let manifest: PathBuf = RelPath::state_dir().below(dir).join(MANIFEST_NAME);
+        source::lstat(&manifest).is_ok_and(|stat| stat.kind == Kind::File)
+    })
+}
