@@ -15,6 +15,7 @@ use crate::options::CopyOptions;
 use crate::scan::Source;
 use crate::stop::Stopper;
 use crate::throttle::Throttle;
+use crate::verify::medium::Medium;
 
 /// What a run keeps over all its beginnings.
 #[derive(Debug, Clone)]
@@ -82,7 +83,9 @@ pub(super) fn begin<F: Fs>(
     let (store, after_cut) = run::open(&fs, &setup, &options)?;
     let limits = run::measure(&fs, &setup)?;
     let stopper = handles.stopper.clone();
+    let throttle = Arc::new(Throttle::new(options.bytes_per_s, stopper.clone()));
     let shared = Shared {
+        medium: Medium::new(&fs, store.block_size(), &throttle),
         names: names::Names::new(*store.id()),
         block_size: store.block_size(),
         limits,
@@ -91,7 +94,7 @@ pub(super) fn begin<F: Fs>(
         was_cut: store.was_cut(),
         fs,
         store: Mutex::new(store),
-        throttle: Arc::new(Throttle::new(options.bytes_per_s, stopper.clone())),
+        throttle,
         sources: setup.source_roots()?,
         origins: match repair {
             None => origin::Origins::of(&setup.sources, &setup.root),

@@ -16,7 +16,7 @@ use crate::fs::{AlignedBuf, Fs};
 use crate::hash::Hash32;
 use crate::lock_mutex;
 use crate::manifest::{Done, Entry, Record};
-use crate::verify::medium::{self, MediumReader};
+use crate::verify::medium;
 
 /// What the user is told when such a run begins.
 pub(super) const WARNING: &str = "the last copy here was cut off, and this file system keeps no \
@@ -82,7 +82,7 @@ pub(super) fn read_back<F: Fs>(
     };
     let (parent, name) = done.path.split().unwrap_or_default();
     let opened = fs.open_dir(&parent).and_then(|dir| {
-        let reader = MediumReader::open(fs, &dir, name, shared.block_size, &shared.throttle)?;
+        let reader = shared.medium.open(&dir, name)?;
         Ok((reader.stat()?.size == done.size, reader))
     });
     let mut reader = match opened {
@@ -93,6 +93,7 @@ pub(super) fn read_back<F: Fs>(
             return Ok(Some(found));
         }
     };
+    reader.read_ahead(done.size);
     for (index, hash) in (0..).zip(&hashes) {
         if stops(shared.block_size.range(index, done.size).start) {
             return Ok(None);

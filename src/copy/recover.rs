@@ -21,7 +21,7 @@ use crate::manifest::{
     Cut, Done, Entry, Partial, Record, SlotKind, SpecialRecord, SymlinkRecord, Tail,
 };
 use crate::path::RelPath;
-use crate::verify::medium::{self, MediumReader};
+use crate::verify::medium;
 
 mod apply;
 mod made;
@@ -275,7 +275,7 @@ impl<F: Fs> Recovery<'_, F> {
         buf: &mut AlignedBuf,
     ) -> Result<Option<u64>, Error> {
         let size = self.shared.block_size;
-        let opened = MediumReader::open(&*self.shared.fs, dir, name, size, &self.shared.throttle);
+        let opened = self.shared.medium.open(dir, name);
         let Some(mut reader) = self.unless_gone(path, opened)? else {
             return Ok(None);
         };

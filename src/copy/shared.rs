@@ -15,6 +15,7 @@ use crate::options::CopyOptions;
 use crate::path::RelPath;
 use crate::stop::Stopper;
 use crate::throttle::Throttle;
+use crate::verify::medium::Medium;
 
 /// What every stage of a run shares.
 pub(super) struct Shared<F: Fs> {
@@ -22,6 +23,8 @@ pub(super) struct Shared<F: Fs> {
     pub(super) store: Mutex<Store<F>>,
     pub(super) names: names::Names,
     pub(super) throttle: Arc<Throttle>,
+    /// What reads the destination back.
+    pub(super) medium: Medium<F>,
     /// The sources, to tell a drive that is gone from files that are.
     pub(super) sources: Vec<SourceRoot>,
     /// What their own manifests say of them.

@@ -24,6 +24,8 @@ mod meta;
 pub mod mounts;
 mod notice;
 mod os;
+#[cfg(test)]
+pub(crate) mod scripted;
 pub mod source;
 mod sys;
 mod xattr;

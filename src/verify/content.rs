@@ -44,13 +44,7 @@ impl<F: Fs> Checker<'_, F> {
         let Some(dir) = self.parent(path)? else {
             return Ok((Verdict::Missing, None));
         };
-        let opened = MediumReader::open(
-            &*shared.fs,
-            &dir,
-            path.name(),
-            shared.store.block_size(),
-            &shared.throttle,
-        );
+        let opened = shared.medium.open(&dir, path.name());
         let Some(mut reader) = self.at("open", path, found(opened))? else {
             return Ok((Verdict::Missing, None));
         };
@@ -95,7 +89,7 @@ impl<F: Fs> Checker<'_, F> {
         &mut self,
         path: &RelPath,
         done: &Done,
-        reader: &mut MediumReader<F>,
+        reader: &mut MediumReader<'_, F>,
         recorded: &mut RecordedHashes,
     ) -> Result<BadBlocks, Trouble> {
         let block_size = self.shared.store.block_size();
@@ -124,6 +118,9 @@ impl<F: Fs> Checker<'_, F> {
             // Its blocks' hashes are lost, or some of them.
             (_, Some(_)) => return self.by_file_hash(path, done, reader),
         };
+        if self.chosen.is_none() {
+            reader.read_ahead(done.size);
+        }
         let mut merger = TreeMerger::new(block_size);
         let mut ended = Ok(());
         let visited = shared.store.for_each_hash(&chain, |index, hash| {
@@ -154,7 +151,7 @@ impl<F: Fs> Checker<'_, F> {
         &mut self,
         path: &RelPath,
         done: &Done,
-        reader: &mut MediumReader<F>,
+        reader: &mut MediumReader<'_, F>,
     ) -> Result<BadBlocks, Trouble> {
         let block_size = self.shared.store.block_size();
         let mut bad = BadBlocks::new(block_size, done.size);
@@ -163,6 +160,7 @@ impl<F: Fs> Checker<'_, F> {
             self.pass_over(0..blocks, done.size);
             return Ok(bad);
         }
+        reader.read_ahead(done.size);
         let mut merger = TreeMerger::new(block_size);
         for index in 0..blocks {
             self.blocks.read += 1;
@@ -181,7 +179,7 @@ impl<F: Fs> Checker<'_, F> {
     fn is_as_recorded(
         &mut self,
         path: &RelPath,
-        reader: &mut MediumReader<F>,
+        reader: &mut MediumReader<'_, F>,
         index: u64,
         file_size: u64,
         recorded: &Hash32,
@@ -207,7 +205,7 @@ impl<F: Fs> Checker<'_, F> {
     fn block(
         &mut self,
         path: &RelPath,
-        reader: &mut MediumReader<F>,
+        reader: &mut MediumReader<'_, F>,
         index: u64,
         file_size: u64,
     ) -> Result<Option<Hash32>, Trouble> {

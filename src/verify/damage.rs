@@ -90,7 +90,7 @@ impl<F: Fs> Checker<'_, F> {
     pub(super) fn examine(
         &mut self,
         path: &RelPath,
-        reader: &mut MediumReader<F>,
+        reader: &mut MediumReader<'_, F>,
         bad: BadBlocks,
         recorded: &RecordedHashes,
     ) -> Result<Damage, Trouble> {
@@ -116,7 +116,7 @@ impl<F: Fs> Checker<'_, F> {
 
     fn holds(
         &mut self,
-        reader: &MediumReader<F>,
+        reader: &MediumReader<'_, F>,
         index: u64,
         file_size: u64,
         near: &[u64],

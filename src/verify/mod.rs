@@ -5,8 +5,8 @@
 //! ```
 //!
 //! - `feed` walks the records that the caller wants (`select`), then the tree for `extra` entries.
-//! - `check` judges one record; `content` compares a file's blocks, read by `medium`;
-//!   `metadata` the rest.
+//! - `check` judges one record; `content` compares a file's blocks, read by `medium`, and for large
+//!   files ahead of it by `readers`; `metadata` the rest.
 //! - `run` is the caller's side, where `tally` counts.
 //! - `elsewhere` is a manifest that is not the destination's own.
 //! - `list` judges by a list of another tool's, `rebuild` makes a new manifest.
@@ -45,6 +45,7 @@ mod ledger;
 pub(crate) mod list;
 pub(crate) mod medium;
 mod metadata;
+mod readers;
 mod rebuild;
 pub(crate) mod rehash;
 mod resume;
@@ -219,6 +220,7 @@ struct Shared<F: Fs> {
     reading: Reading,
     require_medium: bool,
     throttle: Arc<Throttle>,
+    medium: medium::Medium<F>,
     streams: streams::Streams,
     resume: resume::Resume,
     signals: Arc<Signals>,

@@ -253,7 +253,8 @@ fn ledger<F: Fs>(
             what: super::found::cut(&what(options, wanted)),
         }))?,
     };
-    log.flush()?;
+    // What is not noted yet need not outlive a power cut; that it can be written is worth knowing.
+    log.write_out()?;
     let findings = resume.findings.len();
     Ok(Box::new(ManifestLedger::new(log, run, now, findings)))
 }

@@ -9,6 +9,7 @@ use std::time::{Duration, Instant};
 use crossbeam_channel::{Receiver, RecvTimeoutError, Sender};
 
 use super::elsewhere::Elsewhere;
+use super::medium::Medium;
 use super::streams::Streams;
 use super::{
     Checked, JOBS_DEFAULT, REPORTS_MAX, Report, STREAMS_DEFAULT_MAX, Shared, Signals, WORK_MAX,
@@ -116,7 +117,9 @@ impl VerifyRun {
         };
         let signals = run.signals();
         let streams = options.jobs.map_or_else(default_streams, usize::from);
+        let throttle = Arc::new(Throttle::new(options.bytes_per_s, signals.stopper.clone()));
         let shared = Arc::new(Shared {
+            medium: Medium::new(&fs, begun.store.block_size(), &throttle),
             fs,
             store: begun.store,
             dest: options.dest,
@@ -124,7 +127,7 @@ impl VerifyRun {
             against,
             reading: options.reading,
             require_medium: options.require_medium,
-            throttle: Arc::new(Throttle::new(options.bytes_per_s, signals.stopper.clone())),
+            throttle,
             streams: Streams::new(streams),
             resume: begun.resume,
             signals,

@@ -13,6 +13,7 @@ use crate::exit::Exit;
 use crate::manifest::{Link, Record};
 use crate::options::VerifyOptions;
 
+mod large;
 mod noted;
 mod part;
 

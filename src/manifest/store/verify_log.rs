@@ -80,8 +80,13 @@ impl<F: Fs> VerifyLog<F> {
         Ok(())
     }
 
+    /// Hands everything appended to the system, so that it outlives this process.
+    pub(crate) fn write_out(&mut self) -> Result<(), ManifestError> {
+        Ok(self.journal.write_out().at("write to", &self.path)?)
+    }
+
     fn sync(&mut self) -> Result<(), ManifestError> {
-        self.journal.write_out().at("write to", &self.path)?;
+        self.write_out()?;
         Ok(self.journal.file().sync().at("flush", &self.path)?)
     }
 }

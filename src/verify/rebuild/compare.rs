@@ -149,10 +149,8 @@ impl<F: Fs> Worker<'_, F> {
         }
         let source = self.at_source(scanned, shared.open_source(&scanned.source))?;
         let (parent, name) = scanned.dest.split().unwrap_or_default();
-        let opened = shared.fs.open_dir(&parent).and_then(|dir| {
-            let size = shared.scribe.block_size();
-            MediumReader::open(&*shared.fs, &dir, name, size, &shared.throttle)
-        });
+        let opened = shared.fs.open_dir(&parent);
+        let opened = opened.and_then(|dir| shared.medium.open(&dir, name));
         let mut reader = self.at_dest(scanned, "open", opened)?;
         let mut hashes = shared.scribe.file(&scanned.dest, source_id(stat));
         let compared = self.compare(scanned, &source, &mut reader, &mut hashes);
@@ -171,13 +169,14 @@ impl<F: Fs> Worker<'_, F> {
         &mut self,
         scanned: &Scanned,
         source: &SourceFile,
-        reader: &mut MediumReader<F>,
+        reader: &mut MediumReader<'_, F>,
         hashes: &mut FileHashes<'_, F>,
     ) -> Result<Verdict, Trouble> {
         let (shared, stat) = (self.shared, &scanned.stat);
         let size = shared.scribe.block_size();
         let mut bad = BadBlocks::new(size, stat.size);
         source.advise_sequential();
+        reader.read_ahead(stat.size);
         for index in 0..size.count(stat.size) {
             shared.signals.check_stop()?;
             let before = reader.bytes_read();

@@ -24,6 +24,7 @@ use crate::plan::wanted::Own;
 use crate::scan::{self, FirstNames, Scan, Scanned, Source};
 use crate::selection::Selection;
 use crate::throttle::Throttle;
+use crate::verify::medium::Medium;
 use crate::verify::select::Wanted;
 use crate::verify::{Halt, Report, Signals, VerifyRun, WORK_MAX, run};
 
@@ -41,6 +42,7 @@ pub(super) struct Shared<F: Fs> {
     pub(super) own: Own,
     pub(super) require_medium: bool,
     pub(super) throttle: Arc<Throttle>,
+    pub(super) medium: Medium<F>,
     pub(super) scribe: Scribe<F>,
     pub(super) signals: Arc<Signals>,
 }
@@ -71,8 +73,12 @@ pub(in crate::verify) fn start<F: Fs>(
     });
     let roots = roots.collect::<Result<_, SetupError>>()?;
     let (mut run, report) = VerifyRun::new();
+    let scribe = super::begin(&fs, &options.dest)?;
+    let throttle = Throttle::new(options.bytes_per_s, run.signals().stopper.clone());
+    let throttle = Arc::new(throttle);
     let shared = Arc::new(Shared {
-        scribe: super::begin(&fs, &options.dest)?,
+        medium: Medium::new(&fs, scribe.block_size(), &throttle),
+        scribe,
         fs,
         sources,
         roots,
@@ -85,10 +91,7 @@ pub(in crate::verify) fn start<F: Fs>(
         own: Own::of_this_process(),
         dest: options.dest,
         require_medium: options.require_medium,
-        throttle: Arc::new(Throttle::new(
-            options.bytes_per_s,
-            run.signals().stopper.clone(),
-        )),
+        throttle,
         signals: run.signals(),
     });
     let (work, works) = crossbeam_channel::bounded(WORK_MAX);
