@@ -4,6 +4,7 @@
 //! asks it to stop, as Ctrl-C does. Ctrl-Z gives the terminal back before it stops the process.
 
 use std::ops::ControlFlow;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use anyhow::Context;
@@ -98,7 +99,8 @@ pub(crate) struct Desk {
     signals: Signals,
     keys: Keys,
     screen: Screen,
-    stopping: &'static str,
+    /// What is said when the run is asked to stop.
+    stopping: Arc<Mutex<&'static str>>,
     stopper: Option<Stopper>,
     paused: bool,
     quit: bool,
@@ -113,12 +115,13 @@ impl Desk {
     /// Listens from now on. `stopping` is said when the run is asked to stop.
     pub(crate) fn new(screen: Screen, show: Show, stopping: &'static str) -> anyhow::Result<Desk> {
         let keys = Keys::new(show == Show::Bar);
+        let stopping = Arc::new(Mutex::new(stopping));
         let signals = Signals::watch({
-            let (keys, screen) = (keys.clone(), screen.clone());
+            let (keys, screen, stopping) = (keys.clone(), screen.clone(), Arc::clone(&stopping));
             move || {
                 // A second signal ends the process at once; the terminal must be whole by then.
                 keys.leave();
-                screen.complain(stopping);
+                screen.complain(&text_of(&stopping));
             }
         });
         Ok(Desk {
@@ -133,6 +136,12 @@ impl Desk {
             suspended: Duration::ZERO,
             ticked: None,
         })
+    }
+
+    /// Goes on listening, for another run after the first: no signal is lost between the two.
+    pub(crate) fn goes_on(&mut self, stopping: &'static str) {
+        *text_of(&self.stopping) = stopping;
+        self.stopper = None;
     }
 
     /// Says which run signals and keys are to stop.
@@ -186,7 +195,7 @@ impl Desk {
             Some(Key::Pause) => self.paused = !self.paused,
             Some(Key::Quit) if !self.is_stopping() => {
                 self.quit = true;
-                self.screen.complain(self.stopping);
+                self.screen.complain(&text_of(&self.stopping));
                 if let Some(stopper) = &self.stopper {
                     stopper.stop();
                 }
@@ -230,4 +239,8 @@ impl StatusWish {
         self.waits &= !due;
         due
     }
+}
+
+fn text_of<'a>(stopping: &'a Mutex<&'static str>) -> MutexGuard<'a, &'static str> {
+    stopping.lock().unwrap_or_else(PoisonError::into_inner)
 }

@@ -47,6 +47,7 @@ pub(crate) struct Before {
     pub(crate) found: VerifySummary,
     /// What was said of it.
     pub(crate) text: String,
+    pub(crate) desk: Desk,
     pub(crate) screen: Screen,
     pub(crate) out: Out,
     pub(crate) recorder: Recorder,
@@ -68,7 +69,7 @@ pub(crate) fn run(args: &VerifyArgs, damaged: Damaged, before: Before) -> Exit {
     };
     let outcome = match repairing.left.is_empty() {
         true => Ok((CopySummary::default(), None)),
-        false => drive(args, &mut repairing),
+        false => drive(args, &mut repairing, before.desk),
     };
     repairing.report.meter.finish();
     let (mut summary, failure) = match outcome {
@@ -119,7 +120,12 @@ struct Both<'a> {
     elapsed_ms: u64,
 }
 
-fn drive(args: &VerifyArgs, repairing: &mut Repairing) -> anyhow::Result<Ended<CopySummary>> {
+fn drive(
+    args: &VerifyArgs,
+    repairing: &mut Repairing,
+    mut desk: Desk,
+) -> anyhow::Result<Ended<CopySummary>> {
+    desk.goes_on(STOPPING);
     let report = &mut repairing.report;
     let entries_total = repairing.left.len() as u64;
     if report.view.json {
@@ -130,7 +136,6 @@ fn drive(args: &VerifyArgs, repairing: &mut Repairing) -> anyhow::Result<Ended<C
         let entries = units::count(entries_total, "damaged entry", "damaged entries");
         report.screen.note(&format!("repairing {entries}"));
     }
-    let mut desk = Desk::new(report.screen.clone(), report.view.show, STOPPING)?;
     report.meter.opening();
     let mut run = sprag::repair(RepairOptions {
         dest: args.dest.clone(),

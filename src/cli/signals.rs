@@ -17,6 +17,7 @@ use sprag::exit::Exit;
 /// How often the flag that the signal handlers set is looked at.
 const POLL_INTERVAL: Duration = Duration::from_millis(100);
 
+/// Stops a run; does nothing to one that is over.
 type Stop = Box<dyn FnOnce() + Send>;
 
 /// Watches for signals until it is dropped.
@@ -64,10 +65,9 @@ impl Signals {
                 }
                 say();
                 said.store(true, Ordering::SeqCst);
-                // A run that is still being opened hands over its stop as soon as it has one.
-                if let Ok(stop) = stops.recv() {
-                    stop();
-                }
+                // A run that is still being opened hands over its stop as soon as it has one, and so
+                // does one that follows another.
+                stops.iter().for_each(|stop| stop());
             }
         })?;
         Ok(Signals {
@@ -101,7 +101,7 @@ impl Signals {
         let _ = low_level::emulate_default_handler(SIGTSTP);
     }
 
-    /// What the first signal does; even if it came before this call.
+    /// What the first signal does, too, even if it came before this call.
     pub(crate) fn stop_with(&self, stop: impl FnOnce() + Send + 'static) {
         if let Some(sender) = &self.stop {
             // It fails only when the watcher is gone, and then no stop is wanted.

@@ -35,14 +35,14 @@ pub(crate) fn run(args: &VerifyArgs, rerun: &str) -> Exit {
     let outcome = drive(args, &mut report, rerun);
     report.meter.finish();
     match outcome {
-        Ok((summary, failure)) => {
+        Ok(((summary, failure), desk)) => {
             if let Some(failure) = &failure {
                 report.failure(failure);
             }
             report.summary(&summary, rerun);
             let text = report.text(&summary);
             if args.repair && failure.is_none() && summary.exit_code != Exit::Stopped {
-                return report.into_repair(args, summary, text);
+                return report.into_repair(args, summary, text, desk);
             }
             let failure = failure.as_ref().map(|failure| failure.text.as_str());
             let end = End::new(summary.exit_code, &summary, text, failure);
@@ -66,12 +66,12 @@ pub(crate) fn run(args: &VerifyArgs, rerun: &str) -> Exit {
     }
 }
 
-/// Verifies to the end. The totals, and what ended the run early if something did.
+/// Verifies to the end. The totals, what ended the run early if something did, and who still listens.
 fn drive(
     args: &VerifyArgs,
     report: &mut Report,
     rerun: &str,
-) -> anyhow::Result<Ended<VerifySummary>> {
+) -> anyhow::Result<(Ended<VerifySummary>, Desk)> {
     let screen = report.screen.clone();
     report.recorder = Recorder::open(&args.record, screen, rerun, &args.dest, &[])?;
     let options = options::verify(args)?;
@@ -80,7 +80,8 @@ fn drive(
     let mut desk = Desk::new(report.screen.clone(), report.view.show, STOPPING)?;
     report.meter.opening();
     let mut run = sprag::verify(options)?;
-    pull::to_its_end(&mut run, &mut desk, report)
+    let ended = pull::to_its_end(&mut run, &mut desk, report)?;
+    Ok((ended, desk))
 }
 
 impl Teller<VerifyRun> for Report {
@@ -172,7 +173,8 @@ impl Report {
     }
 
     fn warning(&mut self, text: &str) {
-        self.screen.note(&format!("warning: {text}"));
+        self.recorder.warning(text);
+        self.screen.complain(&format!("warning: {text}"));
         if self.view.json {
             self.out.json(&Line::Warning { detail: text });
         }
@@ -296,13 +298,20 @@ impl Report {
     }
 
     /// Goes on with mending what was found; gives the exit code of both.
-    fn into_repair(self, args: &VerifyArgs, found: VerifySummary, text: String) -> Exit {
+    fn into_repair(
+        self,
+        args: &VerifyArgs,
+        found: VerifySummary,
+        text: String,
+        desk: Desk,
+    ) -> Exit {
         repair::run(
             args,
             self.damaged,
             repair::Before {
                 found,
                 text,
+                desk,
                 screen: self.screen,
                 out: self.out,
                 recorder: self.recorder,

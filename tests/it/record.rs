@@ -43,6 +43,20 @@ fn the_log_has_a_line_for_each_entry_and_problem_and_grows_with_each_run() {
 }
 
 #[test]
+fn what_a_verification_warns_of_is_in_its_log_and_told_as_that_of_a_copy() {
+    let fixture = Fixture::new();
+    write(fixture.source.join("a"), "a");
+    fixture.copy(0);
+    fs::remove_file(fixture.dest.join(".sprag/manifest")).unwrap();
+    let ran = in_dir(&fixture, &["verify", "--log-file", "log", "dest"]);
+    assert_eq!(ran.status.code(), Some(44));
+    let stderr = String::from_utf8_lossy(&ran.stderr);
+    assert!(stderr.contains("sprag: warning: "), "{stderr}");
+    let log = read(&fixture, "log");
+    assert!(log.contains(" warning "), "{log}");
+}
+
+#[test]
 fn a_log_that_cannot_be_opened_prevents_the_run_and_one_that_is_full_does_not() {
     let fixture = Fixture::new();
     write(fixture.source.join("a"), "a");

@@ -195,7 +195,7 @@ fn what_is_repaired_keeps_its_holes() {
 /// A repair that is so slow that it can be met in the middle.
 fn slow_repair(fixture: &Fixture) -> std::process::Child {
     sprag()
-        .args(["verify", "--json", "--repair", "--bwlimit", "1M", "--from"])
+        .args(["verify", "--json", "--repair", "--bwlimit", "4M", "--from"])
         .arg(fixture.contents())
         .arg(&fixture.dest)
         .stdout(std::process::Stdio::piped())
@@ -208,9 +208,9 @@ fn slow_repair(fixture: &Fixture) -> std::process::Child {
 fn a_repair_that_is_stopped_leaves_the_old_file_or_the_right_one_and_goes_on_when_it_is_run_again()
 {
     let fixture = Fixture::new();
-    write(fixture.source.join("large"), Rng::new(3).bytes(3 << 20));
+    write(fixture.source.join("large"), Rng::new(3).bytes(4 << 20));
     fixture.copy(0);
-    rot(&fixture.dest.join("large"), 2 << 20);
+    rot(&fixture.dest.join("large"), 3 << 20);
     let rotten = contents(&fixture.dest);
     let mut child = slow_repair(&fixture);
     let mut lines = BufReader::new(child.stdout.take().unwrap()).lines();
