@@ -139,7 +139,7 @@ impl<R: FsFile> Drop for Readers<R> {
 
 impl<R: FsFile> Desk<R> {
     fn serve(&self) {
-        let mut buf = AlignedBuf::new(RUN_BYTES);
+        let mut buf = AlignedBuf::huge(RUN_BYTES);
         while let Some(mut run) = self.next_run() {
             run.read(&mut buf);
         }

@@ -185,6 +185,9 @@ pub(crate) fn has_room(_fd: impl AsFd) -> bool {
     true
 }
 
+/// There is no way to ask that is the same everywhere.
+pub(crate) fn ask_for_huge_pages(_map: &memmap2::MmapMut) {}
+
 /// Random bytes, good enough for ids that must not collide.
 pub fn random_bytes() -> io::Result<[u8; 16]> {
     let mut bytes = [0; 16];

@@ -5,6 +5,7 @@ use std::io;
 use std::os::fd::{AsFd, AsRawFd, OwnedFd};
 use std::sync::{LazyLock, OnceLock};
 
+use memmap2::MmapMut;
 use rustix::fs::{Advice, Mode, OFlags, ResolveFlags};
 use rustix::io::Errno;
 use rustix::system::Uname;
@@ -36,6 +37,11 @@ pub(super) const TMPFS: u32 = 0x0102_1994;
 pub(super) const V9FS: u32 = 0x0102_1997;
 pub(super) const XFS: u32 = 0x5846_5342;
 pub(super) const ZFS: u32 = 0x2FC1_2FC1;
+
+/// Asks for memory in pages of 2 MiB; where there are none, it stays in small ones.
+pub(crate) fn ask_for_huge_pages(map: &MmapMut) {
+    let _ = map.advise(memmap2::Advice::HugePage);
+}
 
 /// The kernel does not change while we run, and is asked about for each file.
 static KERNEL: LazyLock<Uname> = LazyLock::new(rustix::system::uname);
