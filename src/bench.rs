@@ -46,6 +46,7 @@ impl FileCase {
             hash: [0; 32],
             attempt: Some(0),
             chain: 0,
+            ctimes: None,
         };
         FileCase {
             source: stat,

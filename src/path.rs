@@ -14,7 +14,7 @@ use serde::{Deserialize, Serialize};
 pub const PATH_BYTES_MAX: usize = 4096;
 
 /// A path relative to the root of a destination. The empty path is the root itself.
-#[derive(Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Default, Serialize, Deserialize)]
+#[derive(PartialEq, Eq, Hash, PartialOrd, Ord, Default, Serialize, Deserialize)]
 #[serde(try_from = "serde_bytes::ByteBuf", into = "serde_bytes::ByteBuf")]
 pub struct RelPath {
     bytes: Vec<u8>,
@@ -56,7 +56,7 @@ impl RelPath {
         if bytes.first() == Some(&b'/') {
             return Err(RelPathError::Absolute);
         }
-        if !bytes.is_empty() && !bytes.split(|b| *b == b'/').all(is_component) {
+        if !bytes.is_empty() && !are_components(&bytes) {
             return Err(RelPathError::Component);
         }
         Ok(RelPath { bytes })
@@ -136,6 +136,13 @@ impl RelPath {
         Some(RelPath { bytes })
     }
 
+    /// Whether this is the directory that `path` is in.
+    pub(crate) fn is_parent_of(&self, path: &RelPath) -> bool {
+        let name = path.name();
+        let parent = &path.bytes[..path.bytes.len() - name.len()];
+        !path.is_root() && parent.strip_suffix(b"/").unwrap_or(parent) == self.bytes
+    }
+
     /// Whether this is `dir` or below it.
     pub(crate) fn is_within(&self, dir: &RelPath) -> bool {
         let rest = self.bytes.strip_prefix(&dir.bytes[..]);
@@ -167,8 +174,43 @@ impl RelPath {
     }
 }
 
+/// Whether every part of a path may stand in one. One look at each byte: every path of a run comes here.
+fn are_components(path: &[u8]) -> bool {
+    let mut start = 0;
+    for (at, byte) in path.iter().enumerate() {
+        match byte {
+            0 => return false,
+            b'/' => {
+                if !names_something(&path[start..at]) {
+                    return false;
+                }
+                start = at + 1;
+            }
+            _ => {}
+        }
+    }
+    names_something(&path[start..])
+}
+
+/// Whether a part of a path is a name, and not a way to elsewhere.
+fn names_something(name: &[u8]) -> bool {
+    !matches!(name, b"" | b"." | b"..")
+}
+
 fn is_component(name: &[u8]) -> bool {
-    !name.is_empty() && name != b"." && name != b".." && !name.contains(&0) && !name.contains(&b'/')
+    !name.contains(&b'/') && are_components(name)
+}
+
+impl Clone for RelPath {
+    fn clone(&self) -> RelPath {
+        let bytes = self.bytes.clone();
+        RelPath { bytes }
+    }
+
+    /// Into the memory that is there, which is what the derived one would not do.
+    fn clone_from(&mut self, source: &RelPath) {
+        self.bytes.clone_from(&source.bytes);
+    }
 }
 
 impl fmt::Debug for RelPath {
@@ -263,6 +305,25 @@ mod tests {
         assert_eq!(RelPath::root().split(), None);
         assert!(RelPath::root().join(b"a/b").is_err());
         assert!(RelPath::root().join(b"..").is_err());
+    }
+
+    #[test]
+    fn a_parent_is_what_splitting_gives() {
+        let path = |at: &str| RelPath::new(at).unwrap();
+        for (dir, at, is) in [
+            ("", "a", true),
+            ("a", "a/b", true),
+            ("a/b", "a/b/c", true),
+            ("", "", false),
+            ("", "a/b", false),
+            ("a", "ab", false),
+            ("a", "ab/c", false),
+            ("a", "a", false),
+        ] {
+            assert_eq!(path(dir).is_parent_of(&path(at)), is, "{dir} {at}");
+            let parent = path(at).split().map(|(parent, _)| parent);
+            assert_eq!(parent == Some(path(dir)), is, "{dir} {at}");
+        }
     }
 
     #[test]

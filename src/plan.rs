@@ -3,8 +3,8 @@
 //! A decision looks at four things only: the source, what the manifest says of its destination
 //! path, what stands there, and the options.
 
-use crate::fs::{Kind, Meta, Stat};
-use crate::manifest::{DestMeta, Done, Entry, Seen, SourceId};
+use crate::fs::{Kind, Meta, Stat, Xattrs};
+use crate::manifest::{Ctimes, DestMeta, Done, Entry, Seen, SourceId};
 
 /// The permission bits that a directory needs while entries are put into it.
 pub(crate) const DIR_WORKING_BITS: u32 = 0o700;
@@ -150,6 +150,21 @@ pub(crate) fn has_drifted(
     now != *recorded || (wanted.times_ns.is_some() && mtime_ns != source.mtime_ns)
 }
 
+/// Whether a file whose content is as recorded has its metadata, too, and change times tell so of
+/// its attributes. `wanted` is but for those. Otherwise they have to be listed.
+pub(crate) fn is_untouched(
+    source: &Stat,
+    wanted: &Meta,
+    there: Stat,
+    done: &Done,
+    as_root: bool,
+) -> bool {
+    let holds = |ctimes: Ctimes| ctimes.hold(source.ctime_ns, there.ctime_ns, as_root);
+    let seen = Seen::new(there, Xattrs::default());
+    done.ctimes.is_some_and(holds)
+        && !has_drifted(source, wanted, &seen, (&done.dest, done.mtime_ns))
+}
+
 /// Decides about a directory; `wanted` is the metadata it shall have in the end, `seen` what stands
 /// there.
 pub(crate) fn plan_dir(
@@ -178,7 +193,6 @@ pub(crate) fn plan_dir(
 mod tests {
     use super::samples::{done, stat};
     use super::*;
-    use crate::fs::Xattrs;
     use crate::manifest::{Begin, DestMeta, DirRecord, Partial};
     use crate::path::RelPath;
 

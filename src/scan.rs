@@ -110,7 +110,8 @@ impl<'a> Scan<'a> {
             .follow_links(false)
             .follow_root_links(false)
             .same_file_system(self.selection.one_file_system)
-            .sort_by_file_name()
+            // By file name; what stands before the names is the same.
+            .sort_by(|a, b| a.path().as_os_str().cmp(b.path().as_os_str()))
             .into_iter();
         self.walk = Some(walk);
         self.last_dir = path.to_path_buf();
@@ -246,7 +247,7 @@ fn bytes_below<'a>(path: &'a Path, root: &Path) -> Option<&'a [u8]> {
 
 /// The state of another run, which is that destination's and is never copied.
 fn is_state(entry: &DirEntry) -> bool {
-    entry.depth() > 0 && entry.file_name().as_bytes() == STATE_DIR && entry.file_type().is_dir()
+    entry.file_type().is_dir() && entry.depth() > 0 && entry.file_name().as_bytes() == STATE_DIR
 }
 
 fn failure(dest: RelPath, path: &Path, error: walkdir::Error) -> ScanFailure {

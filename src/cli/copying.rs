@@ -136,7 +136,7 @@ impl Report {
     }
 
     fn opened(&mut self, recovered: Recovered) {
-        self.recorder.note("opened", &opened_text(recovered));
+        self.recorder.note("opened", opened_text(recovered));
         if self.what == What::Repair {
             // What was copied before is no matter of a repair.
             return;
@@ -188,7 +188,7 @@ impl Report {
     }
 
     fn retry(&mut self, retry: &Retry) {
-        self.recorder.note("retry", &retry_text(retry));
+        self.recorder.note("retry", retry_text(retry));
         if !self.view.quiet {
             self.screen.note(&retry_text(retry));
         }
@@ -235,7 +235,7 @@ impl Report {
     }
 
     fn entry(&mut self, path: &RelPath, outcome: Outcome) {
-        self.recorder.note(word(outcome), &path.to_string());
+        self.recorder.note(word(outcome), path);
         let changes = !matches!(outcome, Outcome::Unchanged | Outcome::Skipped);
         let lists = self.view.verbose || (self.lists_changes && changes);
         if !lists {

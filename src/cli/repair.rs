@@ -176,7 +176,7 @@ impl Teller<CopyRun> for Repairing {
 impl Repairing {
     fn repaired(&mut self, path: &RelPath) {
         let report = &mut self.report;
-        report.recorder.note("repaired", &path.to_string());
+        report.recorder.note("repaired", path);
         if report.view.json {
             report.out.json(&Line::Entry {
                 path: JsonPath::from(path),

@@ -282,7 +282,7 @@ impl Report {
         let detail = detail(verdict, self.scope.by);
         let ranges: &[Range<u64>] = match verdict {
             Verdict::Ok | Verdict::Sampled { .. } | Verdict::Unread | Verdict::Extra => {
-                return self.recorder.note(verdict.kind(), &path.to_string());
+                return self.recorder.note(verdict.kind(), path);
             }
             Verdict::Corrupt { damage }
             | Verdict::Modified {

@@ -9,7 +9,7 @@ use super::message::{Completed, Content, Message, Work};
 use super::worker::{PieceError, Reading, Worker, unreadable};
 use crate::fs::{ALIGN, AlignedBuf, FlushBy, Fs, FsFile, Stat, source::SourceFile};
 use crate::hash::{BlockHasher, Hash32, TreeMerger};
-use crate::manifest::{Begin, DestMeta, Done};
+use crate::manifest::{Begin, Ctimes, DestMeta, Done};
 use crate::plan::source_id;
 
 /// Compares, and completes the file if it is the same. `None`: it is not, copy it.
@@ -55,11 +55,11 @@ pub(super) fn adopt<F: Fs>(
         let Some(merger) = merger else {
             return Ok(None);
         };
-        let dest = mend_meta(worker, work, source, &file, stat)?;
-        Ok(Some((merger.finish(), dest)))
+        let meta = mend_meta(worker, work, source, &file, stat)?;
+        Ok(Some((merger.finish(), meta)))
     });
     match compared {
-        Ok(Some((hash, dest))) => {
+        Ok(Some((hash, (dest, ctimes)))) => {
             worker.remove_left_over(work)?;
             if worker.shared.fs.flush_by() == FlushBy::Each {
                 file.sync()
@@ -74,6 +74,7 @@ pub(super) fn adopt<F: Fs>(
                     size: stat.size,
                     hash,
                     blocks: !single,
+                    ctimes,
                 },
                 file: Some(file),
             }))))
@@ -171,7 +172,7 @@ fn mend_meta<F: Fs>(
     source: &SourceFile,
     file: &F::File,
     stat: &Stat,
-) -> Result<DestMeta, Failure> {
+) -> Result<(DestMeta, Option<Ctimes>), Failure> {
     let shared = worker.shared;
     let at_dest = worker.at_dest("set the metadata of", &work.path);
     let xattrs = shared.xattrs(|| source.xattrs());
@@ -183,5 +184,7 @@ fn mend_meta<F: Fs>(
         file.set_meta(&wanted).map_err(&at_dest)?;
         seen = shared.seen_file(file).map_err(&at_dest)?;
     }
-    Ok(DestMeta::of(&wanted, stat.mtime_ns, &seen, None))
+    let ctimes = shared.ctimes(stat);
+    let ctimes = ctimes.map(|ctimes| ctimes.at_ns(seen.stat.ctime_ns));
+    Ok((DestMeta::of(&wanted, stat.mtime_ns, &seen, None), ctimes))
 }

@@ -14,8 +14,10 @@ use crossbeam_channel::{Receiver, Sender};
 const ITEMS_MAX: usize = 32;
 /// So many bytes to copy make a batch: what one worker holds, no other can take.
 const BYTES_MAX: u64 = 1 << 20;
-/// Nothing waits for longer than this while more comes.
+/// Nothing waits for longer than this while many more come.
 const HELD_MAX: Duration = Duration::from_millis(50);
+/// The clock is looked at once in so many items: that takes as long as to hand one on.
+const CLOCK_EVERY: usize = 8;
 
 /// The receivers are gone.
 #[derive(Debug)]
@@ -68,7 +70,8 @@ impl<T> BatchSender<T> {
             held.bytes = held.bytes.saturating_add(bytes);
             held.items.len() >= ITEMS_MAX
                 || held.bytes >= BYTES_MAX
-                || held.since.elapsed() >= HELD_MAX
+                || (held.items.len().is_multiple_of(CLOCK_EVERY)
+                    && held.since.elapsed() >= HELD_MAX)
         };
         match full {
             true => self.flush(),

@@ -108,6 +108,7 @@ pub(super) fn begin<F: Fs>(
         board: Arc::clone(&handles.board),
         durable_before: handles.durable.load(Ordering::Relaxed),
         after_cut,
+        began_ms: crate::time::now_ms(),
         own: metadata::Own::of_this_process(),
         told: metadata::Told::default(),
         failed: AtomicBool::new(false),

@@ -136,7 +136,7 @@ impl CopyRun {
 
     /// The next event, if there is one within `wait`.
     pub fn next_within(&mut self, wait: Duration) -> Pull<Event> {
-        let until = Instant::now() + wait;
+        let mut until = None;
         loop {
             if let Some(event) = self.due.next() {
                 return Pull::Event(event);
@@ -144,7 +144,8 @@ impl CopyRun {
             let Some(events) = &self.events else {
                 return Pull::Over;
             };
-            match events.recv_deadline(until) {
+            let until = until.get_or_insert_with(|| Instant::now() + wait);
+            match events.recv_deadline(*until) {
                 Ok(batch) => self.due = batch.into_iter(),
                 Err(RecvTimeoutError::Timeout) => return Pull::Late,
                 Err(RecvTimeoutError::Disconnected) => return Pull::Over,

@@ -7,7 +7,7 @@ use crate::error::{EntryError, Error};
 use crate::event::{Counted, Outcome, Retry};
 use crate::fs::{Fs, Special, Stat};
 use crate::hash::Hash32;
-use crate::manifest::{Begin, DestMeta, Done, Partial, Record};
+use crate::manifest::{Begin, Ctimes, DestMeta, Done, Partial, Record};
 use crate::path::RelPath;
 
 /// One entry for a worker.
@@ -148,6 +148,8 @@ pub(super) enum Content {
         hash: Hash32,
         /// Its blocks were reported one by one.
         blocks: bool,
+        /// The source's, and those of what was adopted; what gets its name later does not know its own yet.
+        ctimes: Option<Ctimes>,
     },
     /// A file whose blocks stay recorded as they are.
     Repaired {

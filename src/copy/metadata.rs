@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicU8, Ordering};
 
 use super::Shared;
 use crate::fs::{Fs, FsFile, Meta, Stat, Xattrs};
-use crate::manifest::{DestMeta, Lesser, Seen};
+use crate::manifest::{Ctimes, DestMeta, Lesser, Seen};
 pub(super) use crate::plan::wanted::{Own, wanted, wants_xattrs};
 
 /// The coarsest times are FAT's.
@@ -69,6 +69,14 @@ impl<F: Fs> Shared<F> {
     /// Whether extended attributes have to be looked at.
     pub(super) fn wants_xattrs(&self) -> bool {
         wants_xattrs(&self.options)
+    }
+
+    /// The change times to record of a file whose source is as `source` says. None if not all of its
+    /// attributes are looked at.
+    pub(super) fn ctimes(&self, source: &Stat) -> Option<Ctimes> {
+        let looks_at_all = self.options.perms && self.options.xattrs;
+        let ctimes = Ctimes::new(source.ctime_ns, self.began_ms, self.own.is_root());
+        ctimes.filter(|_| looks_at_all)
     }
 
     /// What `read` gives, if extended attributes are wanted at all.

@@ -16,9 +16,9 @@ use super::scanner::Walk;
 use super::siblings::Siblings;
 use crate::error::EntryError;
 use crate::event::Outcome;
-use crate::fs::{self, Fs, Kind, Meta, Stat};
+use crate::fs::{self, Fs, Kind, Meta, Stat, Xattrs};
 use crate::lock_mutex;
-use crate::manifest::{DestMeta, Entry, Record};
+use crate::manifest::{DestMeta, Done, Entry, Record};
 use crate::path::RelPath;
 use crate::plan::{self, DIR_WORKING_BITS, DirPlan, FilePlan, SymlinkPlan};
 use crate::scan::{self, FirstNames, Scanned, Source};
@@ -92,24 +92,32 @@ impl<'a, F: Fs> Planner<'a, F> {
         if self.shared.should_stop() || self.send(Message::Planning).is_err() {
             return;
         }
+        let mut path = RelPath::root();
         while let Some((number, scanned)) = self.walk.next() {
             if self.shared.should_stop() {
                 return;
             }
-            let (path, planned) = match scanned {
-                Ok(scanned) => (scanned.dest.clone(), self.plan(number, scanned)),
+            let planned = match scanned {
+                Ok(scanned) => {
+                    path.clone_from(&scanned.dest);
+                    self.plan(number, scanned)
+                }
                 Err(failed) => {
                     self.shared.walk_failed.store(true, Ordering::Relaxed);
-                    (failed.dest, Err(self.scan_failed(failed.error)))
+                    path = failed.dest;
+                    Err(self.scan_failed(failed.error))
                 }
             };
             let sent = match planned {
                 Ok(Descend::Yes) => Ok(()),
                 Ok(Descend::No) => {
-                    self.walk.pass_over(number, path);
+                    self.walk.pass_over(number, path.clone());
                     Ok(())
                 }
-                Err(Failure::Entry(error)) => self.send(Message::Failed { path, error }),
+                Err(Failure::Entry(error)) => {
+                    let path = path.clone();
+                    self.send(Message::Failed { path, error })
+                }
                 Err(Failure::Fatal(error)) => self.send(Message::Fatal(error)),
                 Err(Failure::Stopped) => Err(Failure::Stopped),
             };
@@ -161,10 +169,7 @@ impl<'a, F: Fs> Planner<'a, F> {
         if scanned.dest.is_root() {
             self.dir(scanned, None)
         } else {
-            let Some((parent, _)) = scanned.dest.split() else {
-                return Ok(Descend::Yes);
-            };
-            let parent = self.open_dir(&parent)?;
+            let parent = self.open_parent(&scanned.dest)?;
             if let Some(failure) = self.cannot_stand(&scanned, &parent)? {
                 let left_out = self.leave_out(scanned.dest, failure);
                 // Passing over what is below is for directories: else it is what is beside.
@@ -208,7 +213,7 @@ impl<'a, F: Fs> Planner<'a, F> {
             Some(open) if open.is_new => Ok(None),
             _ => {
                 let there = self.shared.fs.stat(dir, path.name());
-                there.map_err(self.at_dest("look at", path))
+                there.map_err(|error| self.at_dest("look at", path)(error))
             }
         }
     }
@@ -242,7 +247,7 @@ impl<'a, F: Fs> Planner<'a, F> {
             FilePlan::Unchanged => {
                 let bytes = scanned.stat.size;
                 return match known {
-                    Some(Entry::Done(done)) => {
+                    Some(Entry::Done(done)) if !self.is_untouched(&scanned, &done, there) => {
                         self.hand_on(scanned, dir, there, Task::Compare(Record::Done(done)))
                     }
                     _ => self.settled(scanned.dest, Outcome::Unchanged, Settled::File { bytes }),
@@ -263,6 +268,22 @@ impl<'a, F: Fs> Planner<'a, F> {
             },
         };
         self.hand_on(scanned, dir, there, task)
+    }
+
+    /// Whether a file needs no second look, its content being as recorded.
+    fn is_untouched(&self, scanned: &Scanned, done: &Done, there: Option<Stat>) -> bool {
+        let Some(there) = there else {
+            return false;
+        };
+        let mut wanted = (self.shared).wanted(&scanned.stat, Xattrs::default(), Some(&there));
+        (wanted.acls, wanted.xattrs) = (None, None);
+        plan::is_untouched(
+            &scanned.stat,
+            &wanted,
+            there,
+            done,
+            self.shared.own.is_root(),
+        )
     }
 
     /// Removes the partial of a path that will not be gone on with.

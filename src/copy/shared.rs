@@ -51,6 +51,8 @@ pub(super) struct Shared<F: Fs> {
     /// The last run was cut off on a file system without a journal: what it left under partial
     /// names is not touched, and what this run writes is read back.
     pub(super) was_cut: bool,
+    /// When this run began, in ms since the Unix epoch.
+    pub(super) began_ms: u64,
     /// What this process's new files are like.
     pub(super) own: metadata::Own,
     /// What was told of metadata that the destination cannot hold.

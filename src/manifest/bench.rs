@@ -45,6 +45,7 @@ impl FileRecord {
             hash,
             attempt: Some(0),
             chain: 0,
+            ctimes: None,
         }))
     }
 
@@ -126,7 +127,7 @@ impl PathIndex {
 
     /// How many records may be those of a path.
     pub fn look_up(&self, path: &RelPath) -> usize {
-        self.0.candidates(self.0.hash(path)).len()
+        self.0.candidates(self.0.hash(path)).count()
     }
 }
 

@@ -13,6 +13,7 @@
 mod ahead;
 #[cfg(sprag_bench)]
 pub(crate) mod bench;
+mod ctimes;
 mod dest_meta;
 mod find;
 mod header;
@@ -26,6 +27,7 @@ mod tests;
 mod verified;
 mod window;
 
+pub(crate) use ctimes::Ctimes;
 pub(crate) use dest_meta::{DestMeta, Lesser, Seen, is_zone_shift};
 pub(crate) use find::{found, nearest, no_manifest, open_destination};
 pub(crate) use header::Holder;

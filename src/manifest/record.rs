@@ -3,6 +3,7 @@
 
 use serde::{Deserialize, Serialize};
 
+use super::ctimes::Ctimes;
 use super::dest_meta::DestMeta;
 use super::verified::{Finding, Verified, VerifyBegin, VerifyEnd};
 use crate::fs::Special;
@@ -147,6 +148,8 @@ pub(crate) struct Done {
     pub(crate) attempt: Option<u8>,
     /// Position of the last `Blocks` or `Cut` of a file of several blocks; 0 for a single block.
     pub(crate) chain: u64,
+    /// Change times by which a later run need not list attributes; `None`: it has to.
+    pub(crate) ctimes: Option<Ctimes>,
 }
 
 impl Done {

@@ -62,6 +62,20 @@ pub(crate) enum Entry {
     Link(Link),
 }
 
+impl Entry {
+    /// The path that it is about.
+    pub(crate) fn path(&self) -> &RelPath {
+        match self {
+            Entry::Dir(dir) => &dir.path,
+            Entry::Symlink(link) => &link.path,
+            Entry::Special(special) => &special.path,
+            Entry::Partial(partial) => &partial.begin.path,
+            Entry::Done(done) => &done.path,
+            Entry::LinkWanted(link) | Entry::Link(link) => &link.path,
+        }
+    }
+}
+
 /// A file that was begun and is not finished.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Partial {
@@ -223,8 +237,8 @@ impl<F: Fs> Store<F> {
     /// The newest record of a path.
     pub(crate) fn lookup(&self, path: &RelPath) -> Result<Option<(u64, Entry)>, ManifestError> {
         for found in self.index.candidates(self.index.hash(path)) {
-            let (at, entry) = self.entry_at(found.pos)?;
-            if at == *path {
+            let entry = self.read_entry(found.pos)?;
+            if entry.path() == path {
                 return Ok(Some((found.pos, entry)));
             }
         }
@@ -233,15 +247,18 @@ impl<F: Fs> Store<F> {
 
     /// The entry whose newest record is at `pos`, and its path.
     pub(crate) fn entry_at(&self, pos: u64) -> Result<(RelPath, Entry), ManifestError> {
+        let entry = self.read_entry(pos)?;
+        Ok((entry.path().clone(), entry))
+    }
+
+    fn read_entry(&self, pos: u64) -> Result<Entry, ManifestError> {
         let (begin_pos, blocks) = match self.read(pos)? {
-            Record::Dir(dir) => return Ok((dir.path.clone(), Entry::Dir(dir))),
-            Record::Symlink(link) => return Ok((link.path.clone(), Entry::Symlink(link))),
-            Record::Special(special) => {
-                return Ok((special.path.clone(), Entry::Special(special)));
-            }
-            Record::Done(done) => return Ok((done.path.clone(), Entry::Done(done))),
-            Record::LinkWanted(link) => return Ok((link.path.clone(), Entry::LinkWanted(link))),
-            Record::Link(link) => return Ok((link.path.clone(), Entry::Link(link))),
+            Record::Dir(dir) => return Ok(Entry::Dir(dir)),
+            Record::Symlink(link) => return Ok(Entry::Symlink(link)),
+            Record::Special(special) => return Ok(Entry::Special(special)),
+            Record::Done(done) => return Ok(Entry::Done(done)),
+            Record::LinkWanted(link) => return Ok(Entry::LinkWanted(link)),
+            Record::Link(link) => return Ok(Entry::Link(link)),
             Record::Begin(_) => (pos, 0),
             Record::Blocks(blocks) => {
                 let count = blocks.first.saturating_add(blocks.hashes.len() as u64);
@@ -267,7 +284,7 @@ impl<F: Fs> Store<F> {
             last_pos: pos,
             blocks,
         };
-        Ok((partial.begin.path.clone(), Entry::Partial(partial)))
+        Ok(Entry::Partial(partial))
     }
 
     fn begin_at(&self, pos: u64) -> Result<Begin, ManifestError> {

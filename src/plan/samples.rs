@@ -39,5 +39,6 @@ pub(super) fn done(size: u64, mtime_ns: i128, dest_mtime_ns: i128) -> Entry {
         hash: [0; 32],
         attempt: Some(0),
         chain: 0,
+        ctimes: None,
     })
 }

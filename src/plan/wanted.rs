@@ -23,6 +23,11 @@ impl Own {
         let umask = fs::umask();
         Own { uid, gid, umask }
     }
+
+    /// Whether it sees the attributes that only root sees.
+    pub(crate) fn is_root(&self) -> bool {
+        self.uid == 0
+    }
 }
 
 /// The metadata that a copy of a source shall have. `there` is what it replaces, or what it is.

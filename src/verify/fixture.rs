@@ -117,6 +117,7 @@ impl Fixture {
             hash: merger.finish(),
             attempt: Some(0),
             chain,
+            ctimes: None,
         }));
     }
 
@@ -133,6 +134,7 @@ impl Fixture {
             hash: *blake3::hash(other).as_bytes(),
             attempt: Some(0),
             chain,
+            ctimes: None,
         }));
     }
 

@@ -12,6 +12,7 @@ import sys
 import tempfile
 
 DEST_META = [("mtime_ns", "i128?"), ("mode", "u"), ("uid", "u"), ("gid", "u"), ("acls", "u?"), ("xattrs", "u?"), ("lesser", "lesser?")]
+CTIMES = [("source_ns", "i128"), ("dest_s", "u"), ("as_root", "bool")]
 LESSER = [("mode", "u?"), ("owner", "pair?"), ("mtime", "bool"), ("acls", "u?"), ("xattrs", "u?")]
 RECORDS = [
     ("RunBegin", [("started_ms", "u"), ("sources", "[bytes")]),
@@ -21,7 +22,7 @@ RECORDS = [
     ("Begin", [("path", "bytes"), ("size", "u"), ("mtime_ns", "i128"), ("ctime_ns", "i128"), ("ino", "u"), ("attempt", "u8"), ("adopts", "bool")]),
     ("Blocks", [("begin", "u"), ("prev", "u"), ("first", "u"), ("hashes", "[hash")]),
     ("Cut", [("begin", "u"), ("prev", "u"), ("keep", "u")]),
-    ("Done", [("path", "bytes"), ("size", "u"), ("mtime_ns", "i128"), ("dest", "dest"), ("hash", "hash"), ("attempt", "u8?"), ("chain", "u")]),
+    ("Done", [("path", "bytes"), ("size", "u"), ("mtime_ns", "i128"), ("dest", "dest"), ("hash", "hash"), ("attempt", "u8?"), ("chain", "u"), ("ctimes", "ctimes?")]),
     ("LinkWanted", [("path", "bytes"), ("to", "bytes")]),
     ("Link", [("path", "bytes"), ("to", "bytes")]),
     ("Removed", [("path", "bytes")]),
@@ -71,7 +72,7 @@ class Payload:
         if kind == "i128":
             number = self.varint()
             return -(number + 1) // 2 if number & 1 else number // 2
-        fields = {"dest": DEST_META, "lesser": LESSER, "pair": [("uid", "u"), ("gid", "u")], "failure": [("path", "bytes"), ("why", "bytes")],
+        fields = {"dest": DEST_META, "lesser": LESSER, "ctimes": CTIMES, "pair": [("uid", "u"), ("gid", "u")], "failure": [("path", "bytes"), ("why", "bytes")],
                   "damage": DAMAGE, "span": [("gap", "u"), ("length", "u")], "range": [("start", "u"), ("end", "u")], "shift": [("at", "u"), ("belongs", "u")]}
         if kind in ("found", "special"):
             name, found = {"found": FOUND, "special": SPECIAL}[kind][self.varint()]

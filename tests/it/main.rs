@@ -10,6 +10,7 @@ mod bad_input;
 mod cli;
 mod concurrent;
 mod copy;
+mod ctimes;
 mod delete;
 mod desk;
 mod dry_run;

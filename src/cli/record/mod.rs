@@ -1,5 +1,6 @@
 //! What stays of a run when it is over: the log and the report.
 
+use std::fmt::Display;
 use std::ops::Range;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -116,9 +117,11 @@ impl Recorder {
         Ok(recorder)
     }
 
-    fn line(&mut self, word: &str, text: &str) {
-        let complaint = self.log.as_mut().and_then(|log| log.line(word, text));
-        self.complain(complaint);
+    fn line(&mut self, word: &str, text: impl Display) {
+        if let Some(log) = &mut self.log {
+            let complaint = log.line(word, &text.to_string());
+            self.complain(complaint);
+        }
     }
 
     fn complain(&self, complaint: Option<String>) {
@@ -128,7 +131,7 @@ impl Recorder {
     }
 
     /// Something that belongs to no entry, or an entry that is as it should be.
-    pub(crate) fn note(&mut self, word: &str, text: &str) {
+    pub(crate) fn note(&mut self, word: &str, text: impl Display) {
         self.line(word, text);
     }
 
@@ -162,7 +165,7 @@ impl Recorder {
         if let Some(failure) = end.failure {
             self.line("error", failure);
         }
-        self.line("end", &format!("{}: {}", end.exit.meaning(), end.text));
+        self.line("end", format!("{}: {}", end.exit.meaning(), end.text));
         let complaint = self.log.as_mut().and_then(Log::flush);
         self.complain(complaint);
         let mut lost = self.log.as_ref().is_some_and(Log::has_failed);

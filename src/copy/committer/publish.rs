@@ -9,7 +9,7 @@ use crate::copy::classify::Doing;
 use crate::copy::failure::Failure;
 use crate::fs::found;
 use crate::hash::Hash32;
-use crate::manifest::SpecialRecord;
+use crate::manifest::{Ctimes, SpecialRecord};
 use std::collections::VecDeque;
 use std::sync::Arc;
 
@@ -18,8 +18,9 @@ impl<F: Fs> Committer<'_, F> {
     /// Gives the positions of those of files that were written.
     pub(super) fn record_published(&mut self, files: &VecDeque<Waiting<F>>) -> Vec<u64> {
         let mut positions = Vec::new();
+        let now_ms = crate::time::now_ms();
         for waiting in files {
-            let Some(pos) = self.record(&done_record(waiting)) else {
+            let Some(pos) = self.record(&done_record(waiting, now_ms)) else {
                 return Vec::new();
             };
             let is_file = matches!(waiting.completed.content, Content::File { .. });
@@ -139,9 +140,10 @@ impl<F: Fs> Committer<'_, F> {
     }
 }
 
-fn done_record<F: Fs>(waiting: &Waiting<F>) -> Record {
+/// The record of what gets its final name right behind it, unless it has it.
+fn done_record<F: Fs>(waiting: &Waiting<F>, now_ms: u64) -> Record {
     let completed = &waiting.completed;
-    let done = |size: u64, hash: Hash32, chain: u64| {
+    let done = |size: u64, hash: Hash32, chain: u64, ctimes: Option<Ctimes>| {
         Record::Done(Done {
             path: completed.path.clone(),
             size,
@@ -150,13 +152,19 @@ fn done_record<F: Fs>(waiting: &Waiting<F>) -> Record {
             hash,
             attempt: completed.attempt,
             chain,
+            ctimes: match completed.attempt {
+                Some(_) => ctimes.map(|ctimes| ctimes.at(now_ms)),
+                None => ctimes,
+            },
         })
     };
     match &completed.content {
-        Content::File { size, hash, .. } => done(*size, *hash, waiting.chain),
+        Content::File {
+            size, hash, ctimes, ..
+        } => done(*size, *hash, waiting.chain, *ctimes),
         Content::Repaired {
             size, hash, chain, ..
-        } => done(*size, *hash, *chain),
+        } => done(*size, *hash, *chain, None),
         Content::Special(what) => Record::Special(SpecialRecord {
             path: completed.path.clone(),
             what: *what,

@@ -31,6 +31,14 @@ impl<F: Fs> Planner<'_, F> {
         Ok(dir)
     }
 
+    /// Opens the directory that `path` is in, which is nearly always the one that was opened last.
+    pub(super) fn open_parent(&mut self, path: &RelPath) -> Result<Arc<F::Dir>, Failure> {
+        match self.open.last() {
+            Some(open) if open.path.is_parent_of(path) => Ok(Arc::clone(&open.dir)),
+            _ => self.open_dir(&path.split().unwrap_or_default().0),
+        }
+    }
+
     /// Makes or keeps a directory; `parent` is `None` for the root.
     pub(super) fn dir(
         &mut self,

@@ -107,6 +107,7 @@ impl<F: Fs> Worker<'_, F> {
                     size: source.size,
                     hash,
                     blocks: true,
+                    ctimes: self.shared.ctimes(source),
                 },
                 // The committer has it from the beginning of the file.
                 file: None,

@@ -99,7 +99,10 @@ impl<F: Fs> Worker<'_, F> {
         let name = work.path.name();
         match &mut record {
             Record::Done(done) => {
+                let now_ms = crate::time::now_ms();
                 done.dest = self.set_named(work, name, Some(&done.dest))?;
+                let ctimes = self.shared.ctimes(&work.stat);
+                done.ctimes = ctimes.map(|ctimes| ctimes.at(now_ms));
                 (done.mtime_ns, done.attempt) = (mtime_ns, None);
                 self.flush_mended(work)?;
             }

@@ -21,6 +21,7 @@ impl<F: Fs> Worker<'_, F> {
                     size: stat.size,
                     hash,
                     blocks: false,
+                    ctimes: self.shared.ctimes(stat),
                 },
                 file: None,
             }))),

@@ -103,14 +103,13 @@ impl<F: Fs> Store<F> {
         let known = self
             .index
             .candidates(hash)
-            .iter()
             .any(|found| found.pos == prev && found.kind == SlotKind::Partial);
         if !known {
             return Err(self.damaged(pos, "blocks of a file that is not in progress"));
         }
-        let (_, before) = self.entry_at(prev)?;
+        let before = self.read_entry(prev)?;
         self.check_more(pos, record, &before)?;
-        let (_, after) = self.entry_at(pos)?;
+        let after = self.read_entry(pos)?;
         self.discount(&before);
         let kind = SlotKind::Partial;
         self.totals.count(kind, after.blocks(), true);
@@ -120,7 +119,7 @@ impl<F: Fs> Store<F> {
 
     /// Counts the record at `old` and what hangs on it as garbage, unless `by` goes on with it.
     fn retire(&mut self, old: u64, by: Option<&Record>) -> Result<(), ManifestError> {
-        let (_, entry) = self.entry_at(old)?;
+        let entry = self.read_entry(old)?;
         self.discount(&entry);
         if self.salvaged.is_some() {
             // Its chain may be broken, and nothing is ever compacted.

@@ -116,6 +116,11 @@ fn put_all(mut put: impl FnMut(Record) -> u64) {
         hash: hash(1),
         attempt: Some(0),
         chain: 0,
+        ctimes: Some(Ctimes {
+            source_ns: 1_699_999_999_123_456_789,
+            dest_s: 1_700_000_000,
+            as_root: true,
+        }),
     }));
     let begin = put(Record::Begin(Begin {
         path: path("d/large"),
@@ -146,6 +151,7 @@ fn put_all(mut put: impl FnMut(Record) -> u64) {
         hash: hash(2),
         attempt: None,
         chain,
+        ctimes: None,
     }));
     put(Record::LinkWanted(Link {
         path: path("d/wanted"),

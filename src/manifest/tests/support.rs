@@ -299,6 +299,7 @@ pub(super) fn done(at: &str, size: u64, chain: u64) -> Done {
         hash: hash(size),
         attempt: Some(0),
         chain,
+        ctimes: None,
     }
 }
 

@@ -142,6 +142,7 @@ impl<F: Fs> FileHashes<'_, F> {
             hash: self.merger.finish(),
             attempt: None,
             chain: self.written.map_or(0, |(_, last)| last),
+            ctimes: None,
         }))?;
         self.scribe.files.fetch_add(1, Ordering::Relaxed);
         Ok(())
