@@ -11,8 +11,8 @@
 
 use std::collections::VecDeque;
 use std::io;
-use std::path::PathBuf;
 
+use crate::error::{EntryError, PathError};
 use crate::fs::{Fs, Kind, found, source};
 use crate::manifest::STATE_DIR;
 use crate::options::CopyOptions;
@@ -32,12 +32,8 @@ pub(crate) enum Found {
     OtherSpelling(RelPath),
     /// A directory at the destination could not be looked through.
     Unlisted { path: RelPath, error: io::Error },
-    /// A source could not be looked at.
-    Unseen {
-        path: RelPath,
-        source: PathBuf,
-        error: io::Error,
-    },
+    /// A source could not be looked at, so that nothing is known of the entry.
+    Unseen { path: RelPath, error: EntryError },
 }
 
 /// What is not to be touched, whatever the sources have.
@@ -124,14 +120,14 @@ impl<'a, F: Fs> Extraneous<'a, F> {
             match self.judge(&here, kind) {
                 Ok(Fate::Enter) => above = here,
                 Ok(fate) => return Ok(fate == Fate::Extraneous),
-                Err((_, error)) => return Err(error),
+                Err(error) => return Err(error.source),
             }
         }
         Ok(false)
     }
 
     /// What is to become of an entry in a directory that stays.
-    fn judge(&self, path: &RelPath, kind: Kind) -> Result<Fate, (PathBuf, io::Error)> {
+    fn judge(&self, path: &RelPath, kind: Kind) -> Result<Fate, PathError> {
         if let Some(fate) = self.judge_by_name(path, kind) {
             return Ok(fate);
         }
@@ -153,7 +149,7 @@ impl<'a, F: Fs> Extraneous<'a, F> {
                     }
                 }
                 Err(error) if is_not_there(&error) => {}
-                Err(error) => return Err((at, error)),
+                Err(error) => return Err(PathError::new("look at", at, error)),
             }
         }
         Ok(fate)
@@ -201,11 +197,10 @@ impl<'a, F: Fs> Extraneous<'a, F> {
                 Ok(child) if extraneous => {
                     self.judge_by_name(&child, kind).unwrap_or(Fate::Extraneous)
                 }
-                Ok(child) => self.judge(&child, kind).unwrap_or_else(|(source, error)| {
+                Ok(child) => self.judge(&child, kind).unwrap_or_else(|error| {
                     self.told.push_back(Found::Unseen {
                         path: child,
-                        source,
-                        error,
+                        error: EntryError::Undecided(error),
                     });
                     Fate::Stays
                 }),

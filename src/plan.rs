@@ -6,7 +6,7 @@
 use crate::fs::{Kind, Meta, Stat, Xattrs};
 use crate::manifest::{Ctimes, DestMeta, Done, Entry, Seen, SourceId};
 
-/// The permission bits that a directory needs while entries are put into it.
+/// The permission bits that a directory needs while entries are put into it or removed.
 pub(crate) const DIR_WORKING_BITS: u32 = 0o700;
 
 mod existing;

@@ -16,12 +16,11 @@ use crate::extraneous::{Extraneous, Found, Untouchable};
 use crate::fs::{Fs, Kind, Meta, found, source};
 use crate::manifest::{Entry, Record, SlotKind};
 use crate::path::RelPath;
+use crate::plan::DIR_WORKING_BITS;
 use crate::scan::Source;
 
 /// So many entries are deleted between two barriers.
 const BATCH_MAX: usize = 1024;
-/// The permission bits that a directory needs while its entries are removed.
-const DIR_WORKING_BITS: u32 = 0o700;
 
 pub(super) const WALK_FAILED: &str = "nothing was deleted, because not all of the source could be walked: what was not seen \
     there would look as if it were gone";
@@ -100,14 +99,7 @@ impl<F: Fs> Committer<'_, F> {
                 let failure = failure::naming(&self.shared.fs, "list", full)(error);
                 self.finish_failed(path, failure);
             }
-            Found::Unseen {
-                path,
-                source,
-                error,
-            } => {
-                let error = PathError::new("look at", source, error);
-                self.entry_failed(path, EntryError::Undecided(error));
-            }
+            Found::Unseen { path, error } => self.entry_failed(path, error),
         }
         None
     }

@@ -166,13 +166,11 @@ pub(crate) fn is_zone_shift(difference_ns: i128) -> bool {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::fs::Kind;
-
-    fn seen(mode: u32, mtime_ns: i128, attrs: &[&str]) -> Seen {
+impl Seen {
+    /// A file of user 7 and group 8, for tests.
+    pub(crate) fn sample(mode: u32, mtime_ns: i128, xattrs: Xattrs) -> Seen {
         let stat = Stat {
-            kind: Kind::File,
+            kind: crate::fs::Kind::File,
             size: 1,
             allocated: 1,
             mtime_ns,
@@ -185,7 +183,16 @@ mod tests {
             ino: 2,
             nlink: 1,
         };
-        Seen::new(stat, xattrs(attrs))
+        Seen::new(stat, xattrs)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn seen(mode: u32, mtime_ns: i128, attrs: &[&str]) -> Seen {
+        Seen::sample(mode, mtime_ns, xattrs(attrs))
     }
 
     fn xattrs(names: &[&str]) -> Xattrs {

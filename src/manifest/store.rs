@@ -34,6 +34,7 @@ mod links;
 mod locked;
 mod note;
 mod open;
+mod parts;
 mod rebuilt;
 mod salvage;
 mod totals;

@@ -62,6 +62,18 @@ pub(crate) struct Exploration<'a> {
     pub(crate) budget: Budget,
 }
 
+impl<'a> Exploration<'a> {
+    /// Of a recording on a device that tells no lies.
+    pub(crate) fn of(scenario: &'a str, log: &'a Log, budget: Budget) -> Exploration<'a> {
+        Exploration {
+            scenario,
+            log,
+            lie: None,
+            budget,
+        }
+    }
+}
+
 /// What came of it.
 #[derive(Debug, Default)]
 pub(crate) struct Explored {

@@ -221,12 +221,7 @@ fn a_second_cut_during_the_rerun_is_survived() {
         ..BUDGET
     };
     let log = recorded("toy twice", || run(Flaw::None, None));
-    let exploration = Exploration {
-        scenario: "toy twice",
-        log: &log,
-        lie: None,
-        budget: small,
-    };
+    let exploration = Exploration::of("toy twice", &log, small);
     let mut inner = 0;
     let outer = exploration.run(|state| {
         let scenario = state.seed.to_string();

@@ -42,14 +42,7 @@ impl DryRun {
                     let error = EntryError::Dest(PathError::new("list", full, error));
                     self.problem(path, error)?;
                 }
-                Found::Unseen {
-                    path,
-                    source,
-                    error,
-                } => {
-                    let error = PathError::new("look at", source, error);
-                    self.problem(path, EntryError::Undecided(error))?;
-                }
+                Found::Unseen { path, error } => self.problem(path, error)?,
             }
         }
         Ok(Ok(()))

@@ -76,21 +76,7 @@ mod tests {
     use super::*;
 
     fn seen(mode: u32, mtime_ns: i128) -> Seen {
-        let stat = Stat {
-            kind: Kind::File,
-            size: 1,
-            allocated: 1,
-            mtime_ns,
-            atime_ns: 0,
-            ctime_ns: 0,
-            mode,
-            uid: 7,
-            gid: 8,
-            dev: 1,
-            ino: 2,
-            nlink: 1,
-        };
-        Seen::new(stat, Xattrs::default())
+        Seen::sample(mode, mtime_ns, Xattrs::default())
     }
 
     fn wanted(mode: u32, mtime_ns: i128) -> Meta {

@@ -57,12 +57,7 @@ pub(super) fn explore(scenario: &'static str, budget: Budget) -> Explored {
     };
     let case = Case::named(name, scenario);
     let (log, expected) = case.recorded();
-    let exploration = Exploration {
-        scenario,
-        log: &log,
-        lie: None,
-        budget,
-    };
+    let exploration = Exploration::of(scenario, &log, budget);
     let check = |state: CrashState<'_>| {
         let fs = SimFs::with_disk(state.disk, case.flush_by, Duration::ZERO);
         let copy = has_copy(&fs);

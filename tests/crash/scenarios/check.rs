@@ -87,12 +87,7 @@ impl Expected {
 
     /// Explores a recording.
     pub(crate) fn explore(&self, scenario: &str, log: &Log, budget: Budget) -> Explored {
-        let exploration = Exploration {
-            scenario,
-            log,
-            lie: None,
-            budget,
-        };
+        let exploration = Exploration::of(scenario, log, budget);
         let mut nested = 0;
         let mut explored = exploration.run(|state| self.check(state, &mut nested));
         explored.states += nested;

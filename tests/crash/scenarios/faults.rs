@@ -7,9 +7,10 @@ use std::time::{Duration, Instant};
 use rustix::io::Errno;
 use sprag::exit::Exit;
 
-use super::cases::{Case, strangers_copy};
+use super::cases::Case;
 use super::check::Expected;
 use super::engine::{self, End, Stop};
+use super::histories::strangers_copy;
 use crate::sim::{Call, CrashKind, Disk, FaultPlan, Log, Replay, Rng, SimFs};
 
 /// In a quick run one failure in so many is tried, and for no longer than this.

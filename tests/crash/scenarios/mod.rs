@@ -6,6 +6,7 @@ mod cases;
 mod check;
 mod engine;
 mod faults;
+mod histories;
 mod kill;
 mod lies;
 mod noted;
@@ -14,6 +15,7 @@ mod rebuild;
 mod repair;
 mod source;
 mod tree;
+mod trees;
 
 use crate::explore::{Budget, Explored, is_long, is_passed_over};
 use cases::CASES;

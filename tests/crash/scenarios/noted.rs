@@ -80,12 +80,7 @@ fn survives_power_cuts(scenario: &str, flush_by: FlushBy) {
         verify(&fs, None).expect("a verification that nothing disturbs");
         fs.log()
     });
-    let exploration = Exploration {
-        scenario,
-        log: &log,
-        lie: None,
-        budget: STATES,
-    };
+    let exploration = Exploration::of(scenario, &log, STATES);
     exploration
         .run(|state| check(&source, flush_by, state))
         .conclude();

@@ -207,12 +207,7 @@ fn survives_power_cuts(scenario: &str, flush_by: FlushBy, old: Old) {
         assert_eq!(lab.is_true(&fs), Ok(true));
         fs.log()
     });
-    let exploration = Exploration {
-        scenario,
-        log: &log,
-        lie: None,
-        budget: STATES,
-    };
+    let exploration = Exploration::of(scenario, &log, STATES);
     exploration.run(|state| lab.check(state)).conclude();
 }
 

@@ -170,12 +170,7 @@ pub(super) fn explore(scenario: &'static str, budget: Budget) -> Explored {
     let lab = Lab::new(scenario, flush_by);
     let log = lab.record(scenario);
     let old = tree::of_disk(&log.base).tree;
-    let exploration = Exploration {
-        scenario,
-        log: &log,
-        lie: None,
-        budget,
-    };
+    let exploration = Exploration::of(scenario, &log, budget);
     exploration.run(|state| lab.check(&old, state))
 }
 

@@ -1,0 +1,240 @@
+//! The two files of which a damaged manifest is put together: itself and its copy, what of them can be
+//! read, and how they fit to each other.
+
+use std::ops::Range;
+
+use super::*;
+use crate::manifest::survey::Survey;
+use crate::manifest::window::read_what_can_be;
+
+/// One of the two files, and what of it can be read.
+pub(super) struct Part<F> {
+    file: Arc<F>,
+    pub(super) survey: Survey,
+    pub(super) lost: Vec<Range<u64>>,
+}
+
+/// Both, as far as they are there.
+pub(super) struct Parts<F> {
+    header: Header,
+    pub(super) main: Option<Part<F>>,
+    pub(super) copy: Option<Part<F>>,
+    /// The position in the manifest up to which the copy knows it.
+    pub(super) seam: u64,
+    /// Up to there it is the same, position by position.
+    pub(super) aligned: bool,
+}
+
+impl<F: FsFile> Part<F> {
+    fn survey(file: F, id: &[u8; 16], is_sealed: bool, path: &Path) -> Result<Self, PathError> {
+        let len = file.stat().at("look at", path)?.size;
+        let survey = Survey::of(&file, id, is_sealed).at("read", path)?;
+        let all = FRAMES_START..len.max(FRAMES_START + 1);
+        let lost = match survey.stretches.is_empty() {
+            true => Vec::from([all]),
+            false => survey.gaps().collect(),
+        };
+        Ok(Part {
+            file: Arc::new(file),
+            survey,
+            lost,
+        })
+    }
+
+    /// A record that is whole and contradicts others is lost as well. Where it leads to need not
+    /// even be in the file.
+    fn lose(&mut self, damage: &ManifestError) {
+        let (ManifestError::Damaged { offset, .. }
+        | ManifestError::DamagedElsewhere { offset, .. }) = damage
+        else {
+            return;
+        };
+        let at = (*offset).clamp(FRAMES_START, self.end());
+        if !self.lost.iter().any(|lost| lost.contains(&at)) {
+            self.lost.push(at..at + 1);
+            self.lost.sort_unstable_by_key(|lost| lost.start);
+        }
+    }
+
+    /// How many places are lost, and how many bytes.
+    pub(super) fn losses(&self) -> (u64, u64) {
+        let bytes = self.lost.iter().map(|lost| lost.end - lost.start);
+        (self.lost.len() as u64, bytes.sum())
+    }
+
+    fn end(&self) -> u64 {
+        let last = self.survey.stretches.last();
+        last.map_or(FRAMES_START, |stretch| stretch.end)
+    }
+}
+
+impl<F: FsFile> Parts<F> {
+    pub(super) fn survey(
+        header: Header,
+        main: Option<F>,
+        copy: Option<F>,
+        damage: &ManifestError,
+        path: &Path,
+    ) -> Result<Parts<F>, ManifestError> {
+        let mut parts = Parts {
+            header,
+            main: None,
+            copy: None,
+            seam: FRAMES_START,
+            aligned: false,
+        };
+        if let Some(file) = main {
+            let is_header_whole = header_in(&file, path)?.is_ok();
+            let mut main = Part::survey(file, &header.id, false, path)?;
+            if is_header_whole {
+                main.lose(damage);
+            }
+            parts.main = Some(main);
+        }
+        let is_whole = |main: &Part<F>| main.lost.is_empty();
+        if let Some(file) = copy
+            && !parts.main.as_ref().is_some_and(is_whole)
+            && is_of(&file, &header, path)?
+        {
+            let copy = Part::survey(file, &header.id, true, path)?;
+            parts.copy = Some(copy).filter(|copy| !copy.survey.stretches.is_empty());
+        }
+        parts.find_seam(path)?;
+        Ok(parts)
+    }
+
+    /// The two files as one to be read, and where the positions of the manifest begin.
+    pub(super) fn journal(&self) -> Option<(Journal<F>, u64)> {
+        let id = self.header.id;
+        Some(match (&self.main, &self.copy) {
+            (Some(main), Some(copy)) => {
+                let (main_file, copy_file) = (Arc::clone(&main.file), Arc::clone(&copy.file));
+                let base = copy.end();
+                let journal = Journal::behind(copy_file, base, main_file, id, main.end());
+                (journal, base)
+            }
+            (Some(main), None) => (Journal::new(Arc::clone(&main.file), id, main.end()), 0),
+            (None, Some(copy)) => {
+                let journal = Journal::new(Arc::clone(&copy.file), id, copy.end());
+                (journal, u64::MAX)
+            }
+            (None, None) => return None,
+        })
+    }
+
+    /// A new manifest may be a copy of the copy, frame by frame. Otherwise they have the run in
+    /// common with which the copy was written.
+    fn find_seam(&mut self, path: &Path) -> Result<(), ManifestError> {
+        let (Some(main), Some(copy)) = (&self.main, &self.copy) else {
+            return Ok(());
+        };
+        let all = 0..u64::MAX;
+        let (mut begin, mut end, mut barriers) = (None, None, [0; 2]);
+        self.read(copy, all.clone(), path, |pos, record| {
+            match record {
+                Record::RunBegin(run) => begin = Some((run, pos)),
+                Record::RunEnd(run) => end = Some((run, pos)),
+                Record::Barrier { covers } if covers == pos => barriers = [barriers[1], pos],
+                _ => {}
+            }
+            Ok(())
+        })?;
+        let (mut seam, mut aligned) = (self.seam, false);
+        self.read(main, all, path, |pos, record| {
+            let common = match record {
+                Record::RunBegin(run) => begin.as_ref().filter(|(begin, _)| *begin == run),
+                Record::RunEnd(run) => {
+                    if let Some((_, at)) = end.as_ref().filter(|(end, _)| *end == run) {
+                        (seam, aligned) = (pos, *at == pos);
+                    }
+                    None
+                }
+                Record::Barrier { covers } if covers == pos && barriers.contains(&pos) => {
+                    (seam, aligned) = (pos, true);
+                    None
+                }
+                _ => None,
+            };
+            if let Some((_, at)) = common {
+                (seam, aligned) = (pos, *at == pos);
+            }
+            Ok(())
+        })?;
+        (self.seam, self.aligned) = (seam, aligned);
+        Ok(())
+    }
+
+    /// Whether the copy stands for all that is before the seam.
+    pub(super) fn copy_stands(&self) -> bool {
+        let is_whole = |copy: &Part<F>| copy.lost.is_empty();
+        self.seam > FRAMES_START && self.copy.as_ref().is_some_and(is_whole)
+    }
+
+    /// Calls `visit` with each record, so that the later ones are those that count: what the
+    /// manifest says up to the seam, what the copy says, and what the manifest says behind it.
+    pub(super) fn records(
+        &self,
+        path: &Path,
+        base: u64,
+        mut visit: impl FnMut(u64, &Record) -> Result<(), ManifestError>,
+    ) -> Result<(), ManifestError> {
+        let in_main = |within: Range<u64>, visit: &mut dyn FnMut(u64, &Record) -> _| {
+            let Some(main) = &self.main else {
+                return Ok(());
+            };
+            self.read(main, within, path, |pos, mut record| {
+                record.move_by(base);
+                visit(base.saturating_add(pos), &record)
+            })
+        };
+        // Where they are aligned, an older record takes no newer one's place: the order is free, and
+        // this one lets a removal that only the manifest knows of come last.
+        if !self.copy_stands() && !self.aligned {
+            in_main(0..self.seam, &mut visit)?;
+        }
+        if let Some(copy) = &self.copy {
+            self.read(copy, 0..u64::MAX, path, |pos, record| visit(pos, &record))?;
+        }
+        let from = match self.aligned && !self.copy_stands() {
+            true => 0,
+            false => self.seam,
+        };
+        in_main(from..u64::MAX, &mut visit)
+    }
+
+    fn read(
+        &self,
+        part: &Part<F>,
+        within: Range<u64>,
+        path: &Path,
+        visit: impl FnMut(u64, Record) -> Result<(), ManifestError>,
+    ) -> Result<(), ManifestError> {
+        let read = part
+            .survey
+            .records(&*part.file, &self.header.id, within, visit);
+        read.at("read", path)?
+    }
+}
+
+pub(super) fn header_in<F: FsFile>(
+    file: &F,
+    path: &Path,
+) -> Result<Result<Header, HeaderError>, ManifestError> {
+    Ok(Header::decode(&header_bytes(file, path)?))
+}
+
+pub(super) fn header_bytes<F: FsFile>(file: &F, path: &Path) -> Result<Vec<u8>, ManifestError> {
+    let mut bytes = vec![0; HEADER_BYTES];
+    let have = read_what_can_be(file, &mut bytes, 0).at("read", path)?;
+    bytes.truncate(have);
+    Ok(bytes)
+}
+
+/// Whether the copy is not known to be one of another manifest, as `--restart` leaves it.
+fn is_of<F: FsFile>(copy: &F, header: &Header, path: &Path) -> Result<bool, ManifestError> {
+    Ok(match header_in(copy, path)? {
+        Ok(own) => own == *header,
+        Err(HeaderError::Newer(_)) => false,
+        Err(_) => true,
+    })
+}
