@@ -6,13 +6,12 @@ use sprag::CopyRun;
 use sprag::event::{CopySummary, Event};
 use sprag::exit::Exit;
 
-use super::Failure;
 use super::args::CopyArgs;
 use super::copying::{Report, What};
 use super::desk::Desk;
 use super::json::{self, Line};
 use super::options::{self, View};
-use super::pull::{self, Ended, Teller};
+use super::pull::{self, Ended, Over, Teller};
 use super::record::{End, Recorder};
 use super::remembered::Remembered;
 use super::summary::{figures, next_step, summary_text};
@@ -27,33 +26,26 @@ pub(crate) fn run(args: &CopyArgs, rerun: &str) -> Exit {
     report.lists_changes = args.dry.dry_run && !view.quiet;
     let outcome = drive(args, view, &mut report, rerun);
     report.meter.finish();
-    match outcome {
-        Ok((summary, failure)) => {
-            if let Some(failure) = &failure {
-                report.failure(failure);
-            }
-            report.summary(&summary, args, rerun);
-            let failure = failure.as_ref().map(|failure| failure.text.as_str());
-            let text = summary_text(&summary);
-            let end = End::new(summary.exit_code, &summary, text, failure);
-            let exit = report.recorder.end(&end);
-            report.out.exit(exit)
-        }
-        Err(error) => {
-            let failure = Failure::from(error);
-            report.failure(&failure);
-            let figures = CopySummary {
-                exit_code: failure.exit,
-                ..CopySummary::default()
-            };
-            if view.json {
-                report.json_summary(&figures);
-            }
-            let text = "Nothing was copied.".to_owned();
-            let end = End::new(failure.exit, &figures, text, Some(&failure.text));
-            report.recorder.end(&end)
-        }
+    let over = Over::of(outcome, |exit_code| CopySummary {
+        exit_code,
+        ..CopySummary::default()
+    });
+    if let Some(failure) = &over.failure {
+        report.failure(failure);
     }
+    let text = match over.began {
+        true => {
+            report.summary(&over.summary, args, rerun);
+            summary_text(&over.summary)
+        }
+        false => {
+            report.json_summary(&over.summary);
+            "Nothing was copied.".to_owned()
+        }
+    };
+    let end = End::new(over.summary.exit_code, &over.summary, text, over.why());
+    let exit = report.recorder.end(&end);
+    report.out.exit(exit)
 }
 
 /// Copies to the end. The totals, and what ended the run early if something did.
@@ -107,15 +99,16 @@ impl Teller<CopyRun> for Remembering<'_> {
 
 impl Report {
     fn json_summary(&mut self, figures: &CopySummary) {
-        self.out.json(&Line::Summary {
-            what: json::Summary::Copy { figures },
-        });
+        if self.view.json {
+            self.out.json(&Line::Summary {
+                what: json::Summary::Copy { figures },
+            });
+        }
     }
 
     fn summary(&mut self, summary: &CopySummary, args: &CopyArgs, rerun: &str) {
-        if self.view.json {
-            self.json_summary(summary);
-        } else {
+        self.json_summary(summary);
+        if !self.view.json {
             if !self.view.quiet {
                 self.out.line(&summary_text(summary));
             }

@@ -15,10 +15,10 @@ use super::desk::Desk;
 use super::json::{self, EntryOutcome, JsonPath, Line, RepairFigures};
 use super::options::{self, View};
 use super::out::Out;
-use super::pull::{self, Ended, Teller};
+use super::pull::{self, Ended, Over, Teller};
 use super::record::{End, Recorder};
 use super::screen::Screen;
-use super::{Failure, units};
+use super::units;
 
 const STOPPING: &str =
     "stopping: making what was repaired durable; press Ctrl-C again to stop at once";
@@ -72,29 +72,21 @@ pub(crate) fn run(args: &VerifyArgs, damaged: Damaged, before: Before) -> Exit {
         false => drive(args, &mut repairing, before.desk),
     };
     repairing.report.meter.finish();
-    let (mut summary, failure) = match outcome {
-        Ok(ended) => ended,
-        Err(error) => {
-            let failure = Failure::from(error);
-            let exit_code = failure.exit;
-            let nothing = CopySummary {
-                exit_code,
-                ..CopySummary::default()
-            };
-            (nothing, Some(failure))
-        }
-    };
-    if let Some(failure) = &failure {
+    let mut over = Over::of(outcome, |exit_code| CopySummary {
+        exit_code,
+        ..CopySummary::default()
+    });
+    if let Some(failure) = &over.failure {
         repairing.report.failure(failure);
     }
     let other = found.files_modified + found.files_incomplete > 0;
     let whole = repairing.left.is_empty() && !repairing.more && !other;
-    summary.exit_code = match summary.exit_code {
+    over.summary.exit_code = match over.summary.exit_code {
         Exit::Done if whole => Exit::Done,
         Exit::Done | Exit::Partial | Exit::Vanished => Exit::Damaged,
         exit => exit,
     };
-    let (figures, text) = repairing.summary(&summary);
+    let (figures, text) = repairing.summary(&over.summary);
     let Report { recorder, out, .. } = repairing.report;
     let end = End::new(
         figures.exit_code,
@@ -104,7 +96,7 @@ pub(crate) fn run(args: &VerifyArgs, damaged: Damaged, before: Before) -> Exit {
             elapsed_ms: found.elapsed_ms + figures.elapsed_ms,
         },
         format!("{}\n{text}", before.text),
-        failure.as_ref().map(|failure| failure.text.as_str()),
+        over.why(),
     );
     out.exit(recorder.end(&end))
 }

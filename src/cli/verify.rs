@@ -17,7 +17,7 @@ use super::json::{self, EntryOutcome, JsonPath, Line, More};
 use super::options::{self, View};
 use super::out::Out;
 use super::progress::{Meter, Pace};
-use super::pull::{self, Ended, Teller};
+use super::pull::{self, Ended, Over, Teller};
 use super::record::{Damaged, End, Recorder};
 use super::scope::{By, Scope};
 use super::screen::Screen;
@@ -34,36 +34,34 @@ pub(crate) fn run(args: &VerifyArgs, rerun: &str) -> Exit {
     let mut report = Report::new(view, args.extra, scope);
     let outcome = drive(args, &mut report, rerun);
     report.meter.finish();
-    match outcome {
-        Ok(((summary, failure), desk)) => {
-            if let Some(failure) = &failure {
-                report.failure(failure);
-            }
-            report.summary(&summary, rerun);
-            let text = report.text(&summary);
-            if args.repair && failure.is_none() && summary.exit_code != Exit::Stopped {
-                return report.into_repair(args, summary, text, desk);
-            }
-            let failure = failure.as_ref().map(|failure| failure.text.as_str());
-            let end = End::new(summary.exit_code, &summary, text, failure);
-            let exit = report.recorder.end(&end);
-            report.out.exit(exit)
-        }
-        Err(error) => {
-            let failure = Failure::from(error);
-            report.failure(&failure);
-            let figures = VerifySummary {
-                exit_code: failure.exit,
-                ..VerifySummary::default()
-            };
-            if view.json {
-                report.json_summary(&figures);
-            }
-            let text = "Nothing was read.".to_owned();
-            let end = End::new(failure.exit, &figures, text, Some(&failure.text));
-            report.recorder.end(&end)
-        }
+    let (outcome, desk) = match outcome {
+        Ok((ended, desk)) => (Ok(ended), Some(desk)),
+        Err(error) => (Err(error), None),
+    };
+    let over = Over::of(outcome, |exit_code| VerifySummary {
+        exit_code,
+        ..VerifySummary::default()
+    });
+    if let Some(failure) = &over.failure {
+        report.failure(failure);
     }
+    let text = match over.began {
+        true => {
+            report.summary(&over.summary, rerun);
+            report.text(&over.summary)
+        }
+        false => {
+            report.json_summary(&over.summary);
+            "Nothing was read.".to_owned()
+        }
+    };
+    let wants_repair = args.repair && over.failure.is_none();
+    if let Some(desk) = desk.filter(|_| wants_repair && over.summary.exit_code != Exit::Stopped) {
+        return report.into_repair(args, over.summary, text, desk);
+    }
+    let end = End::new(over.summary.exit_code, &over.summary, text, over.why());
+    let exit = report.recorder.end(&end);
+    report.out.exit(exit)
 }
 
 /// Verifies to the end. The totals, what ended the run early if something did, and who still listens.
@@ -330,15 +328,16 @@ impl Report {
     }
 
     fn json_summary(&mut self, figures: &VerifySummary) {
-        self.out.json(&Line::Summary {
-            what: json::Summary::Verify { figures },
-        });
+        if self.view.json {
+            self.out.json(&Line::Summary {
+                what: json::Summary::Verify { figures },
+            });
+        }
     }
 
     fn summary(&mut self, summary: &VerifySummary, rerun: &str) {
-        if self.view.json {
-            self.json_summary(summary);
-        } else if !self.view.quiet {
+        self.json_summary(summary);
+        if !self.view.json && !self.view.quiet {
             let text = self.text(summary);
             self.out.line(&text);
         }

@@ -5,82 +5,44 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use crate::codec::FRAME_MAX;
-use crate::event::ReadHow;
-use crate::fs::{FsFile, Kind, Meta, Stat, Xattrs};
+use crate::fs::FsFile;
+use crate::fs::scripted::Scripted;
 use crate::manifest::journal::{self, FRAMES_START, Journal};
 use crate::manifest::{MANIFEST, Record};
 
-/// A file in memory that remembers the longest buffer it was read into.
-struct Spy {
-    bytes: Vec<u8>,
-    longest: AtomicUsize,
+/// A file in memory, and the longest buffer it was read into.
+struct Spy<F> {
+    file: Arc<F>,
+    longest: Arc<AtomicUsize>,
 }
 
-impl Spy {
-    fn new(bytes: Vec<u8>) -> Arc<Spy> {
-        Arc::new(Spy {
-            bytes,
-            longest: AtomicUsize::new(0),
-        })
-    }
+fn spy(bytes: Vec<u8>) -> Spy<impl FsFile> {
+    let longest = Arc::new(AtomicUsize::new(0));
+    let seen = Arc::clone(&longest);
+    let file = Arc::new(Scripted {
+        size: bytes.len() as u64,
+        answer: move |buf: &mut [u8], offset: u64| {
+            seen.fetch_max(buf.len(), Ordering::Relaxed);
+            let rest = bytes.get(offset as usize..).unwrap_or(&[]);
+            let have = rest.len().min(buf.len());
+            buf[..have].copy_from_slice(&rest[..have]);
+            Ok(have)
+        },
+    });
+    Spy { file, longest }
+}
 
+impl<F: FsFile> Spy<F> {
     fn longest(&self) -> usize {
         self.longest.load(Ordering::Relaxed)
     }
-}
 
-impl FsFile for Spy {
-    fn read_at(&self, buf: &mut [u8], offset: u64) -> io::Result<usize> {
-        self.longest.fetch_max(buf.len(), Ordering::Relaxed);
-        let rest = self.bytes.get(offset as usize..).unwrap_or(&[]);
-        let have = rest.len().min(buf.len());
-        buf[..have].copy_from_slice(&rest[..have]);
-        Ok(have)
-    }
-    fn write_at(&self, _: &[u8], _: u64) -> io::Result<()> {
-        Err(io::ErrorKind::ReadOnlyFilesystem.into())
-    }
-    fn set_len(&self, _: u64) -> io::Result<()> {
-        Err(io::ErrorKind::ReadOnlyFilesystem.into())
-    }
-    fn sync(&self) -> io::Result<()> {
-        Ok(())
-    }
-    fn stat(&self) -> io::Result<Stat> {
-        Ok(Stat {
-            kind: Kind::File,
-            size: self.bytes.len() as u64,
-            allocated: self.bytes.len() as u64,
-            mtime_ns: 0,
-            atime_ns: 0,
-            ctime_ns: 0,
-            mode: 0o644,
-            uid: 0,
-            gid: 0,
-            dev: 0,
-            ino: 0,
-            nlink: 1,
-        })
-    }
-    fn xattrs(&self) -> io::Result<Xattrs> {
-        Ok(Xattrs::default())
-    }
-    fn set_meta(&self, _: &Meta) -> io::Result<()> {
-        Ok(())
-    }
-    fn how(&self) -> ReadHow {
-        ReadHow::Cached
-    }
-    fn as_std(&self) -> Option<&std::fs::File> {
-        None
+    fn scanned(&self) -> journal::ScanEnd {
+        journal::scan(&*self.file, &ID, u64::MAX, |_, _, _| Ok(Ok(()))).unwrap()
     }
 }
 
 const ID: [u8; 16] = *b"0123456789abcdef";
-
-fn scan_end(file: &Spy) -> journal::ScanEnd {
-    journal::scan(file, &ID, u64::MAX, |_, _, _| Ok(Ok(()))).unwrap()
-}
 
 #[test]
 fn no_length_field_makes_a_read_longer_than_a_frame_may_be() {
@@ -89,11 +51,11 @@ fn no_length_field_makes_a_read_longer_than_a_frame_may_be() {
         let mut bytes = vec![0; FRAMES_START as usize];
         bytes.extend_from_slice(&len.to_le_bytes());
         bytes.resize(FRAMES_START as usize + FRAME_MAX + 100_000, 0);
-        let file = Spy::new(bytes);
-        let scanned = scan_end(&file);
+        let file = spy(bytes);
+        let scanned = file.scanned();
         assert_eq!((scanned.end, scanned.damage), (FRAMES_START, None), "{len}");
-        let end = file.bytes.len() as u64;
-        let journal = Journal::new(Arc::clone(&file), ID, end);
+        let end = file.file.stat().unwrap().size;
+        let journal = Journal::new(Arc::clone(&file.file), ID, end);
         let error = journal.read(FRAMES_START).unwrap_err();
         assert_eq!(error.kind(), io::ErrorKind::InvalidData, "{len}");
         assert!(
@@ -108,8 +70,8 @@ fn no_length_field_makes_a_read_longer_than_a_frame_may_be() {
 fn a_file_of_nothing_but_greatest_lengths_is_read_in_bounded_pieces() {
     let mut bytes = vec![0; FRAMES_START as usize];
     bytes.resize(FRAMES_START as usize + (1 << 20), 0xff);
-    let file = Spy::new(bytes);
-    assert_eq!(scan_end(&file).end, FRAMES_START);
+    let file = spy(bytes);
+    assert_eq!(file.scanned().end, FRAMES_START);
     assert!(file.longest() <= FRAME_MAX + 12);
 }
 
