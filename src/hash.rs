@@ -192,19 +192,20 @@ pub(crate) fn xattr_digest<'a>(attrs: impl Iterator<Item = (&'a [u8], &'a [u8])>
 
 fn first_bytes<const N: usize>(hasher: &Hasher) -> [u8; N] {
     let mut bytes = [0; N];
-    hasher.finalize_xof().fill(&mut bytes);
+    bytes.copy_from_slice(&hasher.finalize().as_bytes()[..N]);
     bytes
 }
 
 /// Lower-case hexadecimal, as `b3sum` prints it.
 pub fn to_hex(bytes: &[u8]) -> String {
+    let digits = bytes.iter().flat_map(|byte| hex_digits(*byte));
+    digits.map(char::from).collect()
+}
+
+/// One byte of it.
+pub(crate) fn hex_digits(byte: u8) -> [u8; 2] {
     const DIGITS: &[u8; 16] = b"0123456789abcdef";
-    let mut hex = String::with_capacity(2 * bytes.len());
-    for byte in bytes {
-        hex.push(char::from(DIGITS[usize::from(byte >> 4)]));
-        hex.push(char::from(DIGITS[usize::from(byte & 15)]));
-    }
-    hex
+    [byte >> 4, byte & 15].map(|half| DIGITS[usize::from(half)])
 }
 
 #[cfg(test)]

@@ -4,21 +4,49 @@
 //! the others follow from id, path and *attempt*, a small number that sidesteps a name in use. The
 //! length is fixed and short: a final name of any length can have a partial.
 
-use crate::hash::{partial_nonce, to_hex};
+use std::borrow::Borrow;
+use std::ops::Deref;
+
+use crate::hash::{hex_digits, partial_nonce, to_hex};
 use crate::path::RelPath;
 
 const PREFIX: &[u8] = b".sprag-";
 const SUFFIX: &[u8] = b".partial";
 const ID_BYTES: usize = 4;
 const HEX_DIGITS: usize = 16;
+const NAME_BYTES: usize = PREFIX.len() + HEX_DIGITS + SUFFIX.len();
+
+/// The name of a partial.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub(crate) struct PartialName([u8; NAME_BYTES]);
+
+impl Deref for PartialName {
+    type Target = [u8];
+
+    fn deref(&self) -> &[u8] {
+        &self.0
+    }
+}
+
+impl Borrow<[u8]> for PartialName {
+    fn borrow(&self) -> &[u8] {
+        &self.0
+    }
+}
 
 /// The name of the partial of `path`, in the directory of `path`.
-pub(crate) fn name(id: &[u8; 16], path: &RelPath, attempt: u8) -> Vec<u8> {
-    let nonce = partial_nonce(id, path.as_bytes(), attempt);
-    let mut name = own_prefix(id);
-    name.extend_from_slice(format!("{nonce:08x}").as_bytes());
-    name.extend_from_slice(SUFFIX);
-    name
+pub(crate) fn name(id: &[u8; 16], path: &RelPath, attempt: u8) -> PartialName {
+    let nonce = partial_nonce(id, path.as_bytes(), attempt).to_be_bytes();
+    let mut name = [0; NAME_BYTES];
+    let (prefix, rest) = name.split_at_mut(PREFIX.len());
+    let (digits, suffix) = rest.split_at_mut(HEX_DIGITS);
+    prefix.copy_from_slice(PREFIX);
+    let bytes = id[..ID_BYTES].iter().chain(&nonce);
+    for (digits, byte) in digits.chunks_exact_mut(2).zip(bytes) {
+        digits.copy_from_slice(&hex_digits(*byte));
+    }
+    suffix.copy_from_slice(SUFFIX);
+    PartialName(name)
 }
 
 /// Whether a name has the form of a partial of the destination with this id.
@@ -50,7 +78,7 @@ mod tests {
     fn a_name_has_a_fixed_form_and_differs_by_id_path_and_attempt() {
         let path = RelPath::new("a/b").unwrap();
         let one = name(&ID, &path, 0);
-        assert_eq!(one.len(), PREFIX.len() + HEX_DIGITS + SUFFIX.len());
+        assert_eq!(one.len(), NAME_BYTES);
         assert!(one.starts_with(b".sprag-abababab"));
         assert_eq!(one, name(&ID, &path, 0));
         assert_ne!(one, name(&ID, &path, 1));

@@ -113,6 +113,15 @@ impl RelPath {
         })
     }
 
+    /// Whether this is right in `dir`, not further below it.
+    pub(crate) fn stands_in(&self, dir: &RelPath) -> bool {
+        let parent = match self.bytes.iter().rposition(|b| *b == b'/') {
+            None => &[],
+            Some(at) => &self.bytes[..at],
+        };
+        parent == &dir.bytes[..] && !self.is_root()
+    }
+
     /// The last component; empty for the root.
     pub fn name(&self) -> &[u8] {
         match self.bytes.iter().rposition(|b| *b == b'/') {
@@ -270,6 +279,16 @@ impl fmt::Display for Printable<'_> {
 /// Characters that are not "control" to Unicode yet reorder or hide what stands beside them.
 fn is_format(c: char) -> bool {
     matches!(c, '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}' | '\u{feff}')
+}
+
+/// What a path has behind the directory that it begins with, byte for byte.
+pub(crate) fn bytes_below<'a>(path: &'a Path, dir: &Path) -> Option<&'a [u8]> {
+    let dir = dir.as_os_str().as_bytes();
+    let below = path.as_os_str().as_bytes().strip_prefix(dir)?;
+    match below.is_empty() || dir.ends_with(b"/") {
+        true => Some(below),
+        false => below.strip_prefix(b"/"),
+    }
 }
 
 /// Whether a source means its contents: it ends in `/`, `.` or `..`, as with rsync.

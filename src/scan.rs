@@ -13,7 +13,7 @@ use walkdir::{DirEntry, WalkDir};
 use crate::error::{EntryError, PathError};
 use crate::fs::{Kind, Stat, source};
 use crate::manifest::STATE_DIR;
-use crate::path::RelPath;
+use crate::path::{RelPath, bytes_below};
 use crate::selection::Selection;
 
 mod first_names;
@@ -232,16 +232,6 @@ impl Iterator for Scan<'_> {
                 listed::Step::Walk(path) => self.walk_from(&path),
             }
         }
-    }
-}
-
-/// What a path that the walk made has behind the one that it began with.
-fn bytes_below<'a>(path: &'a Path, root: &Path) -> Option<&'a [u8]> {
-    let root = root.as_os_str().as_bytes();
-    let below = path.as_os_str().as_bytes().strip_prefix(root)?;
-    match below.is_empty() || root.ends_with(b"/") {
-        true => Some(below),
-        false => below.strip_prefix(b"/"),
     }
 }
 

@@ -16,6 +16,7 @@ use crate::scan::Source;
 use crate::stop::Stopper;
 use crate::throttle::Throttle;
 use crate::verify::medium::Medium;
+use crate::verify::streams::Streams;
 
 /// What a run keeps over all its beginnings.
 #[derive(Debug, Clone)]
@@ -89,7 +90,9 @@ pub(super) fn begin<F: Fs>(
         names: names::Names::new(*store.id()),
         block_size: store.block_size(),
         limits,
+        streams: Streams::new(run::streams(&options)),
         probing: Mutex::new(()),
+        naming: Mutex::new(()),
         is_rerun: !store.totals().is_empty(),
         was_cut: store.was_cut(),
         fs,

@@ -5,7 +5,8 @@
 //! 1. everything recorded so far is handed to the system, and its end position noted;
 //! 2. the flusher flushes the data, then the manifest, while messages go on being taken;
 //! 3. `Barrier` is appended; the files whose data is flushed now are *published*: their `Done`s
-//!    are handed to the system, then they are renamed to their final names;
+//!    are handed to the system, then the namers rename them to their final names, while messages
+//!    go on being taken;
 //! 4. the flusher flushes the manifest again, and the barrier stands.
 //!
 //! Only one barrier is under way at a time. What comes in meanwhile waits for the next, and when
@@ -18,7 +19,7 @@ use crossbeam_channel::{Receiver, Sender};
 
 use super::flusher::{Dirty, Job};
 use super::message::{Completed, Content, Message, Settled};
-use super::{Shared, failure};
+use super::{Shared, failure, namer};
 use crate::error::{EntryError, Error, ManifestError, PathError, Refusal};
 use crate::event::{CopySummary, Counted, Event, Outcome, Phase, Progress};
 use crate::exit::Exit;
@@ -47,6 +48,9 @@ pub(super) struct Committer<'a, F: Fs> {
     events: Sender<Vec<Event>>,
     jobs: Sender<Job<F>>,
     flushed: Receiver<Result<(), PathError>>,
+    namers: namer::Ends<F>,
+    /// So many batches of files are with the namers.
+    naming: usize,
     /// Events that wait for room in the queue; while there are many, no message is taken.
     outbox: Vec<Event>,
     consumer_gone: bool,
@@ -75,8 +79,6 @@ pub(super) struct Committer<'a, F: Fs> {
     refusal: Option<Box<Refusal>>,
     /// The directory last marked as due, which is nearly always the next one too.
     due_dir: Option<RelPath>,
-    /// The directory in which files are given their final names, open.
-    publish_dir: Option<(RelPath, std::sync::Arc<F::Dir>)>,
 }
 
 /// A completed file that waits for its data to be flushed.
@@ -91,8 +93,8 @@ impl<'a, F: Fs> Committer<'a, F> {
         shared: &'a Shared<F>,
         workers: usize,
         events: Sender<Vec<Event>>,
-        jobs: Sender<Job<F>>,
-        flushed: Receiver<Result<(), PathError>>,
+        (jobs, flushed): (Sender<Job<F>>, Receiver<Result<(), PathError>>),
+        namers: namer::Ends<F>,
     ) -> Committer<'a, F> {
         let mut dirty = Dirty::new(shared.fs.flush_by());
         if shared.after_cut {
@@ -103,6 +105,8 @@ impl<'a, F: Fs> Committer<'a, F> {
             events,
             jobs,
             flushed,
+            namers,
+            naming: 0,
             outbox: Vec::new(),
             consumer_gone: false,
             outbox_published: 0,
@@ -124,7 +128,6 @@ impl<'a, F: Fs> Committer<'a, F> {
             fatal: None,
             refusal: None,
             due_dir: None,
-            publish_dir: None,
         }
     }
 

@@ -127,7 +127,7 @@ impl<F: Fs> Committer<'_, F> {
         }
         for (path, begin) in dropped {
             if !begin.adopts {
-                let name = crate::partial::name(self.shared.names.id(), &path, begin.attempt);
+                let name = self.shared.names.name(&path, begin.attempt);
                 self.remove(&path, &name, Kind::File);
                 self.shared.names.release(&path, begin.attempt);
             }

@@ -74,6 +74,10 @@ impl<F: Fs> Dirty<F> {
 
     /// Notes the directory that holds `path`.
     pub(super) fn parent(&mut self, path: &RelPath) {
+        let is_covered = self.all && self.by == FlushBy::Whole;
+        if is_covered || self.dirs.last().is_some_and(|dir| path.stands_in(dir)) {
+            return;
+        }
         if let Some((parent, _)) = path.split() {
             self.dir(&parent);
         }

@@ -7,7 +7,7 @@
 //! - `setup` resolves sources and destination, `recover` takes up what an earlier run left.
 //! - `planner` walks and decides; it alone makes directories.
 //! - `worker` copies files; it alone writes content, and only under partial names.
-//! - `committer` alone flushes (`flusher`), renames and writes the manifest.
+//! - `committer` alone has things flushed (`flusher`) and renamed (`namer`) and writes the manifest.
 //!
 //! Invariants: a final name only ever appears by renaming a partial whose data was flushed; a
 //! `Done` is handed to the system before its rename; a barrier is recorded only after the flush
@@ -33,6 +33,7 @@ mod fit;
 mod flusher;
 mod message;
 mod metadata;
+mod namer;
 mod names;
 mod origin;
 mod place;

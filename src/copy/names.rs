@@ -7,12 +7,13 @@
 use std::collections::HashSet;
 use std::sync::Mutex;
 
+use crate::lock_mutex;
+use crate::partial::{self, PartialName};
 use crate::path::RelPath;
-use crate::{lock_mutex, partial};
 
 pub(super) struct Names {
     id: [u8; 16],
-    in_use: Mutex<HashSet<Vec<u8>>>,
+    in_use: Mutex<HashSet<PartialName>>,
 }
 
 impl Names {
@@ -28,23 +29,27 @@ impl Names {
         &self.id
     }
 
+    /// The partial name of `path` with this attempt.
+    pub(super) fn name(&self, path: &RelPath, attempt: u8) -> PartialName {
+        partial::name(&self.id, path, attempt)
+    }
+
     /// Takes a name for `path` that nothing else uses; gives it with its attempt.
-    pub(super) fn claim(&self, path: &RelPath) -> (u8, Vec<u8>) {
-        let mut in_use = lock_mutex(&self.in_use);
+    pub(super) fn claim(&self, path: &RelPath) -> (u8, PartialName) {
         for attempt in 0..u8::MAX {
-            let name = partial::name(&self.id, path, attempt);
-            if in_use.insert(name.clone()) {
+            let name = self.name(path, attempt);
+            if lock_mutex(&self.in_use).insert(name) {
                 return (attempt, name);
             }
         }
         // 255 collisions of 32 bits at once do not happen; the last name is as good as any.
-        (u8::MAX, partial::name(&self.id, path, u8::MAX))
+        (u8::MAX, self.name(path, u8::MAX))
     }
 
     /// Takes the name that a record tells of.
-    pub(super) fn reserve(&self, path: &RelPath, attempt: u8) -> Vec<u8> {
-        let name = partial::name(&self.id, path, attempt);
-        lock_mutex(&self.in_use).insert(name.clone());
+    pub(super) fn reserve(&self, path: &RelPath, attempt: u8) -> PartialName {
+        let name = self.name(path, attempt);
+        lock_mutex(&self.in_use).insert(name);
         name
     }
 
@@ -55,7 +60,11 @@ impl Names {
 
     /// Gives a name back.
     pub(super) fn release(&self, path: &RelPath, attempt: u8) {
-        let name = partial::name(&self.id, path, attempt);
-        lock_mutex(&self.in_use).remove(&name);
+        self.release_name(&self.name(path, attempt));
+    }
+
+    /// The same, of a name that is at hand.
+    pub(super) fn release_name(&self, name: &PartialName) {
+        lock_mutex(&self.in_use).remove(name);
     }
 }

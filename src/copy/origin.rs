@@ -146,7 +146,7 @@ pub(super) fn check<F: Fs>(
         })?;
     }
     if let Some(attempt) = completed.attempt {
-        let name = crate::partial::name(shared.names.id(), &work.path, attempt);
+        let name = shared.names.name(&work.path, attempt);
         worker.discard(work, attempt, &name)?;
     }
     Err(error.into())

@@ -20,6 +20,7 @@ use crate::lock_mutex;
 use crate::manifest::{
     Cut, Done, Entry, Partial, Record, SlotKind, SpecialRecord, SymlinkRecord, Tail,
 };
+use crate::partial::PartialName;
 use crate::path::RelPath;
 use crate::verify::medium;
 
@@ -346,8 +347,8 @@ impl<F: Fs> Recovery<'_, F> {
         self.unless_gone(path, set).map(drop)
     }
 
-    fn partial_name(&self, path: &RelPath, attempt: u8) -> Vec<u8> {
-        crate::partial::name(self.shared.names.id(), path, attempt)
+    fn partial_name(&self, path: &RelPath, attempt: u8) -> PartialName {
+        self.shared.names.name(path, attempt)
     }
 
     /// Keeps the names of all partials from being taken for left over.

@@ -4,7 +4,7 @@
 //! the destination. What failed to be written or flushed there is left to the next run's recovery.
 
 use std::io;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use super::Shared;
@@ -14,6 +14,7 @@ use super::message::Message;
 use crate::event::Retry;
 use crate::fs::Fs;
 use crate::fs::source::{SourceEntry, SourceFile};
+use crate::path::RelPath;
 
 /// The wait before the first try again; each further one is twice as long.
 const BACKOFF_FIRST: Duration = Duration::from_millis(250);
@@ -42,7 +43,8 @@ impl<F: Fs> Trier<'_, F> {
         path: &Path,
         mut call: impl FnMut() -> io::Result<T>,
     ) -> io::Result<T> {
-        self.again(Doing::Read, path, &mut call, |error| {
+        let shown = || path.to_path_buf();
+        self.again(Doing::Read, &shown, &mut call, |error| {
             self.shared.source_is_gone(path, error)
         })
     }
@@ -50,17 +52,18 @@ impl<F: Fs> Trier<'_, F> {
     /// Makes a call about a name at the destination, again if it is worth it.
     pub(super) fn name<T>(
         &self,
-        path: &Path,
+        path: &RelPath,
         mut call: impl FnMut() -> io::Result<T>,
     ) -> io::Result<T> {
         let fs = &*self.shared.fs;
-        self.again(Doing::Name, path, &mut call, |_| fs.device_gone())
+        let shown = || self.shared.full(path);
+        self.again(Doing::Name, &shown, &mut call, |_| fs.device_gone())
     }
 
     fn again<T>(
         &self,
         doing: Doing,
-        path: &Path,
+        path: &dyn Fn() -> PathBuf,
         call: &mut dyn FnMut() -> io::Result<T>,
         gone: impl Fn(&io::Error) -> bool,
     ) -> io::Result<T> {
@@ -78,7 +81,7 @@ impl<F: Fs> Trier<'_, F> {
             attempt += 1;
             let wait = backoff(attempt);
             let retry = Retry {
-                path: path.to_path_buf(),
+                path: path(),
                 reason: error.to_string(),
                 attempt,
                 of,

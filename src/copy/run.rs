@@ -4,13 +4,15 @@ use std::sync::Arc;
 use std::thread;
 use std::time::Instant;
 
-use crossbeam_channel::Sender;
+use crossbeam_channel::{Receiver, Sender};
 
 use super::again;
 use super::batch;
 use super::committer::Committer;
 use super::counter;
 use super::flusher;
+use super::message::Completed;
+use super::namer::{self, Named};
 use super::planner::Planner;
 use super::read_back;
 use super::reader;
@@ -38,8 +40,10 @@ const MESSAGES_MAX: usize = 8;
 const WORKS_MAX: usize = 8;
 /// So many batches of what the walk found wait for the planner at most.
 const SCANNED_MAX: usize = 8;
-/// More workers than this are never chosen by default.
-const JOBS_DEFAULT_MAX: usize = 4;
+/// So many files are worked on at a time unless told otherwise; most are small, and wait for a device.
+const JOBS_DEFAULT: usize = 8;
+/// More large files than this are not copied at a time unless asked for.
+const STREAMS_DEFAULT_MAX: usize = 4;
 
 /// Opens the manifest as the options say and notes the beginning of the run in it. Says, too,
 /// whether the run before was cut short.
@@ -100,11 +104,16 @@ pub(super) fn measure<F: Fs>(fs: &Arc<F>, setup: &Setup) -> Result<Limits, Error
     })
 }
 
-/// How many workers a run has by default: a few, so that reading, hashing and writing overlap.
+/// How many files are worked on at a time.
 fn jobs(options: &CopyOptions) -> usize {
+    options.jobs.map_or(JOBS_DEFAULT, usize::from)
+}
+
+/// How many of them may be large: a few, so that reading, hashing and writing overlap.
+pub(super) fn streams(options: &CopyOptions) -> usize {
     let cores = || thread::available_parallelism().map_or(1, usize::from);
     let chosen = options.jobs.map(usize::from);
-    chosen.unwrap_or_else(|| cores().clamp(2, JOBS_DEFAULT_MAX))
+    chosen.unwrap_or_else(|| cores().clamp(2, STREAMS_DEFAULT_MAX))
 }
 
 /// Runs the copy; this is the committer's thread.
@@ -118,10 +127,13 @@ pub(super) fn run<F: Fs>(
     let workers = jobs(&shared.options);
     let (jobs_in, jobs_out) = crossbeam_channel::bounded(1);
     let (flushed_in, flushed_out) = crossbeam_channel::bounded(1);
-    let mut committer = Committer::new(shared, workers, events, jobs_in, flushed_out);
+    let (batches_in, batches_out) = crossbeam_channel::bounded(namer::BATCHES_MAX);
+    let (named_in, named_out) = crossbeam_channel::bounded(namer::BATCHES_MAX);
+    let namers = (batches_in, named_out);
+    let mut committer = Committer::new(shared, workers, events, (jobs_in, flushed_out), namers);
     let since = lock_mutex(&shared.store).tail().trusted;
     let damage = lock_mutex(&shared.store).stands_for().cloned();
-    let recovered = recover::recover(shared, workers);
+    let recovered = recover::recover(shared, streams(&shared.options));
     let mut proven = true;
     thread::scope(|scope| {
         match recovered {
@@ -149,12 +161,13 @@ pub(super) fn run<F: Fs>(
                     true => {
                         let jobs = shared.options.jobs.map(usize::from);
                         let readers = jobs.unwrap_or(verify::JOBS_DEFAULT);
-                        start_readers(scope, shared, (readers, workers))
+                        start_readers(scope, shared, (readers, streams(&shared.options)))
                             .map(|ends| committer.read_back_by(readers, ends))
                     }
                     false => Ok(()),
                 };
-                let started = flusher.and(reader);
+                let namers = start_namers(scope, shared, batches_out, named_in);
+                let started = flusher.and(reader).and(namers);
                 if let Err(error) = started.and_then(|()| stages(&mut committer, sources, workers))
                 {
                     let error = PathError::new("start threads for", &shared.dest, error);
@@ -171,6 +184,21 @@ pub(super) fn run<F: Fs>(
         drop(committer);
         end
     })
+}
+
+/// Starts the threads that give files their final names.
+fn start_namers<'scope, 'env, F: Fs>(
+    scope: &'scope thread::Scope<'scope, 'env>,
+    shared: &'env Shared<F>,
+    batches: Receiver<Vec<Completed<F>>>,
+    answers: Sender<Vec<Named<F>>>,
+) -> std::io::Result<()> {
+    for number in 0..namer::NAMERS {
+        let (batches, answers) = (batches.clone(), answers.clone());
+        let namer = thread::Builder::new().name(format!("sprag-namer-{number}"));
+        namer.spawn_scoped(scope, move || namer::give_names(shared, &batches, &answers))?;
+    }
+    Ok(())
 }
 
 /// Starts the threads that read back what was copied, of large files so many at a time; gives how

@@ -12,10 +12,12 @@ use crate::fs::{Fs, found};
 use crate::limits::Limits;
 use crate::manifest::Store;
 use crate::options::CopyOptions;
+use crate::partial::PartialName;
 use crate::path::RelPath;
 use crate::stop::Stopper;
 use crate::throttle::Throttle;
 use crate::verify::medium::Medium;
+use crate::verify::streams::Streams;
 
 /// What every stage of a run shares.
 pub(super) struct Shared<F: Fs> {
@@ -35,10 +37,14 @@ pub(super) struct Shared<F: Fs> {
     /// What is on the destination is mended, and nothing else is copied.
     pub(super) repair: Option<repair::Repair>,
     pub(super) block_size: BlockSize,
+    /// How many large files are copied at a time.
+    pub(super) streams: Streams,
     /// What the destination can hold.
     pub(super) limits: Limits,
     /// Held while names are tried.
     pub(super) probing: Mutex<()>,
+    /// Held while a name is given in a directory where others may be the same.
+    pub(super) naming: Mutex<()>,
     /// The manifest knew of something when this run began.
     pub(super) is_rerun: bool,
     pub(super) stopper: Stopper,
@@ -75,7 +81,7 @@ impl<F: Fs> Shared<F> {
         path: &RelPath,
         dir: &F::Dir,
         make: impl Fn(&[u8]) -> io::Result<T>,
-    ) -> io::Result<(u8, Vec<u8>, T)> {
+    ) -> io::Result<(u8, PartialName, T)> {
         let mut left_alone = Vec::new();
         let made = loop {
             let (attempt, name) = self.names.claim(path);

@@ -77,8 +77,8 @@ impl<F: Fs> Shared<F> {
 
 impl<F: Fs> Shared<F> {
     /// Right before something gets its final name: nothing that the file system takes for the same
-    /// name, and we do not, may stand in its place. Only the one thread that gives final names
-    /// asks, so the answer holds.
+    /// name, and we do not, may stand in its place. Only who gives final names asks, one at a time,
+    /// so the answer holds.
     pub(super) fn check_place(&self, dir: &F::Dir, path: &RelPath) -> Result<(), Failure> {
         if !self.folds(dir) {
             return Ok(());

@@ -19,6 +19,7 @@ use crate::fs::{FlushBy, Fs, FsFile, Stat};
 use crate::hash::{BlockHasher, Hash32, TreeMerger};
 use crate::lock_mutex;
 use crate::manifest::{Begin, DestMeta, Partial, Seen, SourceId};
+use crate::partial::PartialName;
 use crate::path::RelPath;
 use crate::plan::source_id;
 
@@ -132,21 +133,23 @@ impl<'a, F: Fs> Worker<'a, F> {
         self.messages.send(message).map_err(|_| Failure::Stopped)
     }
 
-    pub(super) fn at_dest(
+    pub(super) fn at_dest<'p>(
         &self,
         action: &'static str,
-        path: &RelPath,
-    ) -> impl Fn(io::Error) -> Failure + use<F> {
-        failure::context(&self.shared.fs, action, self.shared.full(path))
+        path: &'p RelPath,
+    ) -> impl Fn(io::Error) -> Failure + use<'a, 'p, F> {
+        let shared = self.shared;
+        move |error| failure::context(&shared.fs, action, shared.full(path))(error)
     }
 
     /// [`Self::at_dest`] for calls about names.
-    fn naming(
+    fn naming<'p>(
         &self,
         action: &'static str,
-        path: &RelPath,
-    ) -> impl Fn(io::Error) -> Failure + use<F> {
-        failure::naming(&self.shared.fs, action, self.shared.full(path))
+        path: &'p RelPath,
+    ) -> impl Fn(io::Error) -> Failure + use<'a, 'p, F> {
+        let shared = self.shared;
+        move |error| failure::naming(&shared.fs, action, shared.full(path))(error)
     }
 
     fn work(&mut self, work: &Work<F>) -> Result<Message<F>, Failure> {
@@ -158,6 +161,7 @@ impl<'a, F: Fs> Worker<'a, F> {
             Task::Special(what) => return self.special(work, *what),
             Task::Copy | Task::Resume(_) | Task::Adopt | Task::Check(_) => {}
         }
+        let _stream = self.shared.streams.take(work.stat.size);
         let opened = self
             .trier()
             .read(&work.source, || self.shared.open_source(&work.source));
@@ -293,9 +297,9 @@ impl<'a, F: Fs> Worker<'a, F> {
     }
 
     /// Makes an empty partial.
-    pub(super) fn create(&self, work: &Work<F>) -> Result<(u8, Vec<u8>, F::File), Failure> {
+    pub(super) fn create(&self, work: &Work<F>) -> Result<(u8, PartialName, F::File), Failure> {
         let create = |name: &[u8]| self.shared.fs.create_new(&work.dir, name);
-        let made = self.trier().name(&self.shared.full(&work.path), || {
+        let made = self.trier().name(&work.path, || {
             self.shared.make_partial(&work.path, &work.dir, create)
         });
         made.map_err(self.naming("create a partial copy of", &work.path))

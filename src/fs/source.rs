@@ -18,7 +18,7 @@ use rustix::io::Errno;
 
 use super::notice::Notice;
 use super::{Kind, Stat, Xattrs, sys};
-use crate::path::RelPath;
+use crate::path::{RelPath, RelPathError, bytes_below};
 
 mod entry;
 
@@ -65,8 +65,7 @@ impl SourceRoot {
     /// source may be a symlink: it was none when it was listed, and whoever may write in the source
     /// could lead us elsewhere.
     pub fn open_file(&self, path: &Path) -> io::Result<SourceFile> {
-        let below = path.strip_prefix(&self.path).unwrap_or(Path::new(""));
-        let Ok(below) = RelPath::new(below.as_os_str().as_bytes()) else {
+        let Ok(below) = self.below(path) else {
             return Err(io::ErrorKind::InvalidFilename.into());
         };
         if below.is_root() {
@@ -83,9 +82,20 @@ impl SourceRoot {
         })
     }
 
+    /// Where an entry of it is below it.
+    fn below(&self, path: &Path) -> Result<RelPath, RelPathError> {
+        // What the walk made of the source's path begins with it, byte for byte.
+        let quick = bytes_below(path, &self.path).map(RelPath::new);
+        if let Some(Ok(below)) = quick {
+            return Ok(below);
+        }
+        let below = path.strip_prefix(&self.path).unwrap_or(Path::new(""));
+        RelPath::new(below.as_os_str().as_bytes())
+    }
+
     /// Whether `path` is the source or in it.
     pub fn holds(&self, path: &Path) -> bool {
-        path.starts_with(&self.path)
+        bytes_below(path, &self.path).is_some() || path.starts_with(&self.path)
     }
 
     /// Whether an error in it came of its device being gone. A drive that was unplugged and

@@ -166,7 +166,7 @@ impl Fixture {
     /// Where the partial of `path` is.
     pub(crate) fn partial(&self, path: &str) -> PathBuf {
         let name = partial::name(&self.id(), &rel(path), 0);
-        let name = String::from_utf8(name).unwrap();
+        let name = String::from_utf8(name.to_vec()).unwrap();
         self.at(path).with_file_name(name)
     }
 

@@ -194,5 +194,5 @@ fn a_small_file_costs_few_allocations() {
     });
     let each = many.saturating_sub(few) as f64 / (MANY - FEW) as f64;
     support::tell(&format!("allocations a small file: {each:.1}"));
-    assert!(each <= 60.0, "{each}");
+    assert!(each <= 22.0, "{each}");
 }

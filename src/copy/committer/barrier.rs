@@ -4,17 +4,21 @@ use std::collections::VecDeque;
 use std::time::Duration;
 
 use super::*;
+use crate::copy::failure::Failure;
+use crate::copy::namer::Named;
 
-/// A barrier is due when this many files wait to be published.
+/// A barrier is due when this many files wait to be published. Few enough that the device gets to
+/// work soon and little is left to do at the end of a run.
+const WAITING_DUE: usize = 4096;
+/// No more files are taken when this many wait for the barrier after the one under way.
 const WAITING_MAX: usize = 16_384;
-/// So many files get their final names before messages are taken again.
-const PUBLISH_AT_ONCE: usize = 64;
-
 /// A barrier under way.
 pub(super) struct Barrier<F: Fs> {
     covers: u64,
-    /// What is to be published, or what is left of it while that goes on.
-    publish: VecDeque<Waiting<F>>,
+    /// What is to be published.
+    waiting: Vec<Waiting<F>>,
+    /// What of it is not with the namers yet.
+    publish: VecDeque<Vec<Completed<F>>>,
     pub(super) bytes_written: u64,
     /// Positions of the records of what it published.
     published: Vec<u64>,
@@ -41,7 +45,7 @@ impl<F: Fs> Committer<'_, F> {
             && !self.has_failed()
             && (self.shared.board.is_asked()
                 || self.unflushed_bytes >= options.checkpoint_bytes
-                || self.waiting.len() >= WAITING_MAX
+                || self.waiting.len() >= WAITING_DUE
                 || self
                     .oldest
                     .is_some_and(|oldest| oldest.elapsed() >= options.checkpoint_interval))
@@ -75,7 +79,8 @@ impl<F: Fs> Committer<'_, F> {
         let dirty = std::mem::replace(&mut self.dirty, dirty);
         self.barrier = Some(Barrier {
             covers: self.store().end(),
-            publish: std::mem::take(&mut self.waiting).into(),
+            publish: VecDeque::new(),
+            waiting: std::mem::take(&mut self.waiting),
             bytes_written: self.progress.bytes_written,
             published: Vec::new(),
             step: Step::Flushing,
@@ -125,47 +130,70 @@ impl<F: Fs> Committer<'_, F> {
         let unsealed = self.unsealed;
         self.record(&Record::Barrier { covers });
         self.unsealed = unsealed;
-        barrier.published = self.record_published(&barrier.publish);
+        let waiting = std::mem::take(&mut barrier.waiting);
+        barrier.published = self.record_published(&waiting);
+        let completed = waiting.into_iter().map(|waiting| waiting.completed);
+        barrier.publish = namer::batches(completed).into();
         if self.has_failed() {
             return;
         }
         barrier.step = Step::Publishing;
         self.barrier = Some(barrier);
+        self.publish_more();
     }
 
-    /// Whether the barrier under way has files to give their final names.
-    pub(super) fn is_publishing(&self) -> bool {
+    /// Whether a flush of the barrier under way is.
+    pub(super) fn is_flushing(&self) -> bool {
         let step = self.barrier.as_ref().map(|barrier| &barrier.step);
-        step == Some(&Step::Publishing) && !self.has_failed()
+        step.is_some_and(|step| *step != Step::Publishing)
     }
 
-    /// Gives some of the files of the barrier under way their final names; after the last of them
-    /// the barrier is sealed. Only some, so that the workers need not wait until all have theirs.
-    pub(super) fn publish_some(&mut self) {
-        let Some(mut barrier) = self.barrier.take() else {
+    /// Hands files of the barrier under way to the namers, as many as they take; when all have
+    /// their names, the barrier is sealed.
+    fn publish_more(&mut self) {
+        let Some(barrier) = &mut self.barrier else {
             return;
         };
-        let before = self.outbox.len();
-        for _ in 0..PUBLISH_AT_ONCE {
-            if self.has_failed() {
-                break;
+        while self.naming < namer::BATCHES_MAX
+            && let Some(batch) = barrier.publish.pop_front()
+        {
+            // There is room for as many batches as that.
+            if self.namers.0.send(batch).is_err() {
+                let error = std::io::Error::other("the naming threads ended");
+                let error = PathError::new("give final names in", &self.shared.dest, error);
+                self.fail(Error::Io(error));
+                return;
             }
-            let Some(waiting) = barrier.publish.pop_front() else {
-                break;
-            };
-            self.publish(waiting.completed);
+            self.naming += 1;
+        }
+        if self.naming == 0 {
+            self.seal();
+        }
+    }
+
+    /// Takes what came of a batch of files.
+    pub(super) fn named(&mut self, batch: Vec<Named<F>>) {
+        self.naming -= 1;
+        let before = self.outbox.len();
+        let mut untried = Vec::new();
+        for Named { completed, result } in batch {
+            match result {
+                Ok(()) => self.published(completed),
+                Err(Failure::Stopped) => untried.push(completed),
+                Err(failure) => self.not_published(completed, failure),
+            }
+        }
+        if let Some(barrier) = self.barrier.as_mut().filter(|_| !untried.is_empty()) {
+            barrier.publish.push_front(untried);
         }
         self.outbox_published += self.outbox.len() - before;
-        let is_last = barrier.publish.is_empty();
-        self.barrier = Some(barrier);
-        if is_last && !self.has_failed() {
-            self.seal();
+        if !self.has_failed() {
+            self.publish_more();
         }
     }
 
     /// Has the manifest flushed, which now tells of all that was published.
     fn seal(&mut self) {
-        self.publish_dir = None;
         let written_out = self.store().write_out();
         self.manifest(written_out);
         if self.has_failed() {
@@ -210,9 +238,17 @@ impl<F: Fs> Committer<'_, F> {
     pub(in crate::copy) fn await_barrier(&mut self) {
         while let Some(barrier) = &self.barrier {
             if barrier.step == Step::Publishing {
-                match self.has_failed() {
-                    true => self.barrier = None,
-                    false => self.publish_some(),
+                // After a failure those that are with the namers are waited for all the same.
+                if self.naming == 0 {
+                    match self.has_failed() {
+                        true => self.barrier = None,
+                        false => self.publish_more(),
+                    }
+                    continue;
+                }
+                match self.namers.1.recv() {
+                    Ok(batch) => self.named(batch),
+                    Err(_) => self.barrier = None,
                 }
                 continue;
             }

@@ -5,18 +5,15 @@
 //! rerun finds each of them under the one name or the other and proves it by its hashes.
 
 use super::*;
-use crate::copy::classify::Doing;
 use crate::copy::failure::Failure;
 use crate::fs::found;
 use crate::hash::Hash32;
 use crate::manifest::{Ctimes, SpecialRecord};
-use std::collections::VecDeque;
-use std::sync::Arc;
 
 impl<F: Fs> Committer<'_, F> {
     /// Records files that are about to get their final names, and hands the records to the system.
     /// Gives the positions of those of files that were written.
-    pub(super) fn record_published(&mut self, files: &VecDeque<Waiting<F>>) -> Vec<u64> {
+    pub(super) fn record_published(&mut self, files: &[Waiting<F>]) -> Vec<u64> {
         let mut positions = Vec::new();
         let now_ms = crate::time::now_ms();
         for waiting in files {
@@ -35,49 +32,10 @@ impl<F: Fs> Committer<'_, F> {
         }
     }
 
-    /// Gives a file its final name.
-    pub(super) fn publish(&mut self, completed: Completed<F>) {
-        match self.rename(&completed) {
-            Ok(()) => self.published(completed),
-            Err(failure) => self.not_published(completed, failure),
-        }
-    }
-
-    fn rename(&mut self, completed: &Completed<F>) -> Result<(), Failure> {
-        let Some(attempt) = completed.attempt else {
-            return Ok(());
-        };
-        let Some((parent, name)) = completed.path.split() else {
-            return Ok(());
-        };
-        let (fs, path) = (&*self.shared.fs, &completed.path);
-        let at_dest = |error| {
-            let full = self.shared.full(path);
-            failure::at_dest(
-                fs,
-                Doing::Name,
-                "give its final name to the copy of",
-                full,
-                error,
-            )
-        };
-        let dir = match &self.publish_dir {
-            Some((path, dir)) if *path == parent => Arc::clone(dir),
-            _ => {
-                let dir = Arc::new(fs.open_dir(&parent).map_err(at_dest)?);
-                self.publish_dir = Some((parent, Arc::clone(&dir)));
-                dir
-            }
-        };
-        self.shared.check_place(&dir, path)?;
-        let partial = crate::partial::name(self.shared.names.id(), path, attempt);
-        fs.rename(&dir, &partial, name).map_err(at_dest)
-    }
-
-    fn published(&mut self, completed: Completed<F>) {
+    /// A file has its final name.
+    pub(super) fn published(&mut self, completed: Completed<F>) {
         let outcome = match completed.attempt {
-            Some(attempt) => {
-                self.shared.names.release(&completed.path, attempt);
+            Some(_) => {
                 self.dirty.parent(&completed.path);
                 if self.shared.fs.renames_want_flush() {
                     self.dirty.everything();
@@ -103,14 +61,14 @@ impl<F: Fs> Committer<'_, F> {
     }
 
     /// The rename failed: the record that ran ahead of it is taken back.
-    fn not_published(&mut self, completed: Completed<F>, failure: Failure) {
+    pub(super) fn not_published(&mut self, completed: Completed<F>, failure: Failure) {
         let (fs, path) = (&*self.shared.fs, completed.path);
         match failure {
             Failure::Entry(error) => {
                 self.record(&Record::Removed(path.clone()));
                 if let (Some(attempt), Some((parent, _))) = (completed.attempt, path.split()) {
                     // Left over at worst: its name is ours and is cleared away when it is in the way.
-                    let name = crate::partial::name(self.shared.names.id(), &path, attempt);
+                    let name = self.shared.names.name(&path, attempt);
                     if let Ok(dir) = fs.open_dir(&parent) {
                         let _ = found(fs.remove(&dir, &name));
                     }
@@ -126,12 +84,12 @@ impl<F: Fs> Committer<'_, F> {
     /// A name in it changed, and with that its modification time: the directory that holds `path`
     /// gets its metadata again at the end of the run.
     pub(in crate::copy) fn mark_parent(&mut self, path: &RelPath) {
+        if self.due_dir.as_ref().is_some_and(|dir| path.stands_in(dir)) {
+            return;
+        }
         let Some((parent, _)) = path.split() else {
             return;
         };
-        if self.due_dir.as_ref() == Some(&parent) {
-            return;
-        }
         let found = self.store().lookup(&parent);
         if let Some(Some((pos, Entry::Dir(_)))) = self.manifest(found) {
             self.store().set_due(&parent, pos);

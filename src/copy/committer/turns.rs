@@ -9,11 +9,7 @@ impl<F: Fs> Committer<'_, F> {
     pub(in crate::copy) fn run(&mut self, messages: &Receiver<Vec<Message<F>>>) {
         loop {
             self.pump();
-            if self.is_publishing() {
-                self.publish_some();
-            } else {
-                self.wait(messages);
-            }
+            self.wait(messages);
             self.hear_others();
             if !self.takes() {
                 continue;
@@ -48,10 +44,12 @@ impl<F: Fs> Committer<'_, F> {
                 return;
             }
             let mut select = Select::new();
-            if self.barrier.is_some() {
-                select.recv(&self.flushed);
-            } else {
+            if self.barrier.is_none() {
                 select.recv(self.shared.board.wake());
+            } else if self.is_flushing() {
+                select.recv(&self.flushed);
+            } else if self.naming > 0 {
+                select.recv(&self.namers.1);
             }
             if let Some(reading) = self.reading.as_ref().filter(|reading| reading.busy > 0) {
                 select.recv(&reading.answers);
@@ -77,9 +75,14 @@ impl<F: Fs> Committer<'_, F> {
         }
     }
 
-    /// Takes what the flusher, the reader and the consumer have to say, if anything.
+    /// Takes what the flusher, the namers, the reader and the consumer have to say, if anything.
     fn hear_others(&mut self) {
-        if self.barrier.is_some()
+        while self.naming > 0
+            && let Ok(batch) = self.namers.1.try_recv()
+        {
+            self.named(batch);
+        }
+        if self.is_flushing()
             && let Ok(result) = self.flushed.try_recv()
         {
             self.barrier_flushed(result);

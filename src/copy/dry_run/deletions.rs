@@ -58,7 +58,7 @@ impl DryRun {
         let mut names = HashSet::new();
         for pos in store.positions_of(SlotKind::Partial) {
             if let (path, Entry::Partial(partial)) = store.entry_at(pos)? {
-                names.insert(partial::name(store.id(), &path, partial.begin.attempt));
+                names.insert(partial::name(store.id(), &path, partial.begin.attempt).to_vec());
             }
         }
         Ok((*store.id(), names))

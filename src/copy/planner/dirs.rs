@@ -19,8 +19,7 @@ impl<F: Fs> Planner<'_, F> {
         let dir = if path.is_root() {
             self.shared.fs.root()
         } else {
-            let opened =
-                (self.trier()).name(&self.shared.full(path), || self.shared.fs.open_dir(path));
+            let opened = (self.trier()).name(path, || self.shared.fs.open_dir(path));
             Arc::new(opened.map_err(self.at_dest("open directory", path))?)
         };
         self.open.push(OpenDir {
@@ -79,8 +78,7 @@ impl<F: Fs> Planner<'_, F> {
                     return Ok(Descend::No);
                 };
                 self.drop_partial(&path, parent, known.as_ref())?;
-                let full = self.shared.full(&path);
-                let made = (self.trier()).name(&full, || fs.make_dir(parent, path.name()));
+                let made = (self.trier()).name(&path, || fs.make_dir(parent, path.name()));
                 if let Err(failure) = made.map_err(at_dest) {
                     return self.leave_out(path, failure);
                 }

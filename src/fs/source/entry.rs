@@ -31,8 +31,7 @@ enum Place {
 impl SourceRoot {
     /// An entry in this source, or the source itself.
     pub fn entry(&self, path: &Path) -> io::Result<SourceEntry> {
-        let below = path.strip_prefix(&self.path).unwrap_or(Path::new(""));
-        let Ok(below) = RelPath::new(below.as_os_str().as_bytes()) else {
+        let Ok(below) = self.below(path) else {
             return Err(io::ErrorKind::InvalidFilename.into());
         };
         let Some((parent, name)) = below.split() else {
