@@ -3,7 +3,7 @@
 use std::ops::Range;
 use std::time::Duration;
 
-use sprag::event::{Damage, SourceState, Verdict, VerifySummary};
+use sprag::event::{Damage, Sides, SourceState, Verdict, VerifySummary};
 use sprag::exit::Exit;
 
 use super::scope::{By, Scope};
@@ -135,35 +135,8 @@ pub(crate) fn summary_text(
         summary.read_cached,
     ]);
     text += &passed_text(summary, scope);
-    if summary.files_extra > 0 {
-        text += &format!(
-            "\n{} here that {}{}.",
-            units::count(summary.files_extra, "entry is", "entries are"),
-            match scope.by {
-                By::Manifest => "sprag did not copy",
-                By::List => "the list does not name",
-                By::Source => "the source does not have",
-            },
-            match extra_listed {
-                true => "",
-                false => " (--extra lists them)",
-            }
-        );
-    }
-    let sides = summary.sides;
-    let changed =
-        sides.source_edited + sides.source_rotten + sides.source_missing + sides.source_unreadable;
-    if changed > 0 {
-        text += &format!(
-            "\nOf the sources, {} edited since, {} damaged, {} missing and {} unreadable; of \
-             these, {} a copy that changed too.",
-            sides.source_edited,
-            sides.source_rotten,
-            sides.source_missing,
-            sides.source_unreadable,
-            units::count(sides.both_changed, "has", "have"),
-        );
-    }
+    text += &extra_text(summary.files_extra, scope.by, extra_listed);
+    text += &sources_text(summary.sides);
     if scope.rebuild {
         return text + &rebuilt_text(summary);
     }
@@ -191,6 +164,44 @@ pub(crate) fn summary_text(
         _ => "",
     };
     text
+}
+
+/// What is there besides what was to be there.
+fn extra_text(extra: u64, by: By, listed: bool) -> String {
+    if extra == 0 {
+        return String::new();
+    }
+    format!(
+        "\n{} here that {}{}.",
+        units::count(extra, "entry is", "entries are"),
+        match by {
+            By::Manifest => "sprag did not copy",
+            By::List => "the list does not name",
+            By::Source => "the source does not have",
+        },
+        match listed {
+            true => "",
+            false => " (--extra lists them)",
+        }
+    )
+}
+
+/// How many sources are not what was copied.
+fn sources_text(sides: Sides) -> String {
+    let changed =
+        sides.source_edited + sides.source_rotten + sides.source_missing + sides.source_unreadable;
+    if changed == 0 {
+        return String::new();
+    }
+    format!(
+        "\nOf the sources, {} edited since, {} damaged, {} missing and {} unreadable; of \
+         these, {} a copy that changed too.",
+        sides.source_edited,
+        sides.source_rotten,
+        sides.source_missing,
+        sides.source_unreadable,
+        units::count(sides.both_changed, "has", "have"),
+    )
 }
 
 /// What became of the manifest that was to be rebuilt.

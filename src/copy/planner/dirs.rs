@@ -38,6 +38,16 @@ impl<F: Fs> Planner<'_, F> {
         }
     }
 
+    /// Gives a directory the bits that are needed to put something into it.
+    fn make_writable(&self, path: &RelPath, parent: &F::Dir, stat: &Stat) -> Result<(), Failure> {
+        let meta = Meta {
+            mode: Some(stat.mode | DIR_WORKING_BITS),
+            ..Meta::default()
+        };
+        let set = self.shared.fs.set_meta(parent, path.name(), &meta);
+        set.map_err(self.at_dest("make writable", path))
+    }
+
     /// Makes or keeps a directory; `parent` is `None` for the root.
     pub(super) fn dir(
         &mut self,
@@ -92,15 +102,11 @@ impl<F: Fs> Planner<'_, F> {
             },
         };
         let locked_out = there.is_some_and(|stat| stat.mode & DIR_WORKING_BITS != DIR_WORKING_BITS);
-        if locked_out && let (Some(parent), Some(stat)) = (&parent, &there) {
-            let meta = Meta {
-                mode: Some(stat.mode | DIR_WORKING_BITS),
-                ..Meta::default()
-            };
-            let opened_up = fs.set_meta(parent, path.name(), &meta);
-            if let Err(failure) = opened_up.map_err(self.at_dest("make writable", &path)) {
-                return self.leave_out(path, failure);
-            }
+        if locked_out
+            && let (Some(parent), Some(stat)) = (&parent, &there)
+            && let Err(failure) = self.make_writable(&path, parent, stat)
+        {
+            return self.leave_out(path, failure);
         }
         let set = match mend || locked_out {
             true => self.set_dir_xattrs(&path, &wanted).map(Some),

@@ -48,7 +48,17 @@ impl<F: Fs> Store<F> {
             Record::LinkWanted(link) => (self.index.hash(&link.path), SlotKind::LinkWanted),
             Record::Link(link) => (self.index.hash(&link.path), SlotKind::Link),
         };
-        let found = Found { pos, kind };
+        self.note_newest(record, hash, Found { pos, kind })
+    }
+
+    /// Notes the newest record of a path.
+    fn note_newest(
+        &mut self,
+        record: &Record,
+        hash: PathHash,
+        found: Found,
+    ) -> Result<(), ManifestError> {
+        let Found { pos, kind } = found;
         let old = record.path().map(|path| self.lookup(path)).transpose()?;
         let old = old.flatten();
         if let Record::Done(done) = record
