@@ -4,7 +4,7 @@ use std::num::NonZeroUsize;
 use std::path::{Component, Path, PathBuf};
 
 use sprag::block::BlockSize;
-use sprag::error::{Error, UsageError};
+use sprag::error::{Error, SetupError, UsageError};
 use sprag::path::Printable;
 use sprag::{CopyOptions, Reading, VerifyOptions};
 
@@ -119,6 +119,10 @@ pub(crate) fn verify(args: &VerifyArgs) -> anyhow::Result<VerifyOptions> {
     options.against.clone_from(&checks.against);
     options.older_than = checks.older_than;
     options.require_medium = checks.require_medium;
+    if args.repair {
+        // Not after hours of reading.
+        args.from.iter().try_for_each(|path| is_there(path))?;
+    }
     // What is to be repaired has to be found by this very run.
     options.restart = checks.restart || args.repair;
     options.record = true;
@@ -132,6 +136,13 @@ pub(crate) fn verify(args: &VerifyArgs) -> anyhow::Result<VerifyOptions> {
         options.paths.clear();
     }
     Ok(options)
+}
+
+fn is_there(source: &Path) -> Result<(), Error> {
+    let path = source.to_path_buf();
+    let looked = sprag::fs::source::lstat(source);
+    looked.map_err(|source| SetupError::Source { path, source })?;
+    Ok(())
 }
 
 pub(crate) fn jobs(args: &Common) -> Option<NonZeroUsize> {

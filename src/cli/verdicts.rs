@@ -32,7 +32,7 @@ pub(crate) fn detail(verdict: &Verdict, by: By) -> String {
         } => format!("{what}: {}", damage_text(damage)),
         Verdict::Modified { what, damage: None } | Verdict::Metadata { what } => what.clone(),
         Verdict::Missing => match by {
-            By::Manifest => "it was copied and is not there".to_owned(),
+            By::Manifest => "it is not there".to_owned(),
             By::List => "the list names it and it is not there".to_owned(),
             By::Source => "the source has it and it is not there".to_owned(),
         },

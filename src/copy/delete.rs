@@ -229,17 +229,25 @@ impl<F: Fs> Committer<'_, F> {
 
     fn conclude(&mut self, tally: &Tally) {
         if tally.kept > 0 {
+            let (some, they) = match tally.kept {
+                1 => ("1 directory", "was not deleted, because it holds"),
+                many => (
+                    &*format!("{many} directories"),
+                    "were not deleted, because they hold",
+                ),
+            };
             let text = format!(
-                "{} directories that the source does not have were not deleted, because they hold entries that are excluded or in use",
-                tally.kept
+                "{some} that the source does not have {they} entries that are excluded or in use"
             );
             self.emit(Event::Warning(text));
         }
         if tally.over > 0 {
-            let text = format!(
-                "--max-delete stopped the deletions: {} more entries would have been deleted",
-                tally.over
-            );
+            let more = match tally.over {
+                1 => "1 more entry",
+                many => &format!("{many} more entries"),
+            };
+            let text =
+                format!("--max-delete stopped the deletions: {more} would have been deleted");
             self.emit(Event::Warning(text));
             self.note_exit(Exit::DeleteLimit);
         }

@@ -230,8 +230,11 @@ pub(super) fn parent_of(path: &Path) -> PathBuf {
 }
 
 fn missing_or(dest: &Path, error: std::io::Error) -> Error {
-    if error.kind() == std::io::ErrorKind::NotFound {
-        let (path, parent) = (dest.to_path_buf(), parent_of(dest));
+    let parent = parent_of(dest);
+    // Some file systems, such as /proc, answer with the same error where nothing can be made.
+    let is_missing = || source::stat_follow(&parent).is_err();
+    if error.kind() == std::io::ErrorKind::NotFound && is_missing() {
+        let path = dest.to_path_buf();
         return SetupError::DestParentMissing { path, parent }.into();
     }
     cannot_use(dest, error)

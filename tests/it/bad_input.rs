@@ -46,6 +46,12 @@ fn sources_and_destinations_that_cannot_be_used_are_refused_with_3() {
         "is not a directory",
         [&fixture.source, &temp.join("file")],
     );
+    // A place where nothing can be made, though its directory is there.
+    fails(
+        3,
+        "cannot use destination",
+        [fixture.source.clone(), "/proc/x".into()],
+    );
     fails(3, "onto itself", [&temp.join("file"), &temp.to_path_buf()]);
     assert!(!fixture.dest.exists());
     assert!(!temp.join(".sprag").exists());

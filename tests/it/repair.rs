@@ -192,6 +192,22 @@ fn what_is_repaired_keeps_its_holes() {
     assert_eq!(run("verify", [&fixture.dest]).code, 0);
 }
 
+#[test]
+fn a_source_to_repair_from_that_is_not_there_is_told_before_anything_is_read() {
+    let fixture = Fixture::new();
+    write(fixture.source.join("a"), "content");
+    fixture.copy(0);
+    rot(&fixture.dest.join("a"), 0);
+    let from = fixture.temp.path().join("a typo");
+    let words = ["--repair".into(), "--from".into(), from.into_os_string()];
+    let ran = run(
+        "verify",
+        words.into_iter().chain([fixture.dest.clone().into()]),
+    );
+    assert_eq!((ran.code, ran.problems()), (3, vec![]), "{}", ran.stderr);
+    assert!(ran.stderr.contains("a typo"), "{}", ran.stderr);
+}
+
 /// A repair that is so slow that it can be met in the middle.
 fn slow_repair(fixture: &Fixture) -> std::process::Child {
     sprag()
