@@ -136,7 +136,7 @@ fn delete_protects_what_is_excluded_unless_asked_to_take_it() {
     assert_eq!(names(&fixture.dest), kept);
     assert_eq!(ran.sum("files_deleted"), 4);
     assert!(
-        warnings(&ran)[0].contains("1 directories"),
+        warnings(&ran)[0].contains("1 directory that the source does not have was not deleted"),
         "{:?}",
         warnings(&ran)
     );
