@@ -366,4 +366,20 @@ pub(crate) fn begin_copy(fixture: &Fixture) {
     let mut run = sprag::copy(options).unwrap();
     let new = |event: &sprag::Event| matches!(event, sprag::Event::Progress(at) if at.bytes_written > at.bytes_before);
     assert!(run.any(|event| new(&event)));
+    drop(run);
+    wait_for_the_lock(&fixture.dest.join(".sprag/manifest"));
+}
+
+/// Waits until nobody holds the lock of a manifest. A program that another test starts at this very moment
+/// shares what this process has open, until it is itself.
+fn wait_for_the_lock(manifest: &Path) {
+    use rustix::fs::{FlockOperation, flock};
+    let file = fs::File::open(manifest).unwrap();
+    for _ in 0..1000 {
+        if flock(&file, FlockOperation::NonBlockingLockExclusive).is_ok() {
+            return;
+        }
+        std::thread::sleep(Duration::from_millis(10));
+    }
+    panic!("somebody holds {manifest:?}");
 }
