@@ -93,12 +93,13 @@ impl<T> BatchSender<T> {
         let items = {
             let mut held = self.held.borrow_mut();
             held.bytes = 0;
-            std::mem::take(&mut held.items)
+            match held.items.is_empty() {
+                true => return Ok(()),
+                // As many will come again.
+                false => std::mem::replace(&mut held.items, Vec::with_capacity(ITEMS_MAX)),
+            }
         };
-        match items.is_empty() {
-            true => Ok(()),
-            false => self.to.send(items).map_err(|_| Gone),
-        }
+        self.to.send(items).map_err(|_| Gone)
     }
 }
 

@@ -190,7 +190,7 @@ impl<'a, F: Fs> Committer<'a, F> {
                 dest,
                 mend,
                 outcome,
-            } => self.dir(path, &stat, mend.then_some(dest), outcome),
+            } => self.dir(path, &stat, mend.then_some(*dest), outcome),
             Message::Mended { path, record } => self.mended(path, &record),
             Message::Link { path, to } => self.link(path, to),
             Message::Failed { path, error } => self.entry_failed(path, error),
@@ -211,7 +211,7 @@ impl<'a, F: Fs> Committer<'a, F> {
                 bytes,
             } => self.block(worker, hash, bytes),
             Message::Left { worker, keep } => self.left(worker, keep),
-            Message::Complete { worker, completed } => self.complete(worker, completed),
+            Message::Complete { worker, completed } => self.complete(worker, *completed),
             Message::Counted(counted) => self.counted(counted),
             Message::Forget { path } => {
                 self.record(&Record::Removed(path));

@@ -23,16 +23,16 @@ pub(super) struct Work<F: Fs> {
     pub(super) task: Task,
 }
 
-/// What a worker does with it.
+/// What a worker does with it. Small, as what the committer is told.
 pub(super) enum Task {
     /// Copy the file from the beginning.
     Copy,
     /// Go on with its partial.
-    Resume(Partial),
+    Resume(Box<Partial>),
     /// Compare with what is there; copy if it differs.
     Adopt,
     /// The same with a file that the manifest knows.
-    Check(Done),
+    Check(Box<Done>),
     /// Look at the file, and mend what is bad of it.
     Repair(Box<Done>),
     /// Make the symlink under its partial name.
@@ -40,12 +40,13 @@ pub(super) enum Task {
     /// Make the special file under its partial name.
     Special(Special),
     /// See whether its metadata is as it shall be, its content being as this record says.
-    Compare(Record),
+    Compare(Box<Record>),
     /// Set its metadata, its content being as this record says.
-    Mend(Record),
+    Mend(Box<Record>),
 }
 
-/// What the committer is told.
+/// What the committer is told. Small, since most of it is about entries of which there is nothing to
+/// tell; what is large is boxed.
 pub(super) enum Message<F: Fs> {
     /// An entry is in its end state, and nothing is to be recorded.
     Settled {
@@ -56,9 +57,9 @@ pub(super) enum Message<F: Fs> {
     /// A directory is there. Its metadata is set at the end of the run.
     Dir {
         path: RelPath,
-        stat: Stat,
+        stat: Box<Stat>,
         /// What it shall show in the end.
-        dest: DestMeta,
+        dest: Box<DestMeta>,
         mend: bool,
         outcome: Outcome,
     },
@@ -97,12 +98,12 @@ pub(super) enum Message<F: Fs> {
     Complete {
         /// The worker, if the file was begun with `Begin`.
         worker: Option<usize>,
-        completed: Completed<F>,
+        completed: Box<Completed<F>>,
     },
     /// A call failed and will be made again.
     Retry(Retry),
     /// Metadata was set right; this is what is to be recorded now.
-    Mended { path: RelPath, record: Record },
+    Mended { path: RelPath, record: Box<Record> },
     /// The planner begins; it may have waited for the counting walk.
     Planning,
     /// Something that the user should know, once.

@@ -247,9 +247,13 @@ impl<'a, F: Fs> Planner<'a, F> {
             FilePlan::Unchanged => {
                 let bytes = scanned.stat.size;
                 return match known {
-                    Some(Entry::Done(done)) if !self.is_untouched(&scanned, &done, there) => {
-                        self.hand_on(scanned, dir, there, Task::Compare(Record::Done(done)))
-                    }
+                    Some(Entry::Done(done)) if !self.is_untouched(&scanned, &done, there) => self
+                        .hand_on(
+                            scanned,
+                            dir,
+                            there,
+                            Task::Compare(Box::new(Record::Done(done))),
+                        ),
                     _ => self.settled(scanned.dest, Outcome::Unchanged, Settled::File { bytes }),
                 };
             }
@@ -259,11 +263,11 @@ impl<'a, F: Fs> Planner<'a, F> {
             }
             FilePlan::Adopt => Task::Adopt,
             FilePlan::Check => match known {
-                Some(Entry::Done(done)) => Task::Check(done),
+                Some(Entry::Done(done)) => Task::Check(Box::new(done)),
                 _ => Task::Adopt,
             },
             FilePlan::Resume => match known {
-                Some(Entry::Partial(partial)) => Task::Resume(partial),
+                Some(Entry::Partial(partial)) => Task::Resume(Box::new(partial)),
                 _ => Task::Copy,
             },
         };

@@ -244,7 +244,7 @@ impl<F: Fs> Repairer<'_, F> {
         }
         // No flush of its own keeps a symlink's time, so a power cut may have undone it.
         if there.mtime_ns != record.dest.mtime_ns(record.mtime_ns) {
-            let task = Task::Mend(Record::Symlink(record));
+            let task = Task::Mend(Box::new(Record::Symlink(record)));
             return self.hand_on(path, source, stat, task);
         }
         Ok(())
@@ -325,15 +325,15 @@ fn dir_message<F: Fs>(record: &DirRecord) -> Message<F> {
     let (uid, gid) = record.dest.asked_owner();
     Message::Dir {
         path: record.path.clone(),
-        stat: Stat {
+        stat: Box::new(Stat {
             atime_ns: record.atime_ns,
             mtime_ns: record.mtime_ns,
             mode: record.dest.asked_mode(),
             uid,
             gid,
             ..no_stat(Kind::Dir, 0)
-        },
-        dest: record.dest,
+        }),
+        dest: Box::new(record.dest),
         mend: true,
         outcome: Outcome::Copied,
     }

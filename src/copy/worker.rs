@@ -202,7 +202,7 @@ impl<'a, F: Fs> Worker<'a, F> {
                 let multi = matches!(completed.content, Content::File { blocks: true, .. });
                 return Ok(Message::Complete {
                     worker: multi.then_some(self.number),
-                    completed: *completed,
+                    completed,
                 });
             }
         }

@@ -119,8 +119,8 @@ impl<F: Fs> Planner<'_, F> {
         };
         self.send(Message::Dir {
             path,
-            stat: scanned.stat,
-            dest,
+            stat: Box::new(scanned.stat),
+            dest: Box::new(dest),
             mend: mend || locked_out,
             outcome,
         })?;

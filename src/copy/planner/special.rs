@@ -24,7 +24,7 @@ impl<F: Fs> Planner<'_, F> {
             (Some(stat), Some(Entry::Special(special)))
                 if stat.kind == Kind::Special(what) && special.what == what =>
             {
-                Task::Compare(Record::Special(special.clone()))
+                Task::Compare(Box::new(Record::Special(special.clone())))
             }
             // It is there, but not from sprag: recording it is all.
             (Some(stat), known)
@@ -32,13 +32,13 @@ impl<F: Fs> Planner<'_, F> {
                     && !plan::comes_apart(&scanned.stat, known.as_ref()) =>
             {
                 self.drop_partial(path, &dir, known.as_ref())?;
-                Task::Mend(Record::Special(SpecialRecord {
+                Task::Mend(Box::new(Record::Special(SpecialRecord {
                     path: path.clone(),
                     what,
                     mtime_ns: scanned.stat.mtime_ns,
                     dest: DestMeta::default(),
                     attempt: 0,
-                }))
+                })))
             }
             _ => {
                 self.drop_partial(path, &dir, known.as_ref())?;

@@ -27,7 +27,8 @@ impl<F: Fs> Planner<'_, F> {
             SymlinkPlan::Conflict(found) => Err(self.conflict(path, found, Kind::Symlink).into()),
             SymlinkPlan::Unchanged => match known {
                 Some(Entry::Symlink(link)) => {
-                    self.hand_on(scanned, dir, there, Task::Compare(Record::Symlink(link)))
+                    let record = Box::new(Record::Symlink(link));
+                    self.hand_on(scanned, dir, there, Task::Compare(record))
                 }
                 _ => self.settled(scanned.dest, Outcome::Unchanged, Settled::Symlink),
             },
@@ -53,14 +54,14 @@ impl<F: Fs> Planner<'_, F> {
         let dest = set.map_err(self.at_dest("set the metadata of", path))?;
         self.send(Message::Complete {
             worker: None,
-            completed: Completed {
+            completed: Box::new(Completed {
                 mtime_ns,
                 dest,
                 path: scanned.dest,
                 attempt: None,
                 content: Content::Symlink { target },
                 file: None,
-            },
+            }),
         })
     }
 }

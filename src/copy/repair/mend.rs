@@ -72,7 +72,7 @@ pub(in crate::copy) fn mend<F: Fs>(
     match mending.write(&file, stat) {
         Ok(dest) => Ok(Message::Complete {
             worker: None,
-            completed: Completed {
+            completed: Box::new(Completed {
                 path: work.path.clone(),
                 mtime_ns: done.mtime_ns,
                 dest,
@@ -84,7 +84,7 @@ pub(in crate::copy) fn mend<F: Fs>(
                     taken: mending.taken,
                 },
                 file: Some(Arc::new(file)),
-            },
+            }),
         }),
         Err(Failure::Fatal(error)) => Err(Failure::Fatal(error)),
         Err(failure) => {

@@ -41,14 +41,14 @@ impl<F: Fs> Worker<'_, F> {
     ) -> Result<Message<F>, Failure> {
         Ok(Message::Complete {
             worker: None,
-            completed: Completed {
+            completed: Box::new(Completed {
                 path: work.path.clone(),
                 mtime_ns: work.stat.mtime_ns,
                 dest: self.set_named(work, name, None)?,
                 attempt: Some(attempt),
                 content,
                 file: None,
-            },
+            }),
         })
     }
 
@@ -118,6 +118,7 @@ impl<F: Fs> Worker<'_, F> {
             _ => {}
         }
         let path = work.path.clone();
+        let record = Box::new(record);
         Ok(Message::Mended { path, record })
     }
 
