@@ -66,8 +66,8 @@ fn copy_again<F: Fs>(
 ) -> std::io::Result<()> {
     let shared = committer.shared;
     thread::scope(|scope| {
-        let (messages_in, messages_out) = batch::channel(1);
-        let (works_in, works_out) = batch::channel(1);
+        let (messages_in, messages_out) = batch::channel(1, batch::FOR_ONE);
+        let (works_in, works_out) = batch::channel(1, batch::FOR_SEVERAL);
         let messages = messages_in.clone();
         let worker = thread::Builder::new().name("sprag-worker-again".into());
         worker.spawn_scoped(scope, move || {

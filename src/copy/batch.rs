@@ -10,9 +10,11 @@ use std::time::{Duration, Instant};
 
 use crossbeam_channel::{Receiver, Sender};
 
-/// So many small things make a batch.
-const ITEMS_MAX: usize = 32;
-/// So many bytes to copy make a batch: what one worker holds, no other can take.
+/// So many small things make a batch of what goes to one thread.
+pub(super) const FOR_ONE: usize = 128;
+/// So many make a batch of what several threads take: what one holds, no other can take.
+pub(super) const FOR_SEVERAL: usize = 32;
+/// So many bytes to copy make a batch, for the same reason.
 const BYTES_MAX: u64 = 1 << 20;
 /// Nothing waits for longer than this while many more come.
 const HELD_MAX: Duration = Duration::from_millis(50);
@@ -25,6 +27,7 @@ pub(super) struct Gone;
 
 pub(super) struct BatchSender<T> {
     to: Sender<Vec<T>>,
+    items_max: usize,
     held: RefCell<Held<T>>,
 }
 
@@ -34,14 +37,14 @@ struct Held<T> {
     since: Instant,
 }
 
-/// A channel of at most `batches` batches.
-pub(super) fn channel<T>(batches: usize) -> (BatchSender<T>, Receiver<Vec<T>>) {
+/// A channel of at most `batches` batches of at most `items_max`.
+pub(super) fn channel<T>(batches: usize, items_max: usize) -> (BatchSender<T>, Receiver<Vec<T>>) {
     let (to, from) = crossbeam_channel::bounded(batches);
-    (BatchSender::new(to), from)
+    (BatchSender::new(to, items_max), from)
 }
 
 impl<T> BatchSender<T> {
-    fn new(to: Sender<Vec<T>>) -> BatchSender<T> {
+    fn new(to: Sender<Vec<T>>, items_max: usize) -> BatchSender<T> {
         let held = Held {
             items: Vec::new(),
             bytes: 0,
@@ -49,6 +52,7 @@ impl<T> BatchSender<T> {
         };
         BatchSender {
             to,
+            items_max,
             held: RefCell::new(held),
         }
     }
@@ -68,7 +72,7 @@ impl<T> BatchSender<T> {
             }
             held.items.push(item);
             held.bytes = held.bytes.saturating_add(bytes);
-            held.items.len() >= ITEMS_MAX
+            held.items.len() >= self.items_max
                 || held.bytes >= BYTES_MAX
                 || (held.items.len().is_multiple_of(CLOCK_EVERY)
                     && held.since.elapsed() >= HELD_MAX)
@@ -96,7 +100,7 @@ impl<T> BatchSender<T> {
             match held.items.is_empty() {
                 true => return Ok(()),
                 // As many will come again.
-                false => std::mem::replace(&mut held.items, Vec::with_capacity(ITEMS_MAX)),
+                false => std::mem::replace(&mut held.items, Vec::with_capacity(self.items_max)),
             }
         };
         self.to.send(items).map_err(|_| Gone)
@@ -106,7 +110,7 @@ impl<T> BatchSender<T> {
 impl<T> Clone for BatchSender<T> {
     /// A sender into the same channel, which holds nothing yet.
     fn clone(&self) -> BatchSender<T> {
-        BatchSender::new(self.to.clone())
+        BatchSender::new(self.to.clone(), self.items_max)
     }
 }
 
@@ -123,7 +127,7 @@ mod tests {
 
     #[test]
     fn what_is_sent_goes_at_once_behind_what_is_held() {
-        let (to, from) = channel(4);
+        let (to, from) = channel(4, FOR_SEVERAL);
         to.hold(1, 0).unwrap();
         assert!(from.is_empty());
         to.send(2).unwrap();
@@ -132,14 +136,14 @@ mod tests {
 
     #[test]
     fn what_is_held_goes_when_it_is_much_or_many_or_the_sender_ends() {
-        let (to, from) = channel(4);
+        let (to, from) = channel(4, FOR_SEVERAL);
         to.hold(0, BYTES_MAX).unwrap();
         assert_eq!(from.try_recv().unwrap(), [0]);
-        for number in 0..ITEMS_MAX {
+        for number in 0..FOR_SEVERAL {
             assert!(from.is_empty());
             to.hold(number, 1).unwrap();
         }
-        assert_eq!(from.try_recv().unwrap().len(), ITEMS_MAX);
+        assert_eq!(from.try_recv().unwrap().len(), FOR_SEVERAL);
         to.hold(7, 1).unwrap();
         drop(to);
         assert_eq!(from.iter().collect::<Vec<_>>(), [[7]]);
@@ -147,7 +151,7 @@ mod tests {
 
     #[test]
     fn what_is_offered_goes_at_once_to_who_waits() {
-        let (to, from) = channel(4);
+        let (to, from) = channel(4, FOR_SEVERAL);
         to.offer(1, 0).unwrap();
         to.offer(2, 0).unwrap();
         assert_eq!(from.try_recv().unwrap(), [1]);

@@ -234,8 +234,8 @@ fn stages<F: Fs>(
         false => Phase::Counting,
     });
     thread::scope(|scope| {
-        let (messages_in, messages_out) = batch::channel(MESSAGES_MAX);
-        let (works_in, works_out) = batch::channel(WORKS_MAX);
+        let (messages_in, messages_out) = batch::channel(MESSAGES_MAX, batch::FOR_ONE);
+        let (works_in, works_out) = batch::channel(WORKS_MAX, batch::FOR_SEVERAL);
         let mut started = Ok(());
         for number in 0..workers {
             let (works, messages) = (works_out.clone(), messages_in.clone());
@@ -260,7 +260,7 @@ fn stages<F: Fs>(
         } else {
             drop(gate_in);
         }
-        let (found_in, found_out) = batch::channel(SCANNED_MAX);
+        let (found_in, found_out) = batch::channel(SCANNED_MAX, batch::FOR_ONE);
         if started.is_ok() && shared.repair.is_none() {
             let builder = thread::Builder::new().name("sprag-scanner".into());
             let thread = builder.spawn_scoped(scope, move || {

@@ -5,7 +5,7 @@ use crossbeam_channel::TrySendError;
 use super::*;
 
 /// With this many events waiting for the consumer, the copying waits too.
-pub(super) const OUTBOX_MAX: usize = 64;
+pub(super) const OUTBOX_MAX: usize = 256;
 
 impl<F: Fs> Committer<'_, F> {
     /// Says what the run does from here on.
