@@ -14,6 +14,7 @@ use std::io;
 use std::sync::Arc;
 
 use super::ahead::Ahead;
+use super::frames;
 use super::header::HEADER_BYTES;
 use super::record::Record;
 use super::window::{Window, checked, frame_bytes};
@@ -202,38 +203,35 @@ pub(super) fn scan<F: FsFile>(
     file: &F,
     id: &[u8; 16],
     limit: u64,
-    mut visit: impl FnMut(u64, u64, Record) -> io::Result<Result<(), &'static str>>,
+    mut visit: impl FnMut(u64, u64, &Record) -> io::Result<Result<(), &'static str>>,
 ) -> io::Result<ScanEnd> {
     let file_len = file.stat()?.size;
-    let mut window = Window::new(file, file_len);
     let mut barriers = Barriers::default();
-    let mut pos = FRAMES_START;
-    let mut flushed = pos;
-    while pos < limit
-        && let Some(payload) = window.frame(id, pos)?
-    {
-        let frame = (FRAME_PREFIX + payload.len()) as u64;
-        let said = match codec::decode::<Record>(payload) {
-            Err(_) => Err("a record that is whole cannot be understood"),
-            Ok(Record::Barrier { covers }) => {
-                flushed = pos + frame;
-                barriers.note(pos, covers)
+    let mut flushed = FRAMES_START;
+    let mut refused = None;
+    let pos = frames::each(file, id, (file_len, limit), |frame| {
+        let said = match &frame.record {
+            None => Err("a record that is whole cannot be understood"),
+            Some(Record::Barrier { covers }) => {
+                flushed = frame.pos + frame.bytes;
+                barriers.note(frame.pos, *covers)
             }
-            Ok(record) => visit(pos, frame, record)?,
+            Some(record) => visit(frame.pos, frame.bytes, record)?,
         };
-        if let Err(what) = said {
-            return Ok(ScanEnd {
-                end: pos,
-                trusted: barriers.trusted(),
-                flushed,
-                damage: Some((pos, what)),
-            });
-        }
-        pos += frame;
+        refused = said.err();
+        Ok(refused.is_none())
+    })?;
+    if let Some(what) = refused {
+        return Ok(ScanEnd {
+            end: pos,
+            trusted: barriers.trusted(),
+            flushed,
+            damage: Some((pos, what)),
+        });
     }
     let trusted = barriers.trusted();
     let damage = (pos < file_len.min(limit))
-        .then(|| vouched(&mut window, id, pos, barriers))
+        .then(|| vouched(&mut Window::new(file, file_len), id, pos, barriers))
         .transpose()?
         .flatten();
     Ok(ScanEnd {

@@ -16,6 +16,7 @@ pub(crate) mod bench;
 mod ctimes;
 mod dest_meta;
 mod find;
+mod frames;
 mod header;
 mod index;
 mod journal;

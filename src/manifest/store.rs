@@ -237,7 +237,16 @@ impl<F: Fs> Store<F> {
 
     /// The newest record of a path.
     pub(crate) fn lookup(&self, path: &RelPath) -> Result<Option<(u64, Entry)>, ManifestError> {
-        for found in self.index.candidates(self.index.hash(path)) {
+        self.lookup_hashed(self.index.hash(path), path)
+    }
+
+    /// The same, of a path whose hash is known.
+    fn lookup_hashed(
+        &self,
+        hash: PathHash,
+        path: &RelPath,
+    ) -> Result<Option<(u64, Entry)>, ManifestError> {
+        for found in self.index.candidates(hash) {
             let entry = self.read_entry(found.pos)?;
             if entry.path() == path {
                 return Ok(Some((found.pos, entry)));

@@ -59,8 +59,8 @@ impl<F: Fs> Store<F> {
         found: Found,
     ) -> Result<(), ManifestError> {
         let Found { pos, kind } = found;
-        let old = record.path().map(|path| self.lookup(path)).transpose()?;
-        let old = old.flatten();
+        let old = record.path().map(|path| self.lookup_hashed(hash, path));
+        let old = old.transpose()?.flatten();
         if let Record::Done(done) = record
             && self.salvaged.is_none()
         {

@@ -240,7 +240,7 @@ impl<F: Fs> Store<F> {
         };
         store.was_cut = limit < len;
         let scanned = journal::scan(to_scan, &header.id, limit, |pos, _, record| {
-            Ok(store.note(pos, &record).map_err(|error| {
+            Ok(store.note(pos, record).map_err(|error| {
                 refused = Some(error);
                 "a record contradicts the ones before it"
             }))

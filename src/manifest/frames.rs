@@ -1,0 +1,378 @@
+//! All frames of a manifest, from the first to the first bad one, in order.
+//!
+//! Most of the work is checking and decoding them, which needs nothing of the frames before. So a
+//! large manifest is cut into chunks of whole frames, going by their lengths alone; several threads
+//! check and decode a chunk each, and the frames are handed out in order on the thread that asked.
+//! A length that is wrong leads the cutting astray, but not further than to the frame it belongs
+//! to: that one's checksum is wrong too, and nothing behind it is handed out.
+
+use std::io;
+use std::sync::Mutex;
+use std::thread;
+
+use crossbeam_channel::{Receiver, Sender};
+
+use super::journal::{FRAME_PREFIX, FRAMES_START};
+use super::record::Record;
+use super::window::{checked, frame_bytes};
+use crate::codec;
+use crate::fs::FsFile;
+use crate::lock_mutex;
+
+/// A chunk is about this long, or one frame that is longer.
+const CHUNK_BYTES: usize = 32 << 10;
+/// A manifest of fewer bytes is read without further threads.
+const ALONE_BYTES: u64 = 1 << 20;
+const THREADS_MAX: usize = 4;
+/// So many chunks are read that were not handed out yet.
+const AHEAD_CHUNKS: usize = 4;
+
+/// One good frame.
+pub(super) struct Frame {
+    pub(super) pos: u64,
+    /// Its length, with what stands before the payload.
+    pub(super) bytes: u64,
+    /// `None`: the payload is no record that this version knows.
+    pub(super) record: Option<Record>,
+}
+
+/// The good frames of one chunk.
+struct Batch {
+    frames: Vec<Frame>,
+    /// Where they end.
+    end: u64,
+    /// There was a bad one.
+    is_cut: bool,
+}
+
+/// Cuts the file into chunks of frames that are whole, going by their lengths.
+struct Cutter<'a, F> {
+    file: &'a F,
+    file_len: u64,
+    limit: u64,
+    pos: u64,
+    /// What stands at `pos` cannot be a frame.
+    over: bool,
+}
+
+/// A batch, and where its frames are to go when they were handed out: memory is given back faster by
+/// the thread that took it.
+type Decoded = (Batch, Sender<Vec<Frame>>);
+/// Where the places of the chunks go, in order: what is decoded comes out there.
+type Order = Sender<Receiver<io::Result<Decoded>>>;
+
+/// Calls `visit` with each frame that begins before the position `limit`, until there is a bad one or
+/// `visit` says `false`. Gives the position of the one that ended it, or where the last one ends.
+pub(super) fn each<F: FsFile>(
+    file: &F,
+    id: &[u8; 16],
+    (file_len, limit): (u64, u64),
+    mut visit: impl FnMut(&Frame) -> io::Result<bool>,
+) -> io::Result<u64> {
+    let mut cutter = Cutter {
+        file,
+        file_len,
+        limit,
+        pos: FRAMES_START,
+        over: false,
+    };
+    let cores = thread::available_parallelism().map_or(1, usize::from);
+    if cores == 1 || file_len.min(limit) < ALONE_BYTES {
+        let (mut end, mut bytes) = (cutter.pos, Vec::new());
+        while let Some(start) = cutter.next(&mut bytes)? {
+            let batch = Batch::decode(id, start, &bytes, Vec::new());
+            let goes_on;
+            (end, goes_on) = batch.hand_out(&mut visit)?;
+            if !goes_on {
+                break;
+            }
+        }
+        return Ok(end);
+    }
+    let (order, ordered) = crossbeam_channel::bounded(AHEAD_CHUNKS);
+    let desk = &Mutex::new((cutter, Some(order)));
+    thread::scope(|scope| {
+        for _ in 0..cores.min(THREADS_MAX) {
+            scope.spawn(move || decode_chunks(desk, id));
+        }
+        hand_out(ordered, visit)
+    })
+}
+
+/// Takes chunk after chunk and decodes it. Its place among the others is settled while it is cut.
+fn decode_chunks<F: FsFile>(desk: &Mutex<(Cutter<'_, F>, Option<Order>)>, id: &[u8; 16]) {
+    let (back, used) = crossbeam_channel::bounded(AHEAD_CHUNKS);
+    let mut bytes = Vec::new();
+    loop {
+        let (start, decoded) = {
+            let mut desk = lock_mutex(desk);
+            let (cutter, order) = &mut *desk;
+            let cut = cutter.next(&mut bytes).transpose();
+            let (Some(cut), Some(to)) = (cut, order.as_ref()) else {
+                *order = None;
+                return;
+            };
+            let (decoded, place) = crossbeam_channel::bounded(1);
+            if to.send(place).is_err() {
+                return;
+            }
+            match cut {
+                Ok(start) => (start, decoded),
+                Err(error) => {
+                    let _ = decoded.send(Err(error));
+                    *order = None;
+                    return;
+                }
+            }
+        };
+        let batch = Batch::decode(id, start, &bytes, used.try_recv().unwrap_or_default());
+        // Fails only if nobody wants to know any more.
+        let _ = decoded.send(Ok((batch, back.clone())));
+    }
+}
+
+/// Hands out what the threads decode.
+fn hand_out(
+    ordered: Receiver<Receiver<io::Result<Decoded>>>,
+    mut visit: impl FnMut(&Frame) -> io::Result<bool>,
+) -> io::Result<u64> {
+    let mut end = FRAMES_START;
+    for decoded in ordered {
+        let Ok(decoded) = decoded.recv() else {
+            // Its thread panicked; so does the scope.
+            break;
+        };
+        let (batch, back) = decoded?;
+        let goes_on;
+        (end, goes_on) = batch.hand_out(&mut visit)?;
+        let _ = back.try_send(batch.frames);
+        if !goes_on {
+            break;
+        }
+    }
+    Ok(end)
+}
+
+impl<F: FsFile> Cutter<'_, F> {
+    /// Reads the next frames, and gives the position of the first; `None`: there are no more.
+    fn next(&mut self, bytes: &mut Vec<u8>) -> io::Result<Option<u64>> {
+        let mut want = CHUNK_BYTES;
+        while !self.over && self.pos < self.limit {
+            let left = self.file_len.saturating_sub(self.pos);
+            bytes.resize(usize::try_from(left).unwrap_or(usize::MAX).min(want), 0);
+            let have = self.file.read_at(bytes, self.pos)?;
+            bytes.truncate(have);
+            let (whole, behind) = whole_frames(bytes, self.limit - self.pos);
+            self.over = match behind {
+                Behind::Limit => false,
+                Behind::Part(_) => have < want,
+                Behind::Wrong => true,
+            };
+            if whole > 0 {
+                bytes.truncate(whole);
+                let start = self.pos;
+                self.pos += whole as u64;
+                return Ok(Some(start));
+            }
+            if let Behind::Part(frame) = behind {
+                want = frame;
+            }
+        }
+        Ok(None)
+    }
+}
+
+/// What comes behind whole frames.
+enum Behind {
+    /// A frame that is not wanted.
+    Limit,
+    /// Part of a frame that is at least so long.
+    Part(usize),
+    /// No frame.
+    Wrong,
+}
+
+/// How many bytes at the beginning are whole frames, of those that begin before `limit`.
+fn whole_frames(bytes: &[u8], limit: u64) -> (usize, Behind) {
+    let mut whole = 0;
+    while (whole as u64) < limit {
+        let rest = &bytes[whole..];
+        match frame_bytes(rest) {
+            Some(frame) if frame <= rest.len() => whole += frame,
+            Some(frame) => return (whole, Behind::Part(frame)),
+            None if rest.len() < FRAME_PREFIX => return (whole, Behind::Part(FRAME_PREFIX)),
+            None => return (whole, Behind::Wrong),
+        }
+    }
+    (whole, Behind::Limit)
+}
+
+impl Batch {
+    /// Those of a chunk at `start`, in the memory of others that were handed out.
+    fn decode(id: &[u8; 16], start: u64, bytes: &[u8], mut frames: Vec<Frame>) -> Batch {
+        frames.clear();
+        let mut at = 0;
+        while at < bytes.len() {
+            let pos = start + at as u64;
+            let Some(payload) = checked(id, pos, &bytes[at..]) else {
+                break;
+            };
+            let frame = FRAME_PREFIX + payload.len();
+            frames.push(Frame {
+                pos,
+                bytes: frame as u64,
+                record: codec::decode(payload).ok(),
+            });
+            at += frame;
+        }
+        Batch {
+            frames,
+            end: start + at as u64,
+            is_cut: at < bytes.len(),
+        }
+    }
+
+    /// Gives where it ended, and whether it goes on from there.
+    fn hand_out(
+        &self,
+        visit: &mut impl FnMut(&Frame) -> io::Result<bool>,
+    ) -> io::Result<(u64, bool)> {
+        for frame in &self.frames {
+            if !visit(frame)? {
+                return Ok((frame.pos, false));
+            }
+        }
+        Ok((self.end, !self.is_cut))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::fs::scripted::Scripted;
+    use crate::hash::frame_checksum;
+    use crate::manifest::VerifyBegin;
+
+    const ID: [u8; 16] = *b"0123456789abcdef";
+
+    /// A file of frames of all lengths, some longer than a chunk, and where each frame begins.
+    fn file() -> (Vec<u8>, Vec<u64>) {
+        let mut bytes = vec![0; FRAMES_START as usize];
+        let mut positions = Vec::new();
+        for n in 0..30_000_u64 {
+            let long = n % 9000 == 8999;
+            let what = "x".repeat(if long { 400_000 } else { n as usize % 90 });
+            let mut payload = Vec::new();
+            let record = Record::VerifyBegin(VerifyBegin {
+                started_ms: n,
+                key: 0,
+                seed: 0,
+                what,
+            });
+            codec::encode(&record, &mut payload).unwrap();
+            let pos = bytes.len() as u64;
+            positions.push(pos);
+            bytes.extend((payload.len() as u32).to_le_bytes());
+            bytes.extend(frame_checksum(&ID, pos, &payload).to_le_bytes());
+            bytes.extend(payload);
+        }
+        assert!(bytes.len() as u64 > 2 * ALONE_BYTES);
+        (bytes, positions)
+    }
+
+    /// The positions that are handed out, and what ends them.
+    fn positions(bytes: &[u8], limit: u64, most: usize) -> (Vec<u64>, u64) {
+        let (bytes, file_len) = (bytes.to_vec(), bytes.len() as u64);
+        let file = Scripted {
+            size: file_len,
+            answer: move |buf: &mut [u8], at: u64| {
+                let rest = bytes.get(at as usize..).unwrap_or(&[]);
+                let have = rest.len().min(buf.len());
+                buf[..have].copy_from_slice(&rest[..have]);
+                Ok(have)
+            },
+        };
+        let mut seen = Vec::new();
+        let end = each(&file, &ID, (file_len, limit), |frame| {
+            if seen.len() == most {
+                return Ok(false);
+            }
+            assert!(frame.record.is_some());
+            seen.push(frame.pos);
+            Ok(true)
+        });
+        (seen, end.unwrap())
+    }
+
+    #[test]
+    fn every_frame_is_handed_out_once_and_in_order() {
+        let (bytes, expected) = file();
+        let (seen, end) = positions(&bytes, u64::MAX, usize::MAX);
+        assert!(seen == expected);
+        assert_eq!(end, bytes.len() as u64);
+    }
+
+    #[test]
+    fn frames_end_at_the_first_bad_one_wherever_its_damage_is() {
+        let (bytes, expected) = file();
+        for nth in [0, 1, 8999, 15_000, expected.len() - 1] {
+            // In the length, in its high byte, in the checksum, in the payload.
+            for offset in [0, 3, 5, FRAME_PREFIX] {
+                let mut bytes = bytes.clone();
+                bytes[expected[nth] as usize + offset] ^= 1;
+                let (seen, end) = positions(&bytes, u64::MAX, usize::MAX);
+                assert!(seen == expected[..nth], "{nth} {offset}");
+                assert_eq!(end, expected[nth]);
+            }
+        }
+    }
+
+    #[test]
+    fn a_file_that_ends_within_a_frame_gives_those_before_it() {
+        let (bytes, expected) = file();
+        for (nth, more) in [(15_000, 2), (15_000, 20), (8999, 300_000), (0, 0)] {
+            let cut = expected[nth] as usize + more;
+            let (seen, end) = positions(&bytes[..cut], u64::MAX, usize::MAX);
+            assert!(seen == expected[..nth], "{nth} {more}");
+            assert_eq!(end, expected[nth]);
+        }
+    }
+
+    #[test]
+    fn a_limit_and_whoever_has_seen_enough_end_it_early() {
+        let (bytes, expected) = file();
+        for nth in [0, 1, 15_000] {
+            let (seen, end) = positions(&bytes, expected[nth], usize::MAX);
+            assert!(seen == expected[..nth]);
+            assert_eq!(end, expected[nth]);
+            let (seen, end) = positions(&bytes, u64::MAX, nth);
+            assert!(seen == expected[..nth]);
+            assert_eq!(end, expected[nth]);
+        }
+    }
+
+    #[test]
+    fn what_cannot_be_read_is_an_error_behind_what_can() {
+        let (bytes, expected) = file();
+        let bad = expected[20_000];
+        let file_len = bytes.len() as u64;
+        let file = Scripted {
+            size: file_len,
+            answer: move |buf: &mut [u8], at: u64| {
+                if at + buf.len() as u64 > bad {
+                    return Err(io::Error::from_raw_os_error(5));
+                }
+                let at = at as usize;
+                buf.copy_from_slice(&bytes[at..at + buf.len()]);
+                Ok(buf.len())
+            },
+        };
+        let mut seen = 0;
+        let read = each(&file, &ID, (file_len, u64::MAX), |_| {
+            seen += 1;
+            Ok(true)
+        });
+        assert!(read.is_err());
+        assert!((10_000..=20_000).contains(&seen), "{seen}");
+    }
+}
