@@ -27,7 +27,7 @@ pub fn frame_checksum(id: &[u8; 16], position: u64, payload: &[u8]) -> u64 {
 
 /// The name of a partial file.
 pub fn partial_name(id: &[u8; 16], path: &RelPath, attempt: u8) -> Vec<u8> {
-    partial::name(id, path, attempt)
+    partial::name(id, path, attempt).to_vec()
 }
 
 /// Decodes a record. What is one must read back from its own encoding, which is the shortest.
