@@ -108,8 +108,9 @@ impl Keys {
 
     /// Gives the terminal back for good.
     pub(crate) fn leave(&self) {
-        self.keyboard.restore();
+        // First, or another thread could take it up again in between.
         self.keyboard.state().over = true;
+        self.keyboard.restore();
     }
 }
 
