@@ -12,7 +12,7 @@ use crossbeam_channel::{Receiver, Sender};
 
 /// So many small things make a batch of what goes to one thread.
 pub(super) const FOR_ONE: usize = 128;
-/// So many make a batch of what several threads take: what one holds, no other can take.
+/// So many make a batch of what several threads take or send: what one holds, no other has.
 pub(super) const FOR_SEVERAL: usize = 32;
 /// So many bytes to copy make a batch, for the same reason.
 const BYTES_MAX: u64 = 1 << 20;
@@ -55,6 +55,11 @@ impl<T> BatchSender<T> {
             items_max,
             held: RefCell::new(held),
         }
+    }
+
+    /// A sender into the same channel for one of several who send: smaller batches, since each holds one.
+    pub(super) fn with_fewer(&self) -> BatchSender<T> {
+        BatchSender::new(self.to.clone(), FOR_SEVERAL)
     }
 
     /// Sends at once, after what is held.

@@ -238,7 +238,7 @@ fn stages<F: Fs>(
         let (works_in, works_out) = batch::channel(WORKS_MAX, batch::FOR_SEVERAL);
         let mut started = Ok(());
         for number in 0..workers {
-            let (works, messages) = (works_out.clone(), messages_in.clone());
+            let (works, messages) = (works_out.clone(), messages_in.with_fewer());
             let builder = thread::Builder::new().name(format!("sprag-worker-{number}"));
             let thread = builder.spawn_scoped(scope, move || {
                 Worker::new(shared, number, &messages).run(&works);

@@ -7,6 +7,7 @@
 //! to: that one's checksum is wrong too, and nothing behind it is handed out.
 
 use std::io;
+use std::ops::Range;
 use std::sync::Mutex;
 use std::thread;
 
@@ -16,7 +17,7 @@ use super::journal::{FRAME_PREFIX, FRAMES_START};
 use super::record::Record;
 use super::window::{checked, frame_bytes};
 use crate::codec;
-use crate::fs::FsFile;
+use crate::fs::{ALIGN, AlignedBuf, FsFile};
 use crate::lock_mutex;
 
 /// A chunk is about this long, or one frame that is longer.
@@ -34,6 +35,15 @@ pub(super) struct Frame {
     pub(super) bytes: u64,
     /// `None`: the payload is no record that this version knows.
     pub(super) record: Option<Record>,
+}
+
+/// Whole frames, going by their lengths, in memory that is used again.
+struct Chunk {
+    /// Where the first one stands.
+    start: u64,
+    buf: AlignedBuf,
+    /// Where they are in it.
+    frames: Range<usize>,
 }
 
 /// The good frames of one chunk.
@@ -78,9 +88,9 @@ pub(super) fn each<F: FsFile>(
     };
     let cores = thread::available_parallelism().map_or(1, usize::from);
     if cores == 1 || file_len.min(limit) < ALONE_BYTES {
-        let (mut end, mut bytes) = (cutter.pos, Vec::new());
-        while let Some(start) = cutter.next(&mut bytes)? {
-            let batch = Batch::decode(id, start, &bytes, Vec::new());
+        let (mut end, mut chunk) = (cutter.pos, Chunk::new());
+        while cutter.next(&mut chunk)? {
+            let batch = Batch::decode(id, &chunk, Vec::new());
             let goes_on;
             (end, goes_on) = batch.hand_out(&mut visit)?;
             if !goes_on {
@@ -102,13 +112,13 @@ pub(super) fn each<F: FsFile>(
 /// Takes chunk after chunk and decodes it. Its place among the others is settled while it is cut.
 fn decode_chunks<F: FsFile>(desk: &Mutex<(Cutter<'_, F>, Option<Order>)>, id: &[u8; 16]) {
     let (back, used) = crossbeam_channel::bounded(AHEAD_CHUNKS);
-    let mut bytes = Vec::new();
+    let mut chunk = Chunk::new();
     loop {
-        let (start, decoded) = {
+        let decoded = {
             let mut desk = lock_mutex(desk);
             let (cutter, order) = &mut *desk;
-            let cut = cutter.next(&mut bytes).transpose();
-            let (Some(cut), Some(to)) = (cut, order.as_ref()) else {
+            let cut = cutter.next(&mut chunk);
+            let Some(to) = order.as_ref().filter(|_| !matches!(cut, Ok(false))) else {
                 *order = None;
                 return;
             };
@@ -116,16 +126,14 @@ fn decode_chunks<F: FsFile>(desk: &Mutex<(Cutter<'_, F>, Option<Order>)>, id: &[
             if to.send(place).is_err() {
                 return;
             }
-            match cut {
-                Ok(start) => (start, decoded),
-                Err(error) => {
-                    let _ = decoded.send(Err(error));
-                    *order = None;
-                    return;
-                }
+            if let Err(error) = cut {
+                let _ = decoded.send(Err(error));
+                *order = None;
+                return;
             }
+            decoded
         };
-        let batch = Batch::decode(id, start, &bytes, used.try_recv().unwrap_or_default());
+        let batch = Batch::decode(id, &chunk, used.try_recv().unwrap_or_default());
         // Fails only if nobody wants to know any more.
         let _ = decoded.send(Ok((batch, back.clone())));
     }
@@ -153,32 +161,52 @@ fn hand_out(
     Ok(end)
 }
 
+impl Chunk {
+    fn new() -> Chunk {
+        Chunk {
+            start: FRAMES_START,
+            buf: AlignedBuf::new(CHUNK_BYTES),
+            frames: 0..0,
+        }
+    }
+
+    fn bytes(&self) -> &[u8] {
+        &self.buf[self.frames.clone()]
+    }
+}
+
 impl<F: FsFile> Cutter<'_, F> {
-    /// Reads the next frames, and gives the position of the first; `None`: there are no more.
-    fn next(&mut self, bytes: &mut Vec<u8>) -> io::Result<Option<u64>> {
+    /// Reads the next frames; `false`: there are no more. What is read is aligned, so that it can come
+    /// past the page cache.
+    fn next(&mut self, chunk: &mut Chunk) -> io::Result<bool> {
         let mut want = CHUNK_BYTES;
         while !self.over && self.pos < self.limit {
-            let left = self.file_len.saturating_sub(self.pos);
-            bytes.resize(usize::try_from(left).unwrap_or(usize::MAX).min(want), 0);
-            let have = self.file.read_at(bytes, self.pos)?;
-            bytes.truncate(have);
+            let skip = (self.pos % ALIGN as u64) as usize;
+            let from = self.pos - skip as u64;
+            let len = (skip + want).next_multiple_of(ALIGN);
+            if chunk.buf.len() < len {
+                chunk.buf = AlignedBuf::new(len);
+            }
+            let have = self.file.read_at(&mut chunk.buf[..len], from)?;
+            let left = usize::try_from(self.file_len.saturating_sub(from)).unwrap_or(usize::MAX);
+            let have = have.min(left);
+            let bytes = chunk.buf.get(skip..have).unwrap_or_default();
             let (whole, behind) = whole_frames(bytes, self.limit - self.pos);
             self.over = match behind {
                 Behind::Limit => false,
-                Behind::Part(_) => have < want,
+                Behind::Part(_) => have < len,
                 Behind::Wrong => true,
             };
             if whole > 0 {
-                bytes.truncate(whole);
-                let start = self.pos;
+                (chunk.start, chunk.frames) = (self.pos, skip..skip + whole);
                 self.pos += whole as u64;
-                return Ok(Some(start));
+                return Ok(true);
             }
             if let Behind::Part(frame) = behind {
                 want = frame;
             }
         }
-        Ok(None)
+        Ok(false)
     }
 }
 
@@ -209,7 +237,8 @@ fn whole_frames(bytes: &[u8], limit: u64) -> (usize, Behind) {
 
 impl Batch {
     /// Those of a chunk at `start`, in the memory of others that were handed out.
-    fn decode(id: &[u8; 16], start: u64, bytes: &[u8], mut frames: Vec<Frame>) -> Batch {
+    fn decode(id: &[u8; 16], chunk: &Chunk, mut frames: Vec<Frame>) -> Batch {
+        let (start, bytes) = (chunk.start, chunk.bytes());
         frames.clear();
         let mut at = 0;
         while at < bytes.len() {
