@@ -145,13 +145,6 @@ impl RelPath {
         Some(RelPath { bytes })
     }
 
-    /// Whether this is the directory that `path` is in.
-    pub(crate) fn is_parent_of(&self, path: &RelPath) -> bool {
-        let name = path.name();
-        let parent = &path.bytes[..path.bytes.len() - name.len()];
-        !path.is_root() && parent.strip_suffix(b"/").unwrap_or(parent) == self.bytes
-    }
-
     /// Whether this is `dir` or below it.
     pub(crate) fn is_within(&self, dir: &RelPath) -> bool {
         let rest = self.bytes.strip_prefix(&dir.bytes[..]);
@@ -327,7 +320,7 @@ mod tests {
     }
 
     #[test]
-    fn a_parent_is_what_splitting_gives() {
+    fn a_path_stands_in_what_splitting_gives() {
         let path = |at: &str| RelPath::new(at).unwrap();
         for (dir, at, is) in [
             ("", "a", true),
@@ -339,7 +332,7 @@ mod tests {
             ("a", "ab/c", false),
             ("a", "a", false),
         ] {
-            assert_eq!(path(dir).is_parent_of(&path(at)), is, "{dir} {at}");
+            assert_eq!(path(at).stands_in(&path(dir)), is, "{dir} {at}");
             let parent = path(at).split().map(|(parent, _)| parent);
             assert_eq!(parent == Some(path(dir)), is, "{dir} {at}");
         }

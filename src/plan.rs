@@ -151,18 +151,23 @@ pub(crate) fn has_drifted(
 }
 
 /// Whether a file whose content is as recorded has its metadata, too, and change times tell so of
-/// its attributes. `wanted` is but for those. Otherwise they have to be listed.
+/// its attributes. Otherwise they have to be listed.
 pub(crate) fn is_untouched(
     source: &Stat,
-    wanted: &Meta,
+    wanted: Meta,
     there: Stat,
     done: &Done,
     as_root: bool,
 ) -> bool {
     let holds = |ctimes: Ctimes| ctimes.hold(source.ctime_ns, there.ctime_ns, as_root);
+    let wanted = Meta {
+        acls: None,
+        xattrs: None,
+        ..wanted
+    };
     let seen = Seen::new(there, Xattrs::default());
     done.ctimes.is_some_and(holds)
-        && !has_drifted(source, wanted, &seen, (&done.dest, done.mtime_ns))
+        && !has_drifted(source, &wanted, &seen, (&done.dest, done.mtime_ns))
 }
 
 /// Decides about a directory; `wanted` is the metadata it shall have in the end, `seen` what stands

@@ -199,12 +199,13 @@ impl<'a, F: Fs> Planner<'a, F> {
         self.messages.hold(settled, 0).map_err(|_| Failure::Stopped)
     }
 
-    fn at_dest(
+    fn at_dest<'p>(
         &self,
         action: &'static str,
-        path: &RelPath,
-    ) -> impl Fn(std::io::Error) -> Failure + use<F> {
-        failure::naming(&self.shared.fs, action, self.shared.full(path))
+        path: &'p RelPath,
+    ) -> impl Fn(std::io::Error) -> Failure + use<'a, 'p, F> {
+        let shared = self.shared;
+        move |error| failure::naming(&shared.fs, action, shared.full(path))(error)
     }
 
     /// What stands under the name of `path` in the directory that was opened last.
@@ -213,7 +214,7 @@ impl<'a, F: Fs> Planner<'a, F> {
             Some(open) if open.is_new => Ok(None),
             _ => {
                 let there = self.shared.fs.stat(dir, path.name());
-                there.map_err(|error| self.at_dest("look at", path)(error))
+                there.map_err(self.at_dest("look at", path))
             }
         }
     }
@@ -279,15 +280,9 @@ impl<'a, F: Fs> Planner<'a, F> {
         let Some(there) = there else {
             return false;
         };
-        let mut wanted = (self.shared).wanted(&scanned.stat, Xattrs::default(), Some(&there));
-        (wanted.acls, wanted.xattrs) = (None, None);
-        plan::is_untouched(
-            &scanned.stat,
-            &wanted,
-            there,
-            done,
-            self.shared.own.is_root(),
-        )
+        let shared = self.shared;
+        let wanted = shared.wanted(&scanned.stat, Xattrs::default(), Some(&there));
+        plan::is_untouched(&scanned.stat, wanted, there, done, shared.own.is_root())
     }
 
     /// Removes the partial of a path that will not be gone on with.

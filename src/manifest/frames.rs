@@ -165,7 +165,8 @@ impl Chunk {
     fn new() -> Chunk {
         Chunk {
             start: FRAMES_START,
-            buf: AlignedBuf::new(CHUNK_BYTES),
+            // The first frame need not begin where a page does.
+            buf: AlignedBuf::new(CHUNK_BYTES + ALIGN),
             frames: 0..0,
         }
     }

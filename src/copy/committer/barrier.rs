@@ -12,6 +12,7 @@ use crate::copy::namer::Named;
 const WAITING_DUE: usize = 4096;
 /// No more files are taken when this many wait for the barrier after the one under way.
 const WAITING_MAX: usize = 16_384;
+
 /// A barrier under way.
 pub(super) struct Barrier<F: Fs> {
     covers: u64,

@@ -33,7 +33,7 @@ impl<F: Fs> Planner<'_, F> {
     /// Opens the directory that `path` is in, which is nearly always the one that was opened last.
     pub(super) fn open_parent(&mut self, path: &RelPath) -> Result<Arc<F::Dir>, Failure> {
         match self.open.last() {
-            Some(open) if open.path.is_parent_of(path) => Ok(Arc::clone(&open.dir)),
+            Some(open) if path.stands_in(&open.path) => Ok(Arc::clone(&open.dir)),
             _ => self.open_dir(&path.split().unwrap_or_default().0),
         }
     }
@@ -55,7 +55,6 @@ impl<F: Fs> Planner<'_, F> {
         parent: Option<Arc<F::Dir>>,
     ) -> Result<Descend, Failure> {
         let (fs, path) = (&*self.shared.fs, scanned.dest.clone());
-        let at_dest = self.at_dest("create directory", &path);
         let there = match &parent {
             Some(parent) => fs.stat(parent, path.name()),
             None => fs.stat_dir(&fs.root()).map(Some),
@@ -89,7 +88,7 @@ impl<F: Fs> Planner<'_, F> {
                 };
                 self.drop_partial(&path, parent, known.as_ref())?;
                 let made = (self.trier()).name(&path, || fs.make_dir(parent, path.name()));
-                if let Err(failure) = made.map_err(at_dest) {
+                if let Err(failure) = made.map_err(self.at_dest("create directory", &path)) {
                     return self.leave_out(path, failure);
                 }
                 self.made = Some(path.clone());

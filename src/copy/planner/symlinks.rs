@@ -11,11 +11,11 @@ impl<F: Fs> Planner<'_, F> {
         });
         let target =
             read.map_err(|error| failure::at_source(self.shared, &scanned.source, error))?;
-        let at_dest = self.at_dest("look at", path);
         let there = self.there(&dir, path)?;
         let there_target = match &there {
             Some(stat) if stat.kind == Kind::Symlink => {
-                fs::found(fs.read_symlink(&dir, path.name())).map_err(&at_dest)?
+                let found = fs::found(fs.read_symlink(&dir, path.name()));
+                found.map_err(self.at_dest("look at", path))?
             }
             _ => None,
         };
