@@ -7,6 +7,7 @@ use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::{PermissionsExt, symlink};
 use std::path::Path;
 
+use rustix::fs::{CWD, RenameFlags, renameat_with};
 use sprag::{CopyOptions, Event};
 
 use crate::support::*;
@@ -86,7 +87,8 @@ fn symlink_race_source_what_was_swapped_after_it_was_listed_is_not_read() {
     let fixture = Fixture::new();
     let secret = fixture.temp.path().join("secret");
     write(secret.join("key"), "this is not to be copied");
-    // They are handed to a worker, which is busy, before they are opened.
+    // They are handed to a worker before they are opened; it has 80 MiB to copy first, which the
+    // limit below makes the better part of a second.
     for n in 0..40 {
         write(fixture.source.join(format!("{n:02}")), vec![n; 2 << 20]);
     }
@@ -95,9 +97,19 @@ fn symlink_race_source_what_was_swapped_after_it_was_listed_is_not_read() {
     }
     // The walk makes directories itself: when this one is there, all was listed.
     fs::create_dir(fixture.source.join("z")).unwrap();
+    // What takes their places is ready, so that no place is ever empty.
+    let swapped = fixture.temp.path().join("swapped");
+    fs::create_dir(&swapped).unwrap();
+    symlink(&secret, swapped.join("x dir")).unwrap();
+    symlink(secret.join("key"), swapped.join("x link")).unwrap();
+    write(swapped.join("x other"), "of another size");
+    let fifo = std::process::Command::new("mkfifo")
+        .arg(swapped.join("x pipe"))
+        .status();
+    assert!(fifo.unwrap().success());
     let mut options = CopyOptions::new([fixture.contents()], &fixture.dest);
     options.jobs = std::num::NonZeroUsize::new(1);
-    let at = |name: &str| fixture.source.join(name);
+    options.bytes_per_s = std::num::NonZeroU64::new(120 << 20);
     let mut changed = false;
     let mut problems = Vec::new();
     for event in sprag::copy(options).unwrap() {
@@ -105,15 +117,9 @@ fn symlink_race_source_what_was_swapped_after_it_was_listed_is_not_read() {
             Event::Progress(_) if !changed && fixture.dest.join("z").exists() => {
                 changed = true;
                 for name in ["x dir", "x link", "x other", "x pipe"] {
-                    fs::rename(at(name), fixture.temp.path().join(name)).unwrap();
+                    let places = (fixture.source.join(name), swapped.join(name));
+                    renameat_with(CWD, places.0, CWD, places.1, RenameFlags::EXCHANGE).unwrap();
                 }
-                symlink(&secret, at("x dir")).unwrap();
-                symlink(secret.join("key"), at("x link")).unwrap();
-                write(at("x other"), "of another size");
-                let fifo = std::process::Command::new("mkfifo")
-                    .arg(at("x pipe"))
-                    .status();
-                assert!(fifo.unwrap().success());
             }
             Event::Problem { path, error } => problems.push((path.to_string(), error.kind())),
             _ => {}
