@@ -7,13 +7,13 @@ use std::path::Path;
 use std::sync::Arc;
 
 use crate::block::BlockSize;
-use crate::codec;
 use crate::error::ManifestError;
 use crate::fs::Fs;
 use crate::hash::{self, Hash32};
 use crate::manifest::{Entry, OpenMode, Record, RunBegin, RunEnd, Store};
 use crate::partial;
 use crate::path::RelPath;
+use crate::{checksum, codec};
 
 /// The checksum of a manifest's header.
 pub fn header_checksum(bytes: &[u8]) -> u64 {
@@ -22,7 +22,7 @@ pub fn header_checksum(bytes: &[u8]) -> u64 {
 
 /// The checksum of a frame.
 pub fn frame_checksum(id: &[u8; 16], position: u64, payload: &[u8]) -> u64 {
-    hash::frame_checksum(id, position, payload)
+    checksum::frame_checksum(id, position, payload)
 }
 
 /// The name of a partial file.

@@ -143,36 +143,6 @@ fn hash_of_nothing() -> Hash32 {
     blake3::hash(&[]).into()
 }
 
-/// The checksum of a manifest frame. Bound to the manifest and to the frame's place in it, so that
-/// neither a frame of an older file in reused disk blocks nor a misplaced one passes for good.
-pub(crate) fn frame_checksum(id: &[u8; 16], position: u64, payload: &[u8]) -> u64 {
-    debug_assert!(u32::try_from(payload.len()).is_ok(), "frames are bounded");
-    let mut start = [0; FRAME_START_BYTES];
-    start[..16].copy_from_slice(id);
-    start[16..24].copy_from_slice(&position.to_le_bytes());
-    start[24..].copy_from_slice(&(payload.len() as u32).to_le_bytes());
-    let mut together = [0; FRAME_SHORT_BYTES];
-    let end = FRAME_START_BYTES + payload.len();
-    let sum = match together.get_mut(..end) {
-        // In one piece it takes half the time.
-        Some(together) => {
-            let (before, rest) = together.split_at_mut(FRAME_START_BYTES);
-            before.copy_from_slice(&start);
-            rest.copy_from_slice(payload);
-            blake3::hash(together)
-        }
-        None => Hasher::new().update(&start).update(payload).finalize(),
-    };
-    let mut first = [0; 8];
-    first.copy_from_slice(&sum.as_bytes()[..8]);
-    u64::from_le_bytes(first)
-}
-
-/// What goes into the checksum of a frame before its payload.
-const FRAME_START_BYTES: usize = 16 + 8 + 4;
-/// A payload that is no longer than this with what goes before it is hashed in one piece: nearly all are.
-const FRAME_SHORT_BYTES: usize = 256;
-
 /// The checksum of the manifest's header.
 pub(crate) fn header_checksum(bytes: &[u8]) -> u64 {
     let mut hasher = Hasher::new();

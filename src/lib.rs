@@ -47,6 +47,7 @@
 #[doc(hidden)]
 pub mod bench;
 pub mod block;
+mod checksum;
 mod codec;
 mod copy;
 pub mod error;

@@ -128,24 +128,6 @@ proptest! {
 }
 
 #[test]
-fn a_frame_checksum_is_that_of_id_position_length_and_payload() {
-    let (id, payload) = ([3; 16], b"payload");
-    let mut input = id.to_vec();
-    input.extend_from_slice(&[9, 1, 0, 0, 0, 0, 0, 0]);
-    input.extend_from_slice(&[7, 0, 0, 0]);
-    input.extend_from_slice(payload);
-    let sum = frame_checksum(&id, 265, payload);
-    assert_eq!(sum.to_le_bytes(), blake3::hash(&input).as_bytes()[..8]);
-    for other in [
-        frame_checksum(&[4; 16], 265, payload),
-        frame_checksum(&id, 266, payload),
-        frame_checksum(&id, 265, b"payloae"),
-    ] {
-        assert_ne!(sum, other);
-    }
-}
-
-#[test]
 fn a_header_checksum_is_in_a_domain_of_its_own() {
     let sum = header_checksum(b"bytes").to_le_bytes();
     assert_eq!(sum, blake3::hash(b"sprag headerbytes").as_bytes()[..8]);

@@ -18,9 +18,9 @@ use super::frames;
 use super::header::HEADER_BYTES;
 use super::record::Record;
 use super::window::{Window, checked, frame_bytes};
+use crate::checksum::frame_checksum;
 use crate::codec;
 use crate::fs::FsFile;
-use crate::hash::frame_checksum;
 
 /// Where the first frame is.
 pub(crate) const FRAMES_START: u64 = HEADER_BYTES as u64;

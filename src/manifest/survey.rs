@@ -168,7 +168,7 @@ mod tests {
             let mut payload = Vec::new();
             let covers = FRAMES_START;
             codec::encode(&Record::Barrier { covers }, &mut payload).unwrap();
-            let sum = crate::hash::frame_checksum(&ID, bytes.len() as u64, &payload);
+            let sum = crate::checksum::frame_checksum(&ID, bytes.len() as u64, &payload);
             bytes.extend_from_slice(&(payload.len() as u32).to_le_bytes());
             bytes.extend_from_slice(&sum.to_le_bytes());
             bytes.extend_from_slice(&payload);

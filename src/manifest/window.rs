@@ -5,9 +5,9 @@ use std::io;
 use rustix::io::Errno;
 
 use super::journal::FRAME_PREFIX;
+use crate::checksum::frame_checksum;
 use crate::codec::FRAME_MAX;
 use crate::fs::FsFile;
-use crate::hash::frame_checksum;
 
 /// A moving view reads ahead by this many bytes.
 const READ_AHEAD_BYTES: usize = 256 << 10;

@@ -9,7 +9,6 @@ import pathlib
 import struct
 import subprocess
 import sys
-import tempfile
 
 DEST_META = [("mtime_ns", "i128?"), ("mode", "u"), ("uid", "u"), ("gid", "u"), ("acls", "u?"), ("xattrs", "u?"), ("lesser", "lesser?")]
 CTIMES = [("source_ns", "i128"), ("dest_s", "u"), ("as_root", "bool")]
@@ -94,37 +93,70 @@ class Payload:
         return record
 
 
-def checksums(texts):
-    """The first 8 bytes of BLAKE3 of each."""
-    with tempfile.TemporaryDirectory() as folder:
-        names = [pathlib.Path(folder) / f"{number:08}" for number in range(len(texts))]
-        for name, text in zip(names, texts):
-            name.write_bytes(text)
-        printed = subprocess.run(["b3sum", "--no-names", *names], check=True, capture_output=True, text=True).stdout
-    return [bytes.fromhex(line)[:8] for line in printed.split()]
+def header_checksum(text):
+    """The first 8 bytes of BLAKE3."""
+    printed = subprocess.run(["b3sum", "--no-names"], input=text, check=True, capture_output=True).stdout
+    return bytes.fromhex(printed.decode())[:8]
+
+
+PRIMES = [0x9E3779B185EBCA87, 0xC2B2AE3D27D4EB4F, 0x165667B19E3779F9, 0x85EBCA77C2B2AE63, 0x27D4EB2F165667C5]
+BITS = (1 << 64) - 1
+
+
+def turned(value, bits):
+    value &= BITS
+    return (value << bits | value >> 64 - bits) & BITS
+
+
+def mixed(lane, word):
+    return turned(lane + word * PRIMES[1], 31) * PRIMES[0] & BITS
+
+
+def xxh64(data):
+    """XXH64 with the seed 0."""
+    lanes = [PRIMES[0] + PRIMES[1] & BITS, PRIMES[1], 0, -PRIMES[0] & BITS]
+    whole = len(data) // 32 * 32
+    for words in struct.iter_unpack("<4Q", data[:whole]):
+        lanes = [mixed(lane, word) for lane, word in zip(lanes, words)]
+    if whole:
+        total = sum(turned(lane, bits) for lane, bits in zip(lanes, (1, 7, 12, 18)))
+        for lane in lanes:
+            total = (total ^ mixed(0, lane)) * PRIMES[0] + PRIMES[3]
+    else:
+        total = PRIMES[4]
+    total, rest = total + len(data), data[whole:]
+    while len(rest) >= 8:
+        total = turned(total & BITS ^ mixed(0, int.from_bytes(rest[:8], "little")), 27) * PRIMES[0] + PRIMES[3]
+        rest = rest[8:]
+    if len(rest) >= 4:
+        total = turned(total & BITS ^ int.from_bytes(rest[:4], "little") * PRIMES[0] & BITS, 23) * PRIMES[1] + PRIMES[2]
+        rest = rest[4:]
+    for byte in rest:
+        total = turned(total & BITS ^ byte * PRIMES[4] & BITS, 11) * PRIMES[0]
+    total &= BITS
+    total = (total ^ total >> 33) * PRIMES[1] & BITS
+    total = (total ^ total >> 29) * PRIMES[2] & BITS
+    return total ^ total >> 32
 
 
 def frames(data, identity):
     """Position and payload of every good frame, up to the first that is not."""
-    found, at = [], 4096
+    at = 4096
     while at + 12 <= len(data):
-        length = struct.unpack_from("<I", data, at)[0]
+        length, checksum = struct.unpack_from("<IQ", data, at)
         payload = data[at + 12:at + 12 + length]
         if not 1 <= length <= 1 << 20 or len(payload) < length:
-            break
-        found.append((at, payload, data[at + 4:at + 12]))
-        at += 12 + length
-    sums = checksums([identity + struct.pack("<QI", at, len(payload)) + payload for at, payload, _ in found])
-    for (at, payload, stored), computed in zip(found, sums):
-        if stored != computed:
+            return
+        if xxh64(identity + struct.pack("<QI", at, length) + payload) != checksum:
             return
         yield at, payload
+        at += 12 + length
 
 
 def read(data):
     magic, version, log2 = struct.unpack_from("<8sIB", data)
     identity = data[16:32]
-    if magic != b"\x89sprag\r\n" or version != 1 or checksums([b"sprag header" + data[:40]])[0] != data[40:48]:
+    if magic != b"\x89sprag\r\n" or version != 1 or header_checksum(b"sprag header" + data[:40]) != data[40:48]:
         raise ValueError("this is no manifest of version 1")
     paths, covers, runs = {}, [], 0
     for _, payload in frames(data, identity):

@@ -1,8 +1,8 @@
 //! Cutting and decoding: on one thread and on several, whole, torn, damaged and limited.
 
 use super::*;
+use crate::checksum::frame_checksum;
 use crate::fs::scripted::Scripted;
-use crate::hash::frame_checksum;
 use crate::manifest::VerifyBegin;
 
 const ID: [u8; 16] = *b"0123456789abcdef";

@@ -1,0 +1,74 @@
+//! The checksum of a manifest's frames: XXH64, which takes a tenth of the time that BLAKE3 takes for so
+//! few bytes. It finds accidents, as many as any other of 64 bits; nothing here stops malice, and
+//! no content of a file is ever judged by it.
+
+use std::hash::Hasher;
+
+use twox_hash::XxHash64;
+
+/// What goes into it before the payload: id, position, length.
+const START_BYTES: usize = 16 + 8 + 4;
+/// A payload that is no longer than this with what goes before it is taken in one piece: nearly all are.
+const SHORT_BYTES: usize = 256;
+
+/// The checksum of a frame. Bound to the manifest and to the frame's place in it, so that neither a
+/// frame of an older file in reused disk blocks nor a misplaced one passes for good.
+pub(crate) fn frame_checksum(id: &[u8; 16], position: u64, payload: &[u8]) -> u64 {
+    debug_assert!(u32::try_from(payload.len()).is_ok(), "frames are bounded");
+    let mut start = [0; START_BYTES];
+    start[..16].copy_from_slice(id);
+    start[16..24].copy_from_slice(&position.to_le_bytes());
+    start[24..].copy_from_slice(&(payload.len() as u32).to_le_bytes());
+    let mut together = [0; SHORT_BYTES];
+    match together.get_mut(..START_BYTES + payload.len()) {
+        Some(together) => {
+            let (before, rest) = together.split_at_mut(START_BYTES);
+            before.copy_from_slice(&start);
+            rest.copy_from_slice(payload);
+            XxHash64::oneshot(0, together)
+        }
+        None => {
+            let mut hasher = XxHash64::with_seed(0);
+            hasher.write(&start);
+            hasher.write(payload);
+            hasher.finish()
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn it_is_that_of_id_position_length_and_payload() {
+        let id = [3; 16];
+        for len in [0_u32, 7, 200, 228, 229, 5000] {
+            let payload: Vec<u8> = (0..len).map(|n| n as u8).collect();
+            let mut input = id.to_vec();
+            input.extend_from_slice(&265_u64.to_le_bytes());
+            input.extend_from_slice(&len.to_le_bytes());
+            input.extend_from_slice(&payload);
+            let sum = frame_checksum(&id, 265, &payload);
+            assert_eq!(sum, XxHash64::oneshot(0, &input));
+        }
+    }
+
+    #[test]
+    fn another_manifest_place_or_content_has_another() {
+        let sum = frame_checksum(&[3; 16], 265, b"payload");
+        for other in [
+            frame_checksum(&[4; 16], 265, b"payload"),
+            frame_checksum(&[3; 16], 266, b"payload"),
+            frame_checksum(&[3; 16], 265, b"payloae"),
+        ] {
+            assert_ne!(sum, other);
+        }
+    }
+
+    #[test]
+    fn the_hash_is_the_standard_one() {
+        assert_eq!(XxHash64::oneshot(0, b""), 0xef46_db37_51d8_e999);
+        assert_eq!(XxHash64::oneshot(0, b"abc"), 0x44bc_2cf5_ad77_0999);
+    }
+}
