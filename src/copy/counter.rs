@@ -11,6 +11,7 @@ use std::time::{Duration, Instant};
 use crossbeam_channel::{Receiver, RecvTimeoutError, Sender};
 
 use super::Shared;
+use super::ahead::Keeper;
 use super::batch::BatchSender;
 use super::failure::{self, Failure};
 use super::fit::Fit;
@@ -22,10 +23,10 @@ use crate::fs::{Fs, Kind};
 use crate::lock_mutex;
 use crate::manifest::Entry;
 use crate::plan::source_id;
-use crate::scan::{self, Scanned, Source};
+use crate::scan::{Scan, Scanned, Source};
 
 /// How long copying waits for the counting walk.
-const WAIT_MAX: Duration = Duration::from_secs(10);
+pub(super) const WAIT_MAX: Duration = Duration::from_secs(10);
 /// How often it looks, while waiting, whether the run was stopped.
 const WAIT_STEP: Duration = Duration::from_millis(20);
 /// The walk reports after this many entries.
@@ -44,18 +45,22 @@ pub(super) fn wait<F: Fs>(shared: &Shared<F>, gate: &Receiver<()>) {
     }
 }
 
-/// Walks all sources, counts, and ends the run if the destination cannot hold what it saw.
+/// Walks all sources, counts, and ends the run if the destination cannot hold what it saw. What is
+/// found may be kept for the scanner.
 pub(super) fn count<F: Fs>(
     shared: &Shared<F>,
     sources: &[Source],
     messages: &BatchSender<Message<F>>,
-    gate: Gate,
+    (gate, mut keeper): (Gate, Option<Keeper>),
     began_at: u64,
 ) {
     let began = Instant::now();
     let ended = Counter::new(shared, messages, began_at).and_then(|mut counter| {
-        if counter.walk(sources).is_break() {
+        if counter.walk(sources, keeper.as_mut()).is_break() {
             return Ok(());
+        }
+        if let Some(keeper) = keeper {
+            keeper.hand_over();
         }
         counter.judge(sources, began)
     });
@@ -104,13 +109,20 @@ impl<'a, F: Fs> Counter<'a, F> {
     }
 
     /// `Break`: the run ended meanwhile.
-    fn walk(&mut self, sources: &[Source]) -> ControlFlow<()> {
-        scan::each(sources, &self.shared.options.selection, |scanned| {
-            if self.shared.should_stop() {
-                return ControlFlow::Break(());
+    fn walk(&mut self, sources: &[Source], mut keeper: Option<&mut Keeper>) -> ControlFlow<()> {
+        for (number, source) in sources.iter().enumerate() {
+            for scanned in Scan::new(source, &self.shared.options.selection) {
+                if self.shared.should_stop() {
+                    return ControlFlow::Break(());
+                }
+                if let Ok(scanned) = &scanned {
+                    self.meet(scanned)?;
+                }
+                if let Some(keeper) = &mut keeper {
+                    keeper.keep((number, scanned));
+                }
             }
-            self.meet(scanned)
-        })?;
+        }
         self.counted.complete = true;
         self.report()
     }

@@ -18,6 +18,7 @@ use crate::options::CopyOptions;
 
 mod adopt;
 mod again;
+mod ahead;
 mod batch;
 mod begin;
 mod board;
@@ -50,6 +51,7 @@ mod scanner;
 mod setup;
 mod shared;
 mod siblings;
+mod stages;
 mod wait;
 mod worker;
 

@@ -7,20 +7,15 @@ use std::time::Instant;
 use crossbeam_channel::{Receiver, Sender};
 
 use super::again;
-use super::batch;
 use super::committer::Committer;
-use super::counter;
 use super::flusher;
 use super::message::Completed;
 use super::namer::{self, Named};
-use super::planner::Planner;
 use super::read_back;
 use super::reader;
 use super::recover;
-use super::repair::Repairer;
-use super::scanner::{self, Walk};
 use super::setup::{Setup, no_manifest};
-use super::worker::Worker;
+use super::stages::stages;
 use super::{Shared, failure};
 use crate::error::{Error, ManifestError, PathError, UsageError};
 use crate::event::{CopySummary, Event, Phase};
@@ -34,12 +29,6 @@ use crate::scan::Source;
 use crate::time;
 use crate::verify::{self, streams::Streams};
 
-/// So many batches of messages to the committer wait at most.
-const MESSAGES_MAX: usize = 8;
-/// So many batches of work for the workers wait at most.
-const WORKS_MAX: usize = 8;
-/// So many batches of what the walk found wait for the planner at most.
-const SCANNED_MAX: usize = 8;
 /// So many files are worked on at a time unless told otherwise; most are small, and wait for a device.
 const JOBS_DEFAULT: usize = 8;
 /// More large files than this are not copied at a time unless asked for.
@@ -220,80 +209,6 @@ fn start_readers<'scope, 'env, F: Fs>(
         })?;
     }
     Ok((asked_in, answers_out))
-}
-
-/// Starts planner, workers and counter, and takes their messages until they have ended.
-fn stages<F: Fs>(
-    committer: &mut Committer<'_, F>,
-    sources: &[Source],
-    workers: usize,
-) -> std::io::Result<()> {
-    let shared = committer.shared;
-    committer.enter(match shared.is_rerun {
-        true => Phase::Copying,
-        false => Phase::Counting,
-    });
-    thread::scope(|scope| {
-        let (messages_in, messages_out) = batch::channel(MESSAGES_MAX, batch::FOR_ONE);
-        let (works_in, works_out) = batch::channel(WORKS_MAX, batch::FOR_SEVERAL);
-        let mut started = Ok(());
-        for number in 0..workers {
-            let (works, messages) = (works_out.clone(), messages_in.with_fewer());
-            let builder = thread::Builder::new().name(format!("sprag-worker-{number}"));
-            let thread = builder.spawn_scoped(scope, move || {
-                Worker::new(shared, number, &messages).run(&works);
-            });
-            started = started.and(thread.map(drop));
-        }
-        drop(works_out);
-        let (gate_in, gate_out) = crossbeam_channel::bounded(0);
-        // A rerun mostly copies little, and its first run was checked.
-        let counts = (shared.options.count || !shared.is_rerun) && shared.repair.is_none();
-        if counts && started.is_ok() {
-            let messages = messages_in.clone();
-            let began_at = lock_mutex(&shared.store).end();
-            let builder = thread::Builder::new().name("sprag-counter".into());
-            let thread = builder.spawn_scoped(scope, move || {
-                counter::count(shared, sources, &messages, gate_in, began_at);
-            });
-            started = started.and(thread.map(drop));
-        } else {
-            drop(gate_in);
-        }
-        let (found_in, found_out) = batch::channel(SCANNED_MAX, batch::FOR_ONE);
-        if started.is_ok() && shared.repair.is_none() {
-            let builder = thread::Builder::new().name("sprag-scanner".into());
-            let thread = builder.spawn_scoped(scope, move || {
-                scanner::scan(shared, sources, &found_in);
-            });
-            started = started.and(thread.map(drop));
-        }
-        if started.is_ok() {
-            let builder = thread::Builder::new().name("sprag-planner".into());
-            let thread = builder.spawn_scoped(scope, move || match &shared.repair {
-                None => {
-                    if !shared.is_rerun {
-                        counter::wait(shared, &gate_out);
-                    }
-                    let walk = Walk::new(found_out);
-                    Planner::new(shared, sources, walk, works_in, messages_in).run();
-                }
-                Some(repair) => Repairer {
-                    shared,
-                    repair,
-                    sources,
-                    works: works_in,
-                    messages: messages_in,
-                }
-                .run(),
-            });
-            started = started.and(thread.map(drop));
-        } else {
-            drop((works_in, messages_in));
-        }
-        committer.run(&messages_out);
-        started
-    })
 }
 
 /// Makes everything durable that can be, and says how the run ended. `proven`: recovery

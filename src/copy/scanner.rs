@@ -4,7 +4,9 @@
 use crossbeam_channel::Receiver;
 
 use super::Shared;
+use super::ahead::Kept;
 use super::batch::BatchSender;
+use super::counter;
 use crate::fs::Fs;
 use crate::path::RelPath;
 use crate::scan::{Scan, ScanFailure, Scanned, Source};
@@ -12,8 +14,22 @@ use crate::scan::{Scan, ScanFailure, Scanned, Source};
 /// An entry, or why there is none, and the number of its source.
 pub(super) type Found = (usize, Result<Scanned, ScanFailure>);
 
-/// Walks all sources, until the end or until the run ends.
-pub(super) fn scan<F: Fs>(shared: &Shared<F>, sources: &[Source], found: &BatchSender<Found>) {
+/// Hands on what all sources have, until the end or until the run ends: what the counting walk kept,
+/// or else by a walk of its own.
+pub(super) fn scan<F: Fs>(
+    shared: &Shared<F>,
+    sources: &[Source],
+    kept: &Kept,
+    found: &BatchSender<Found>,
+) {
+    if let Some(kept) = kept.take(counter::WAIT_MAX) {
+        for each in kept {
+            if shared.should_stop() || found.offer(each, 0).is_err() {
+                return;
+            }
+        }
+        return;
+    }
     for (number, source) in sources.iter().enumerate() {
         for scanned in Scan::new(source, &shared.options.selection) {
             if shared.should_stop() || found.offer((number, scanned), 0).is_err() {
