@@ -12,7 +12,7 @@ use super::desk::Desk;
 use super::json::{self, Line};
 use super::options::{self, View};
 use super::pull::{self, Ended, Over, Teller};
-use super::record::{End, Recorder};
+use super::record::{End, Manifest, Recorder, Subject};
 use super::remembered::Remembered;
 use super::summary::{figures, next_step, summary_text};
 
@@ -55,8 +55,13 @@ fn drive(
     report: &mut Report,
     rerun: &str,
 ) -> anyhow::Result<Ended<CopySummary>> {
-    let (dest, sources, screen) = (&args.dest, &args.sources, report.screen.clone());
-    report.recorder = Recorder::open(&args.record, screen, rerun, dest, sources)?;
+    let subject = Subject {
+        dest: &args.dest,
+        sources: &args.sources,
+        manifest: Manifest::There,
+    };
+    let screen = report.screen.clone();
+    report.recorder = Recorder::open(&args.record, screen, rerun, &subject)?;
     let mut options = options::copy(args, view)?;
     let remembered = Remembered::of_environment();
     args.guards.apply(&mut options, &remembered)?;

@@ -18,7 +18,7 @@ use super::options::{self, View};
 use super::out::Out;
 use super::progress::{Meter, Pace};
 use super::pull::{self, Ended, Over, Teller};
-use super::record::{Damaged, End, Recorder};
+use super::record::{Damaged, End, Manifest, Recorder, Subject};
 use super::scope::{By, Scope};
 use super::screen::Screen;
 use super::verdicts::{detail, sides_text, summary_text};
@@ -71,7 +71,16 @@ fn drive(
     rerun: &str,
 ) -> anyhow::Result<(Ended<VerifySummary>, Desk)> {
     let screen = report.screen.clone();
-    report.recorder = Recorder::open(&args.record, screen, rerun, &args.dest, &[])?;
+    let subject = Subject {
+        dest: &args.dest,
+        sources: &[],
+        manifest: match (&args.checks.manifest, &args.check) {
+            (Some(file), _) => Manifest::Kept(file),
+            (None, Some(_)) if !args.rebuild => Manifest::Unasked,
+            _ => Manifest::There,
+        },
+    };
+    report.recorder = Recorder::open(&args.record, screen, rerun, &subject)?;
     let options = options::verify(args)?;
     let neighbour = &args.common.neighbour;
     neighbour.lower_priority(&report.screen, report.view.verbose);

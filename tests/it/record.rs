@@ -143,6 +143,32 @@ fn the_report_of_a_verification_maps_the_damaged_blocks() {
 }
 
 #[test]
+fn the_report_of_a_verification_has_its_hashes_from_what_it_was_verified_against() {
+    let fixture = Fixture::new();
+    write(fixture.source.join("f"), "content");
+    fixture.copy(0);
+    let kept = fixture.temp.path().join("kept");
+    fs::copy(fixture.dest.join(".sprag/manifest"), kept).unwrap();
+    fs::remove_dir_all(fixture.dest.join(".sprag")).unwrap();
+    let words = ["verify", "--manifest", "kept", "--report", "r.html", "dest"];
+    let output = in_dir(&fixture, &words);
+    assert_eq!(output.status.code(), Some(0), "{output:?}");
+    let page = read(&fixture, "r.html");
+    let hash = blake3::hash(b"content");
+    assert!(page.contains(hash.to_hex().as_str()), "{page}");
+    assert!(page.contains("1 file, 7 B"), "{page}");
+    // A list says nothing that a manifest is needed for.
+    let list = format!("{hash}  f\n");
+    fs::write(fixture.temp.path().join("list"), list).unwrap();
+    let words = ["verify", "--check", "list", "--report", "r.html", "dest"];
+    let output = in_dir(&fixture, &words);
+    assert_eq!(output.status.code(), Some(0), "{output:?}");
+    let page = read(&fixture, "r.html");
+    assert!(!page.contains("<h2>Hashes</h2>"), "{page}");
+    well_formed(&page);
+}
+
+#[test]
 fn the_report_of_a_copy_that_was_stopped_maps_its_partial_files() {
     let fixture = Fixture::new();
     write(fixture.source.join("film"), Rng::new(1).bytes(16 << 20));

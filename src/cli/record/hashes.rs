@@ -21,10 +21,16 @@ pub(super) struct HashList {
 }
 
 impl HashList {
-    /// Reads it from the manifest of `dest`.
-    pub(super) fn of(dest: &Path) -> Result<HashList, Error> {
+    /// Reads it from the manifest of `dest`, or from this one.
+    pub(super) fn of(dest: &Path, manifest: Option<&Path>) -> Result<HashList, Error> {
         let mut taker = Taker::default();
-        let summary = sprag::export(dest, None, ExportFormat::B3sum, &mut taker, &mut |_, _| {})?;
+        let summary = sprag::export(
+            dest,
+            manifest,
+            ExportFormat::B3sum,
+            &mut taker,
+            &mut |_, _| {},
+        )?;
         Ok(HashList {
             digest: taker.hasher.finalize().to_hex().to_string(),
             files: summary.files,

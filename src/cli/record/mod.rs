@@ -74,6 +74,25 @@ impl<'a> End<'a> {
     }
 }
 
+/// What a run is about, for the records.
+pub(crate) struct Subject<'a> {
+    pub(crate) dest: &'a Path,
+    /// Where it is copied from.
+    pub(crate) sources: &'a [PathBuf],
+    pub(crate) manifest: Manifest<'a>,
+}
+
+/// Where what is recorded of the destination stands.
+#[derive(Clone, Copy)]
+pub(crate) enum Manifest<'a> {
+    /// At the destination.
+    There,
+    /// In this file.
+    Kept(&'a Path),
+    /// A list was given instead.
+    Unasked,
+}
+
 /// A part of a file that is not as it should be.
 pub(crate) struct Damaged<'a> {
     pub(crate) path: &'a sprag::path::RelPath,
@@ -102,12 +121,11 @@ impl Recorder {
         args: &RecordArgs,
         screen: Screen,
         rerun: &str,
-        dest: &Path,
-        sources: &[PathBuf],
+        subject: &Subject<'_>,
     ) -> anyhow::Result<Recorder> {
         let log = args.log_file.as_deref().map(Log::open).transpose()?;
         let page = args.report.as_deref();
-        let page = page.map(|file| Page::new(file, rerun, dest, sources));
+        let page = page.map(|file| Page::new(file, rerun, subject));
         let mut recorder = Recorder {
             screen: Some(screen),
             log,

@@ -5,13 +5,14 @@ use std::ops::Range;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
+use sprag::error::Error;
 use sprag::exit::Exit;
 use sprag::path::{Printable, RelPath};
 
 use super::hashes::HashList;
 use super::html::Html;
 use super::series::Series;
-use super::{Damaged, End, svg};
+use super::{Damaged, End, Manifest, Subject, svg};
 use crate::cli::{summary, units, whole_file};
 
 /// So many problems and warnings are named each.
@@ -29,6 +30,8 @@ pub(super) struct Page {
     command: String,
     dest: PathBuf,
     sources: Vec<PathBuf>,
+    /// Whether there is a manifest, and one that is kept elsewhere.
+    manifest: Option<Option<PathBuf>>,
     started_ms: u64,
     series: Series,
     problems: Named,
@@ -59,12 +62,17 @@ struct Map {
 }
 
 impl Page {
-    pub(super) fn new(file: &Path, command: &str, dest: &Path, sources: &[PathBuf]) -> Page {
+    pub(super) fn new(file: &Path, command: &str, subject: &Subject<'_>) -> Page {
         Page {
             file: file.to_path_buf(),
             command: command.to_owned(),
-            dest: dest.to_path_buf(),
-            sources: sources.to_vec(),
+            dest: subject.dest.to_path_buf(),
+            sources: subject.sources.to_vec(),
+            manifest: match subject.manifest {
+                Manifest::There => Some(None),
+                Manifest::Kept(file) => Some(Some(file.to_path_buf())),
+                Manifest::Unasked => None,
+            },
             started_ms: now_ms(),
             series: Series::new(),
             problems: Named::default(),
@@ -129,16 +137,24 @@ impl Page {
                 "Nothing was read back in this run; sprag verify does that.",
             );
         }
-        let state = sprag::status(summary::state_dir(&self.dest), None);
-        self.about(&mut page, end, state.as_ref().ok());
+        let manifest = self.manifest.as_ref().map(Option::as_deref);
+        let state = manifest.and_then(|kept| sprag::status(self.holder(), kept).ok());
+        self.about(&mut page, end, state.as_ref());
         self.charts(&mut page);
         named(&mut page, "Problems", &self.problems);
         named(&mut page, "Warnings", &self.warnings);
-        self.block_maps(&mut page, state.as_ref().ok());
+        self.block_maps(&mut page, state.as_ref());
         figures(&mut page, end);
-        hash_list(&mut page, summary::state_dir(&self.dest));
+        if let Some(kept) = manifest {
+            hash_list(&mut page, HashList::of(self.holder(), kept));
+        }
         page.raw("</body>\n</html>\n");
         page.finish()
+    }
+
+    /// The directory whose manifest it is.
+    fn holder(&self) -> &Path {
+        summary::state_dir(&self.dest)
     }
 
     fn title(&self) -> String {
@@ -249,9 +265,9 @@ fn figures(page: &mut Html, end: &End<'_>) {
     page.raw("</table>\n");
 }
 
-fn hash_list(page: &mut Html, dest: &Path) {
+fn hash_list(page: &mut Html, list: Result<HashList, Error>) {
     page.raw("<h2>Hashes</h2>\n");
-    let list = match HashList::of(dest) {
+    let list = match list {
         Ok(list) => list,
         Err(error) => {
             page.element("p", format_args!("They could not be read: {error}"));
