@@ -7,8 +7,7 @@
 
 use bincode::config::{Configuration, Limit, LittleEndian, Varint, standard};
 use bincode::error::{DecodeError, EncodeError};
-use serde::Serialize;
-use serde::de::DeserializeOwned;
+use serde::{Deserialize, Serialize};
 
 /// The most bytes that one value may take.
 pub(crate) const FRAME_MAX: usize = 1 << 20;
@@ -61,11 +60,11 @@ fn append<T: Serialize>(value: &T, out: &mut Vec<u8>) -> Result<(), CodecError> 
     Ok(())
 }
 
-/// Reads a value that takes up all of `bytes`.
+/// Reads a value that takes up all of `bytes`, and may borrow from them.
 ///
 /// Sets aside at most 1 MiB at a time for what the input merely announces (16 MiB if the input is
 /// over 64 KiB): a string or byte string by the limit, any other list by serde's own caution.
-pub(crate) fn decode<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, CodecError> {
+pub(crate) fn decode<'a, T: Deserialize<'a>>(bytes: &'a [u8]) -> Result<T, CodecError> {
     if bytes.len() > FRAME_MAX {
         return Err(CodecError::TooLong { bytes: bytes.len() });
     }
@@ -77,11 +76,11 @@ pub(crate) fn decode<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, CodecError>
     }
 }
 
-fn decode_within<T: DeserializeOwned, const LIMIT: usize>(
-    bytes: &[u8],
+fn decode_within<'a, T: Deserialize<'a>, const LIMIT: usize>(
+    bytes: &'a [u8],
     config: Limited<LIMIT>,
 ) -> Result<T, CodecError> {
-    let (value, used) = bincode::serde::decode_from_slice(bytes, config)?;
+    let (value, used) = bincode::serde::borrow_decode_from_slice(bytes, config)?;
     match bytes.len() - used {
         0 => Ok(value),
         bytes => Err(CodecError::Trailing { bytes }),
@@ -92,7 +91,6 @@ fn decode_within<T: DeserializeOwned, const LIMIT: usize>(
 mod tests {
     use super::*;
     use proptest::prelude::*;
-    use serde::Deserialize;
     use serde_bytes::ByteBuf;
     use std::collections::BTreeMap;
 

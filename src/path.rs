@@ -10,6 +10,10 @@ use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 
+mod borrowed;
+
+pub(crate) use borrowed::PathRef;
+
 /// The longest path that is accepted, in bytes.
 pub const PATH_BYTES_MAX: usize = 4096;
 
@@ -50,15 +54,7 @@ impl RelPath {
     /// Checks bytes that come from outside, a manifest for one.
     pub fn new(bytes: impl Into<Vec<u8>>) -> Result<RelPath, RelPathError> {
         let bytes = bytes.into();
-        if bytes.len() > PATH_BYTES_MAX {
-            return Err(RelPathError::TooLong(bytes.len()));
-        }
-        if bytes.first() == Some(&b'/') {
-            return Err(RelPathError::Absolute);
-        }
-        if !bytes.is_empty() && !are_components(&bytes) {
-            return Err(RelPathError::Component);
-        }
+        check(&bytes)?;
         Ok(RelPath { bytes })
     }
 
@@ -174,6 +170,20 @@ impl RelPath {
     pub fn to_path_buf(&self) -> PathBuf {
         PathBuf::from(OsString::from_vec(self.bytes.clone()))
     }
+}
+
+/// Whether some bytes are a path inside a destination.
+fn check(bytes: &[u8]) -> Result<(), RelPathError> {
+    if bytes.len() > PATH_BYTES_MAX {
+        return Err(RelPathError::TooLong(bytes.len()));
+    }
+    if bytes.first() == Some(&b'/') {
+        return Err(RelPathError::Absolute);
+    }
+    if !bytes.is_empty() && !are_components(bytes) {
+        return Err(RelPathError::Component);
+    }
+    Ok(())
 }
 
 /// Whether every part of a path may stand in one. One look at each byte: every path of a run comes here.

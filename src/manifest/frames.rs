@@ -1,8 +1,8 @@
 //! All frames of a manifest, from the first to the first bad one, in order.
 //!
-//! Most of the work is checking and decoding them, which needs nothing of the frames before. So a
-//! large manifest is cut into chunks of whole frames, going by their lengths alone; several threads
-//! check and decode a chunk each, and the frames are handed out in order on the thread that asked.
+//! Most of the work is checking them and reading what is in them, which needs nothing of the frames
+//! before. So a large manifest is cut into chunks of whole frames, going by their lengths alone; several
+//! threads check and read a chunk each, and the frames are handed out in order on the thread that asked.
 //! A length that is wrong leads the cutting astray, but not further than to the frame it belongs
 //! to: that one's checksum is wrong too, and nothing behind it is handed out.
 
@@ -14,9 +14,7 @@ use std::thread;
 use crossbeam_channel::{Receiver, Sender};
 
 use super::journal::{FRAME_PREFIX, FRAMES_START};
-use super::record::Record;
 use super::window::{checked, frame_bytes};
-use crate::codec;
 use crate::fs::{ALIGN, AlignedBuf, FsFile};
 use crate::lock_mutex;
 
@@ -29,12 +27,11 @@ const THREADS_MAX: usize = 4;
 const AHEAD_CHUNKS: usize = 4;
 
 /// One good frame.
-pub(super) struct Frame {
+pub(super) struct Frame<'a, T> {
     pub(super) pos: u64,
-    /// Its length, with what stands before the payload.
-    pub(super) bytes: u64,
-    /// `None`: the payload is no record that this version knows.
-    pub(super) record: Option<Record>,
+    pub(super) payload: &'a [u8],
+    /// What was read from the payload.
+    pub(super) read: &'a T,
 }
 
 /// Whole frames, going by their lengths, in memory that is used again.
@@ -46,11 +43,11 @@ struct Chunk {
     frames: Range<usize>,
 }
 
-/// The good frames of one chunk.
-struct Batch {
-    frames: Vec<Frame>,
-    /// Where they end.
-    end: u64,
+/// A chunk and what was read from its good frames.
+struct Batch<T> {
+    chunk: Chunk,
+    /// Of each frame its length and what was read from it.
+    frames: Vec<(usize, T)>,
     /// There was a bad one.
     is_cut: bool,
 }
@@ -65,19 +62,21 @@ struct Cutter<'a, F> {
     over: bool,
 }
 
-/// A batch, and where its frames are to go when they were handed out: memory is given back faster by
-/// the thread that took it.
-type Decoded = (Batch, Sender<Vec<Frame>>);
-/// Where the places of the chunks go, in order: what is decoded comes out there.
-type Order = Sender<Receiver<io::Result<Decoded>>>;
+/// A batch, and where it goes when its frames were handed out: memory is given back faster by the thread
+/// that took it.
+type Checked<T> = (Batch<T>, Sender<Batch<T>>);
+/// Where the places of the chunks go, in order: what is read from them comes out there.
+type Order<T> = Sender<Receiver<io::Result<Checked<T>>>>;
 
 /// Calls `visit` with each frame that begins before the position `limit`, until there is a bad one or
 /// `visit` says `false`. Gives the position of the one that ended it, or where the last one ends.
-pub(super) fn each<F: FsFile>(
+/// What `read` takes from a payload comes with the frame; it may be asked ahead, on any thread.
+pub(super) fn each<F: FsFile, T: Send>(
     file: &F,
     id: &[u8; 16],
     (file_len, limit): (u64, u64),
-    mut visit: impl FnMut(&Frame) -> io::Result<bool>,
+    read: impl Fn(&[u8]) -> T + Sync,
+    mut visit: impl FnMut(Frame<'_, T>) -> io::Result<bool>,
 ) -> io::Result<u64> {
     let mut cutter = Cutter {
         file,
@@ -88,9 +87,9 @@ pub(super) fn each<F: FsFile>(
     };
     let cores = thread::available_parallelism().map_or(1, usize::from);
     if cores == 1 || file_len.min(limit) < ALONE_BYTES {
-        let (mut end, mut chunk) = (cutter.pos, Chunk::new());
-        while cutter.next(&mut chunk)? {
-            let batch = Batch::decode(id, &chunk, Vec::new());
+        let (mut end, mut batch) = (cutter.pos, Batch::new());
+        while cutter.next(&mut batch.chunk)? {
+            batch.check(id, &read);
             let goes_on;
             (end, goes_on) = batch.hand_out(&mut visit)?;
             if !goes_on {
@@ -100,60 +99,64 @@ pub(super) fn each<F: FsFile>(
         return Ok(end);
     }
     let (order, ordered) = crossbeam_channel::bounded(AHEAD_CHUNKS);
-    let desk = &Mutex::new((cutter, Some(order)));
+    let (desk, read) = (&Mutex::new((cutter, Some(order))), &read);
     thread::scope(|scope| {
         for _ in 0..cores.min(THREADS_MAX) {
-            scope.spawn(move || decode_chunks(desk, id));
+            scope.spawn(move || check_chunks(desk, id, read));
         }
         hand_out(ordered, visit)
     })
 }
 
-/// Takes chunk after chunk and decodes it. Its place among the others is settled while it is cut.
-fn decode_chunks<F: FsFile>(desk: &Mutex<(Cutter<'_, F>, Option<Order>)>, id: &[u8; 16]) {
+/// Takes chunk after chunk and checks it. Its place among the others is settled while it is cut.
+fn check_chunks<F: FsFile, T: Send>(
+    desk: &Mutex<(Cutter<'_, F>, Option<Order<T>>)>,
+    id: &[u8; 16],
+    read: &(impl Fn(&[u8]) -> T + Sync),
+) {
     let (back, used) = crossbeam_channel::bounded(AHEAD_CHUNKS);
-    let mut chunk = Chunk::new();
     loop {
-        let decoded = {
+        let mut batch = used.try_recv().unwrap_or_else(|_| Batch::new());
+        let checked = {
             let mut desk = lock_mutex(desk);
             let (cutter, order) = &mut *desk;
-            let cut = cutter.next(&mut chunk);
+            let cut = cutter.next(&mut batch.chunk);
             let Some(to) = order.as_ref().filter(|_| !matches!(cut, Ok(false))) else {
                 *order = None;
                 return;
             };
-            let (decoded, place) = crossbeam_channel::bounded(1);
+            let (checked, place) = crossbeam_channel::bounded(1);
             if to.send(place).is_err() {
                 return;
             }
             if let Err(error) = cut {
-                let _ = decoded.send(Err(error));
+                let _ = checked.send(Err(error));
                 *order = None;
                 return;
             }
-            decoded
+            checked
         };
-        let batch = Batch::decode(id, &chunk, used.try_recv().unwrap_or_default());
+        batch.check(id, read);
         // Fails only if nobody wants to know any more.
-        let _ = decoded.send(Ok((batch, back.clone())));
+        let _ = checked.send(Ok((batch, back.clone())));
     }
 }
 
-/// Hands out what the threads decode.
-fn hand_out(
-    ordered: Receiver<Receiver<io::Result<Decoded>>>,
-    mut visit: impl FnMut(&Frame) -> io::Result<bool>,
+/// Hands out what the threads checked.
+fn hand_out<T>(
+    ordered: Receiver<Receiver<io::Result<Checked<T>>>>,
+    mut visit: impl FnMut(Frame<'_, T>) -> io::Result<bool>,
 ) -> io::Result<u64> {
     let mut end = FRAMES_START;
-    for decoded in ordered {
-        let Ok(decoded) = decoded.recv() else {
+    for checked in ordered {
+        let Ok(checked) = checked.recv() else {
             // Its thread panicked; so does the scope.
             break;
         };
-        let (batch, back) = decoded?;
+        let (batch, back) = checked?;
         let goes_on;
         (end, goes_on) = batch.hand_out(&mut visit)?;
-        let _ = back.try_send(batch.frames);
+        let _ = back.try_send(batch);
         if !goes_on {
             break;
         }
@@ -236,43 +239,44 @@ fn whole_frames(bytes: &[u8], limit: u64) -> (usize, Behind) {
     (whole, Behind::Limit)
 }
 
-impl Batch {
-    /// Those of a chunk at `start`, in the memory of others that were handed out.
-    fn decode(id: &[u8; 16], chunk: &Chunk, mut frames: Vec<Frame>) -> Batch {
-        let (start, bytes) = (chunk.start, chunk.bytes());
-        frames.clear();
-        let mut at = 0;
-        while at < bytes.len() {
-            let pos = start + at as u64;
-            let Some(payload) = checked(id, pos, &bytes[at..]) else {
-                break;
-            };
-            let frame = FRAME_PREFIX + payload.len();
-            frames.push(Frame {
-                pos,
-                bytes: frame as u64,
-                record: codec::decode(payload).ok(),
-            });
-            at += frame;
-        }
+impl<T> Batch<T> {
+    fn new() -> Batch<T> {
         Batch {
-            frames,
-            end: start + at as u64,
-            is_cut: at < bytes.len(),
+            chunk: Chunk::new(),
+            frames: Vec::new(),
+            is_cut: false,
         }
+    }
+
+    /// Checks the frames of its chunk and reads what is in them, up to the first bad one.
+    fn check(&mut self, id: &[u8; 16], read: &impl Fn(&[u8]) -> T) {
+        let (mut pos, mut rest) = (self.chunk.start, self.chunk.bytes());
+        self.frames.clear();
+        while let Some(payload) = checked(id, pos, rest) {
+            let frame = FRAME_PREFIX + payload.len();
+            self.frames.push((frame, read(payload)));
+            pos += frame as u64;
+            rest = &rest[frame..];
+        }
+        self.is_cut = !rest.is_empty();
     }
 
     /// Gives where it ended, and whether it goes on from there.
     fn hand_out(
         &self,
-        visit: &mut impl FnMut(&Frame) -> io::Result<bool>,
+        visit: &mut impl FnMut(Frame<'_, T>) -> io::Result<bool>,
     ) -> io::Result<(u64, bool)> {
-        for frame in &self.frames {
-            if !visit(frame)? {
-                return Ok((frame.pos, false));
+        let (mut pos, mut rest) = (self.chunk.start, self.chunk.bytes());
+        for (len, read) in &self.frames {
+            let (frame, behind) = rest.split_at(*len);
+            let payload = &frame[FRAME_PREFIX..];
+            if !visit(Frame { pos, payload, read })? {
+                return Ok((pos, false));
             }
+            pos += *len as u64;
+            rest = behind;
         }
-        Ok((self.end, !self.is_cut))
+        Ok((pos, !self.is_cut))
     }
 }
 

@@ -57,15 +57,19 @@ pub(super) struct Found {
     pub(super) kind: SlotKind,
 }
 
-/// The hash of a path under this index's key.
+/// The hash of a path under an index's key.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct PathHash {
-    shard: usize,
+    shard: u8,
     tag: u32,
 }
 
+/// Hashes paths for one index; threads that read a manifest for it have one each.
+#[derive(Debug, Clone)]
+pub(super) struct PathHasher(RandomState);
+
 pub(super) struct Index {
-    key: RandomState,
+    hasher: PathHasher,
     shards: Vec<HashTable<Slot>>,
 }
 
@@ -101,32 +105,43 @@ fn spread(tag: u32) -> u64 {
     u64::from(tag).wrapping_mul(0x9e37_79b9_7f4a_7c15)
 }
 
+impl PathHasher {
+    /// The hash of a path, given as its bytes.
+    pub(super) fn hash(&self, path: &[u8]) -> PathHash {
+        let hash = self.0.hash_one(path);
+        PathHash {
+            shard: (hash >> 56) as u8,
+            tag: hash as u32,
+        }
+    }
+}
+
 impl Index {
     pub(super) fn new() -> Index {
         Index {
-            key: RandomState::new(),
+            hasher: PathHasher(RandomState::new()),
             shards: (0..SHARDS).map(|_| HashTable::new()).collect(),
         }
     }
 
+    pub(super) fn hasher(&self) -> &PathHasher {
+        &self.hasher
+    }
+
     pub(super) fn hash(&self, path: &RelPath) -> PathHash {
-        let hash = self.key.hash_one(path.as_bytes());
-        PathHash {
-            shard: (hash >> 56) as usize,
-            tag: hash as u32,
-        }
+        self.hasher.hash(path.as_bytes())
     }
 
     /// The slots that may be this path's.
     pub(super) fn candidates(&self, hash: PathHash) -> impl Iterator<Item = Found> {
-        self.shards[hash.shard]
+        self.shards[usize::from(hash.shard)]
             .iter_hash(spread(hash.tag))
             .filter(move |slot| slot.tag == hash.tag)
             .map(Slot::found)
     }
 
     pub(super) fn insert(&mut self, hash: PathHash, found: Found) {
-        self.shards[hash.shard].insert_unique(
+        self.shards[usize::from(hash.shard)].insert_unique(
             spread(hash.tag),
             Slot::new(hash.tag, found),
             |slot| spread(slot.tag),
@@ -143,7 +158,7 @@ impl Index {
     }
 
     pub(super) fn remove(&mut self, hash: PathHash, pos: u64) {
-        let entry = self.shards[hash.shard].find_entry(spread(hash.tag), |slot| {
+        let entry = self.shards[usize::from(hash.shard)].find_entry(spread(hash.tag), |slot| {
             slot.tag == hash.tag && slot.pos() == pos
         });
         if let Ok(entry) = entry {
@@ -159,7 +174,7 @@ impl Index {
     }
 
     fn slot_mut(&mut self, hash: PathHash, pos: u64) -> Option<&mut Slot> {
-        self.shards[hash.shard].find_mut(spread(hash.tag), |slot| {
+        self.shards[usize::from(hash.shard)].find_mut(spread(hash.tag), |slot| {
             slot.tag == hash.tag && slot.pos() == pos
         })
     }

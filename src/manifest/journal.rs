@@ -14,8 +14,10 @@ use std::io;
 use std::sync::Arc;
 
 use super::ahead::Ahead;
-use super::frames;
+use super::frames::{self, Frame};
+use super::glance::Glance;
 use super::header::HEADER_BYTES;
+use super::index::PathHasher;
 use super::record::Record;
 use super::window::{Window, checked, frame_bytes};
 use crate::checksum::frame_checksum;
@@ -32,6 +34,9 @@ const WRITE_BYTES: usize = 64 << 10;
 /// Looking for good frames behind a bad one gives up after going over, or hashing, this many bytes
 /// in vain.
 pub(super) const RESYNC_BYTES_MAX: u64 = 1 << 30;
+
+/// What is said of a frame that is good and holds what is none of the records.
+pub(super) const NO_RECORD: &str = "a record that is whole cannot be understood";
 
 /// The appending end of a manifest, and random reads of it.
 pub(super) struct Journal<F> {
@@ -197,26 +202,27 @@ fn bad(pos: u64) -> io::Error {
 
 /// Reads every frame in order, up to the end, to the first bad one, or to the position `limit`.
 ///
-/// `visit` gets each record with its position and the length of its frame; what it refuses is
-/// damage, since the frame itself is whole.
+/// `visit` gets each frame but the barriers; what it refuses is damage, since the frame itself is whole.
 pub(super) fn scan<F: FsFile>(
     file: &F,
     id: &[u8; 16],
     limit: u64,
-    mut visit: impl FnMut(u64, u64, &Record) -> io::Result<Result<(), &'static str>>,
+    paths: &PathHasher,
+    mut visit: impl FnMut(Frame<'_, Glance>) -> io::Result<Result<(), &'static str>>,
 ) -> io::Result<ScanEnd> {
     let file_len = file.stat()?.size;
     let mut barriers = Barriers::default();
     let mut flushed = FRAMES_START;
     let mut refused = None;
-    let pos = frames::each(file, id, (file_len, limit), |frame| {
-        let said = match &frame.record {
-            None => Err("a record that is whole cannot be understood"),
-            Some(Record::Barrier { covers }) => {
-                flushed = frame.pos + frame.bytes;
+    let glance = |payload: &[u8]| Glance::of(payload, paths);
+    let pos = frames::each(file, id, (file_len, limit), glance, |frame| {
+        let said = match frame.read {
+            Glance::Unknown => Err(NO_RECORD),
+            Glance::Barrier { covers } => {
+                flushed = frame.pos + (FRAME_PREFIX + frame.payload.len()) as u64;
                 barriers.note(frame.pos, *covers)
             }
-            Some(record) => visit(frame.pos, frame.bytes, record)?,
+            Glance::Sets { .. } | Glance::Whole(_) => visit(frame)?,
         };
         refused = said.err();
         Ok(refused.is_none())

@@ -17,6 +17,8 @@ mod ctimes;
 mod dest_meta;
 mod find;
 mod frames;
+mod glance;
+mod hashes;
 mod header;
 mod index;
 mod journal;

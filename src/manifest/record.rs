@@ -10,31 +10,32 @@ use crate::fs::Special;
 use crate::hash::Hash32;
 use crate::path::RelPath;
 
-/// One record, the payload of one frame.
+/// One record, the payload of one frame. What it says of a path holds that as a `P`, which may borrow it
+/// from the frame.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub(crate) enum Record {
+pub(crate) enum Record<P = RelPath> {
     /// A run of `copy` began.
     RunBegin(RunBegin),
     /// It ended, in good order.
     RunEnd(RunEnd),
     /// A directory is there.
-    Dir(DirRecord),
+    Dir(DirRecord<P>),
     /// A symlink is there, or still under its partial name.
-    Symlink(SymlinkRecord),
+    Symlink(SymlinkRecord<P>),
     /// A file of more than one block was begun under a partial name.
-    Begin(Begin),
+    Begin(Begin<P>),
     /// More of its blocks were written.
     Blocks(Blocks),
     /// Its blocks from some index on turned out not to be there and were cut off.
     Cut(Cut),
     /// A file is there, or still under its partial name.
-    Done(Done),
+    Done(Done<P>),
     /// A hard link is wanted; it is made when the run has everything else.
-    LinkWanted(Link),
+    LinkWanted(Link<P>),
     /// A hard link is there.
-    Link(Link),
+    Link(Link<P>),
     /// The manifest no longer speaks for this path.
-    Removed(RelPath),
+    Removed(P),
     /// Everything said before the position `covers` is durable.
     Barrier {
         /// A position in this file, in bytes.
@@ -54,7 +55,7 @@ pub(crate) enum Record {
     /// It came to its end.
     VerifyEnd(VerifyEnd),
     /// A fifo, socket or device node is there, or still under its partial name.
-    Special(SpecialRecord),
+    Special(SpecialRecord<P>),
 }
 
 /// What identifies one version of a source file.
@@ -67,8 +68,8 @@ pub(crate) struct SourceId {
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub(crate) struct DirRecord {
-    pub(crate) path: RelPath,
+pub(crate) struct DirRecord<P = RelPath> {
+    pub(crate) path: P,
     /// The source's access time in ns, when it was walked.
     pub(crate) atime_ns: i128,
     /// The source's modification time in ns.
@@ -77,8 +78,8 @@ pub(crate) struct DirRecord {
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub(crate) struct SymlinkRecord {
-    pub(crate) path: RelPath,
+pub(crate) struct SymlinkRecord<P = RelPath> {
+    pub(crate) path: P,
     #[serde(with = "serde_bytes")]
     pub(crate) target: Vec<u8>,
     /// The source's modification time in ns.
@@ -89,8 +90,8 @@ pub(crate) struct SymlinkRecord {
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub(crate) struct SpecialRecord {
-    pub(crate) path: RelPath,
+pub(crate) struct SpecialRecord<P = RelPath> {
+    pub(crate) path: P,
     pub(crate) what: Special,
     /// The source's modification time in ns.
     pub(crate) mtime_ns: i128,
@@ -100,8 +101,8 @@ pub(crate) struct SpecialRecord {
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub(crate) struct Begin {
-    pub(crate) path: RelPath,
+pub(crate) struct Begin<P = RelPath> {
+    pub(crate) path: P,
     pub(crate) source: SourceId,
     /// Which of the partial names of `path` it is written under.
     pub(crate) attempt: u8,
@@ -117,6 +118,7 @@ pub(crate) struct Blocks {
     pub(crate) prev: u64,
     /// Index of the first block.
     pub(crate) first: u64,
+    #[serde(with = "super::hashes")]
     pub(crate) hashes: Vec<Hash32>,
 }
 
@@ -136,13 +138,14 @@ pub(crate) struct Cut {
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub(crate) struct Done {
-    pub(crate) path: RelPath,
+pub(crate) struct Done<P = RelPath> {
+    pub(crate) path: P,
     pub(crate) size: u64,
     /// The source's modification time in ns.
     pub(crate) mtime_ns: i128,
     pub(crate) dest: DestMeta,
     /// The BLAKE3 hash of the whole file.
+    #[serde(with = "serde_bytes")]
     pub(crate) hash: Hash32,
     /// Which of the partial names of `path` it was written under; `None` if it was adopted.
     pub(crate) attempt: Option<u8>,
@@ -160,10 +163,10 @@ impl Done {
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub(crate) struct Link {
-    pub(crate) path: RelPath,
+pub(crate) struct Link<P = RelPath> {
+    pub(crate) path: P,
     /// The path, in this destination, of the name it shares its inode with.
-    pub(crate) to: RelPath,
+    pub(crate) to: P,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]

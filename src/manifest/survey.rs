@@ -167,7 +167,8 @@ mod tests {
         let frame = |bytes: &mut Vec<u8>| {
             let mut payload = Vec::new();
             let covers = FRAMES_START;
-            codec::encode(&Record::Barrier { covers }, &mut payload).unwrap();
+            let barrier: Record = Record::Barrier { covers };
+            codec::encode(&barrier, &mut payload).unwrap();
             let sum = crate::checksum::frame_checksum(&ID, bytes.len() as u64, &payload);
             bytes.extend_from_slice(&(payload.len() as u32).to_le_bytes());
             bytes.extend_from_slice(&sum.to_le_bytes());

@@ -19,7 +19,7 @@ RECORDS = [
     ("Dir", [("path", "bytes"), ("atime_ns", "i128"), ("mtime_ns", "i128"), ("dest", "dest")]),
     ("Symlink", [("path", "bytes"), ("target", "bytes"), ("mtime_ns", "i128"), ("dest", "dest"), ("attempt", "u8")]),
     ("Begin", [("path", "bytes"), ("size", "u"), ("mtime_ns", "i128"), ("ctime_ns", "i128"), ("ino", "u"), ("attempt", "u8"), ("adopts", "bool")]),
-    ("Blocks", [("begin", "u"), ("prev", "u"), ("first", "u"), ("hashes", "[hash")]),
+    ("Blocks", [("begin", "u"), ("prev", "u"), ("first", "u"), ("hashes", "hashes")]),
     ("Cut", [("begin", "u"), ("prev", "u"), ("keep", "u")]),
     ("Done", [("path", "bytes"), ("size", "u"), ("mtime_ns", "i128"), ("dest", "dest"), ("hash", "hash"), ("attempt", "u8?"), ("chain", "u"), ("ctimes", "ctimes?")]),
     ("LinkWanted", [("path", "bytes"), ("to", "bytes")]),
@@ -79,8 +79,18 @@ class Payload:
         if kind in fields:
             return self.fields(fields[kind])
         simple = {"u": self.varint, "u8": lambda: self.take(1)[0], "bool": lambda: self.take(1)[0] == 1,
-                  "hash": lambda: self.take(32).hex(), "bytes": lambda: self.take(self.varint())}
+                  "bytes": lambda: self.take(self.varint())}
+        if kind == "hash":
+            return self.hashes(1)[0]
+        if kind == "hashes":
+            return self.hashes()
         return simple[kind]()
+
+    def hashes(self, count=None):
+        length = self.varint()
+        if length % 32 or count not in (None, length // 32):
+            raise ValueError("hashes of a wrong length")
+        return [self.take(32).hex() for _ in range(length // 32)]
 
     def fields(self, fields):
         return {name: self.value(kind) for name, kind in fields}

@@ -1,8 +1,47 @@
 //! Taking a record, read or just appended, into index, totals and the count of garbage.
 
 use super::*;
+use crate::codec;
+use crate::manifest::frames::Frame;
+use crate::manifest::glance::Glance;
 
 impl<F: Fs> Store<F> {
+    /// Takes a record that was read while the manifest is opened. Nearly all are of paths that had
+    /// none before, and of those a glance is enough.
+    pub(super) fn note_read(&mut self, frame: &Frame<'_, Glance>) -> Result<(), ManifestError> {
+        match frame.read {
+            Glance::Whole(record) => self.note(frame.pos, record),
+            Glance::Sets { hash, kind, bytes } if self.index.candidates(*hash).next().is_none() => {
+                let (pos, kind) = (frame.pos, *kind);
+                self.insert(*hash, Found { pos, kind }, *bytes);
+                Ok(())
+            }
+            Glance::Sets { .. } | Glance::Barrier { .. } | Glance::Unknown => {
+                let record = codec::decode(frame.payload);
+                let record = record.map_err(|_| self.damaged(frame.pos, journal::NO_RECORD))?;
+                self.note(frame.pos, &record)
+            }
+        }
+    }
+
+    /// Takes in the first record of a path.
+    fn insert(&mut self, hash: PathHash, found: Found, bytes: u64) {
+        self.index.insert(hash, found);
+        self.count(hash, found, bytes);
+    }
+
+    /// Counts what is new.
+    fn count(&mut self, hash: PathHash, found: Found, bytes: u64) {
+        if found.kind == SlotKind::Partial {
+            // Bounded: only a help for the next few `Blocks`.
+            if self.begins.len() >= 1024 {
+                self.begins.clear();
+            }
+            self.begins.insert(found.pos, hash);
+        }
+        self.totals.count(found.kind, bytes, true);
+    }
+
     /// Takes a record at `pos`, read or just appended, into index and totals.
     pub(super) fn note(&mut self, pos: u64, record: &Record) -> Result<(), ManifestError> {
         let (hash, kind) = match record {
@@ -58,7 +97,7 @@ impl<F: Fs> Store<F> {
         hash: PathHash,
         found: Found,
     ) -> Result<(), ManifestError> {
-        let Found { pos, kind } = found;
+        let pos = found.pos;
         let old = record.path().map(|path| self.lookup_hashed(hash, path));
         let old = old.transpose()?.flatten();
         if let Record::Done(done) = record
@@ -81,17 +120,10 @@ impl<F: Fs> Store<F> {
             Some((old, _)) => {
                 self.retire(old, Some(record))?;
                 self.index.replace(hash, old, found);
+                self.count(hash, found, bytes_of(record));
             }
-            None => self.index.insert(hash, found),
+            None => self.insert(hash, found, bytes_of(record)),
         }
-        if let Record::Begin(_) = record {
-            // Bounded: only a help for the next few `Blocks`.
-            if self.begins.len() >= 1024 {
-                self.begins.clear();
-            }
-            self.begins.insert(pos, hash);
-        }
-        self.totals.count(kind, bytes_of(record), true);
         Ok(())
     }
 

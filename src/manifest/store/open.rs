@@ -239,8 +239,9 @@ impl<F: Fs> Store<F> {
             _ => store.frames_to_keep(to_scan)?,
         };
         store.was_cut = limit < len;
-        let scanned = journal::scan(to_scan, &header.id, limit, |pos, _, record| {
-            Ok(store.note(pos, record).map_err(|error| {
+        let paths = store.index.hasher().clone();
+        let scanned = journal::scan(to_scan, &header.id, limit, &paths, |frame| {
+            Ok(store.note_read(&frame).map_err(|error| {
                 refused = Some(error);
                 "a record contradicts the ones before it"
             }))
@@ -279,7 +280,8 @@ impl<F: Fs> Store<F> {
         if !self.fs.lacks_journal() {
             return Ok(u64::MAX);
         }
-        let scanned = journal::scan(file, &self.header.id, u64::MAX, |_, _, _| Ok(Ok(())));
+        let paths = self.index.hasher();
+        let scanned = journal::scan(file, &self.header.id, u64::MAX, paths, |_| Ok(Ok(())));
         let scanned = scanned.at("read", &self.path)?;
         match scanned.damage {
             Some((offset, what)) => Err(self.damaged(offset, what)),

@@ -18,6 +18,7 @@ use super::support::{Dest, hash, listing, path};
 use crate::block::BlockSize;
 use crate::fs::{Access, Fs, FsFile, FsMeta, Special};
 use crate::manifest::header::{HOLDER_OFFSET, Header};
+use crate::manifest::index::Index;
 use crate::manifest::journal::{self, FRAMES_START, Journal};
 use crate::manifest::verified::Verified;
 use crate::manifest::*;
@@ -289,7 +290,8 @@ fn reading_version_1_gives_exactly_these_records() {
     });
     assert_eq!(pos, golden.len() as u64);
     let mut count = 0;
-    let scanned = journal::scan(&**journal.file(), &HEADER.id, u64::MAX, |_, _, _| {
+    let (file, paths) = (journal.file(), Index::new().hasher().clone());
+    let scanned = journal::scan(&**file, &HEADER.id, u64::MAX, &paths, |_| {
         count += 1;
         Ok(Ok(()))
     });
