@@ -6,34 +6,27 @@ use std::hash::Hasher;
 
 use twox_hash::XxHash64;
 
-/// What goes into it before the payload: id, position, length.
-const START_BYTES: usize = 16 + 8 + 4;
+/// What goes into it before the payload: id, position, length. As much as the hash takes at once.
+const START_BYTES: usize = 16 + 8 + 8;
 /// A payload that is no longer than this with what goes before it is taken in one piece: nearly all are.
 const SHORT_BYTES: usize = 256;
 
 /// The checksum of a frame. Bound to the manifest and to the frame's place in it, so that neither a
 /// frame of an older file in reused disk blocks nor a misplaced one passes for good.
 pub(crate) fn frame_checksum(id: &[u8; 16], position: u64, payload: &[u8]) -> u64 {
-    debug_assert!(u32::try_from(payload.len()).is_ok(), "frames are bounded");
-    let mut start = [0; START_BYTES];
-    start[..16].copy_from_slice(id);
-    start[16..24].copy_from_slice(&position.to_le_bytes());
-    start[24..].copy_from_slice(&(payload.len() as u32).to_le_bytes());
     let mut together = [0; SHORT_BYTES];
-    match together.get_mut(..START_BYTES + payload.len()) {
-        Some(together) => {
-            let (before, rest) = together.split_at_mut(START_BYTES);
-            before.copy_from_slice(&start);
-            rest.copy_from_slice(payload);
-            XxHash64::oneshot(0, together)
-        }
-        None => {
-            let mut hasher = XxHash64::with_seed(0);
-            hasher.write(&start);
-            hasher.write(payload);
-            hasher.finish()
-        }
+    together[..16].copy_from_slice(id);
+    together[16..24].copy_from_slice(&position.to_le_bytes());
+    together[24..START_BYTES].copy_from_slice(&(payload.len() as u64).to_le_bytes());
+    let end = START_BYTES + payload.len();
+    if let Some(place) = together.get_mut(START_BYTES..end) {
+        place.copy_from_slice(payload);
+        return XxHash64::oneshot(0, &together[..end]);
     }
+    let mut hasher = XxHash64::with_seed(0);
+    hasher.write(&together[..START_BYTES]);
+    hasher.write(payload);
+    hasher.finish()
 }
 
 #[cfg(test)]
@@ -43,7 +36,7 @@ mod tests {
     #[test]
     fn it_is_that_of_id_position_length_and_payload() {
         let id = [3; 16];
-        for len in [0_u32, 7, 200, 228, 229, 5000] {
+        for len in [0_u64, 7, 200, 224, 225, 5000] {
             let payload: Vec<u8> = (0..len).map(|n| n as u8).collect();
             let mut input = id.to_vec();
             input.extend_from_slice(&265_u64.to_le_bytes());

@@ -97,7 +97,7 @@ impl JournalFile {
         let mut records = 0;
         let paths = Index::new().hasher().clone();
         let end = journal::scan(&*self.0, &ID, u64::MAX, &paths, |frame| {
-            black_box(frame.read);
+            black_box(frame.pos);
             records += 1;
             Ok(Ok(()))
         });

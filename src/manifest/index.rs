@@ -140,6 +140,17 @@ impl Index {
             .map(Slot::found)
     }
 
+    /// Looks where a path's slots are, only so that the memory is near when they are wanted: a large
+    /// index is far from the processor, and it can wait for several places at once.
+    pub(super) fn fetch(&self, hash: PathHash) {
+        std::hint::black_box(self.candidates(hash).next().is_some());
+    }
+
+    /// Whether a path's newest record is the one at `pos`.
+    pub(super) fn points_at(&self, hash: PathHash, pos: u64) -> bool {
+        self.candidates(hash).any(|found| found.pos == pos)
+    }
+
     pub(super) fn insert(&mut self, hash: PathHash, found: Found) {
         self.shards[usize::from(hash.shard)].insert_unique(
             spread(hash.tag),

@@ -14,7 +14,7 @@ use std::io;
 use std::sync::Arc;
 
 use super::ahead::Ahead;
-use super::frames::{self, Frame};
+use super::frames::{self, Chunk};
 use super::glance::Glance;
 use super::header::HEADER_BYTES;
 use super::index::PathHasher;
@@ -35,6 +35,8 @@ const WRITE_BYTES: usize = 64 << 10;
 /// in vain.
 pub(super) const RESYNC_BYTES_MAX: u64 = 1 << 30;
 
+/// What is said of a frame that is not good.
+pub(super) const BAD_CHECKSUM: &str = "a record does not match its checksum";
 /// What is said of a frame that is good and holds what is none of the records.
 pub(super) const NO_RECORD: &str = "a record that is whole cannot be understood";
 
@@ -200,6 +202,22 @@ fn bad(pos: u64) -> io::Error {
     )
 }
 
+/// A frame as `scan` hands it out.
+pub(super) struct Scanned<'a> {
+    pub(super) pos: u64,
+    pub(super) glance: &'a Glance,
+    /// Some of what comes behind it.
+    pub(super) behind: &'a [(u64, Glance)],
+    chunk: &'a Chunk,
+}
+
+impl Scanned<'_> {
+    /// Its payload. It was another thread that looked at it, so it may take a while to come near.
+    pub(super) fn payload(&self) -> &[u8] {
+        self.chunk.payload(self.pos)
+    }
+}
+
 /// Reads every frame in order, up to the end, to the first bad one, or to the position `limit`.
 ///
 /// `visit` gets each frame but the barriers; what it refuses is damage, since the frame itself is whole.
@@ -208,40 +226,51 @@ pub(super) fn scan<F: FsFile>(
     id: &[u8; 16],
     limit: u64,
     paths: &PathHasher,
-    mut visit: impl FnMut(Frame<'_, Glance>) -> io::Result<Result<(), &'static str>>,
+    mut visit: impl FnMut(Scanned<'_>) -> io::Result<Result<(), &'static str>>,
 ) -> io::Result<ScanEnd> {
     let file_len = file.stat()?.size;
     let mut barriers = Barriers::default();
     let mut flushed = FRAMES_START;
     let mut refused = None;
-    let glance = |payload: &[u8]| Glance::of(payload, paths);
-    let pos = frames::each(file, id, (file_len, limit), glance, |frame| {
-        let said = match frame.read {
-            Glance::Unknown => Err(NO_RECORD),
-            Glance::Barrier { covers } => {
-                flushed = frame.pos + (FRAME_PREFIX + frame.payload.len()) as u64;
-                barriers.note(frame.pos, *covers)
+    let take = |frames: &mut Vec<_>, pos, payload: &[u8]| {
+        frames.push((pos, Glance::of(payload, paths)));
+    };
+    let end = frames::each(file, id, (file_len, limit), take, |frames, chunk| {
+        let mut rest = &frames[..];
+        while let [(pos, glance), behind @ ..] = rest {
+            let pos = *pos;
+            rest = behind;
+            let said = match glance {
+                Glance::Unknown => Err(NO_RECORD),
+                Glance::Barrier { covers } => {
+                    flushed = pos + (FRAME_PREFIX + chunk.payload(pos).len()) as u64;
+                    barriers.note(pos, *covers)
+                }
+                Glance::Sets { .. } | Glance::Whole(_) => visit(Scanned {
+                    pos,
+                    glance,
+                    behind,
+                    chunk,
+                })?,
+            };
+            refused = said.err().map(|what| (pos, what));
+            if refused.is_some() {
+                return Ok(false);
             }
-            Glance::Sets { .. } | Glance::Whole(_) => visit(frame)?,
-        };
-        refused = said.err();
-        Ok(refused.is_none())
+        }
+        Ok(true)
     })?;
-    if let Some(what) = refused {
-        return Ok(ScanEnd {
-            end: pos,
-            trusted: barriers.trusted(),
-            flushed,
-            damage: Some((pos, what)),
-        });
-    }
     let trusted = barriers.trusted();
-    let damage = (pos < file_len.min(limit))
-        .then(|| vouched(&mut Window::new(file, file_len), id, pos, barriers))
-        .transpose()?
-        .flatten();
+    let (end, damage) = match refused {
+        Some((pos, what)) => (pos, Some((pos, what))),
+        None if end < file_len.min(limit) => {
+            let mut window = Window::new(file, file_len);
+            (end, vouched(&mut window, id, end, barriers)?)
+        }
+        None => (end, None),
+    };
     Ok(ScanEnd {
-        end: pos,
+        end,
         trusted,
         flushed,
         damage,
@@ -261,7 +290,7 @@ fn vouched<F: FsFile>(
         let Some(payload) = window.frame(id, pos)? else {
             tried += 1 + window.tried_bytes;
             if tried > RESYNC_BYTES_MAX {
-                return Ok(Some((bad, "a record does not match its checksum")));
+                return Ok(Some((bad, BAD_CHECKSUM)));
             }
             pos += 1;
             continue;
@@ -271,7 +300,7 @@ fn vouched<F: FsFile>(
             && barriers.note(pos, covers).is_ok()
             && barriers.trusted() > bad
         {
-            return Ok(Some((bad, "a record does not match its checksum")));
+            return Ok(Some((bad, BAD_CHECKSUM)));
         }
         pos += frame;
     }

@@ -42,6 +42,8 @@ pub(crate) use record::{
 pub(crate) use store::{
     Entry, LastVerified, LastVerify, OpenMode, Partial, Rebuilt, Store, Tail, VerifyLog,
 };
+#[cfg(test)]
+pub(crate) use verified::Verified;
 pub(crate) use verified::{Depth, Finding, Found, FoundDamage, Spans, VerifyBegin, VerifyEnd};
 
 /// The directory at the top of a destination that holds sprag's state.

@@ -312,7 +312,7 @@ impl<F: Fs> Store<F> {
     fn read_frame(&self, pos: u64) -> Result<(Record, u64), ManifestError> {
         self.journal.read(pos).map_err(|error| {
             if error.kind() == io::ErrorKind::InvalidData {
-                self.damaged(pos, "a record does not match its checksum")
+                self.damaged(pos, journal::BAD_CHECKSUM)
             } else {
                 PathError::new("read", &self.path, error).into()
             }

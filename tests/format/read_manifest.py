@@ -157,7 +157,7 @@ def frames(data, identity):
         payload = data[at + 12:at + 12 + length]
         if not 1 <= length <= 1 << 20 or len(payload) < length:
             return
-        if xxh64(identity + struct.pack("<QI", at, length) + payload) != checksum:
+        if xxh64(identity + struct.pack("<QQ", at, length) + payload) != checksum:
             return
         yield at, payload
         at += 12 + length

@@ -33,12 +33,14 @@ fn file() -> (Vec<u8>, Vec<u64>) {
     (bytes, positions)
 }
 
-fn is_record(payload: &[u8]) -> bool {
-    codec::decode::<Record>(payload).is_ok()
+/// Takes the positions of frames that hold a record.
+fn take(positions: &mut Vec<u64>, pos: u64, payload: &[u8]) {
+    assert!(codec::decode::<Record>(payload).is_ok());
+    positions.push(pos);
 }
 
-/// The positions that are handed out, and what ends them.
-fn positions(bytes: &[u8], limit: u64, most: usize) -> (Vec<u64>, u64) {
+/// The positions of the frames of as many chunks, and where they end.
+fn positions(bytes: &[u8], limit: u64, chunks: usize) -> (Vec<u64>, u64) {
     let (bytes, file_len) = (bytes.to_vec(), bytes.len() as u64);
     let file = Scripted {
         size: file_len,
@@ -49,15 +51,14 @@ fn positions(bytes: &[u8], limit: u64, most: usize) -> (Vec<u64>, u64) {
             Ok(have)
         },
     };
-    let mut seen = Vec::new();
-    let end = each(&file, &ID, (file_len, limit), is_record, |frame| {
-        if seen.len() == most {
-            return Ok(false);
-        }
-        assert!(frame.read);
-        seen.push(frame.pos);
-        Ok(true)
-    });
+    let (mut seen, mut visited) = (Vec::new(), 0);
+    let visit = |positions: Vec<u64>, chunk: &Chunk| {
+        assert!(positions.iter().all(|pos| !chunk.payload(*pos).is_empty()));
+        seen.extend(positions);
+        visited += 1;
+        Ok(visited < chunks)
+    };
+    let end = each(&file, &ID, (file_len, limit), take, visit);
     (seen, end.unwrap())
 }
 
@@ -102,9 +103,11 @@ fn a_limit_and_whoever_has_seen_enough_end_it_early() {
         let (seen, end) = positions(&bytes, expected[nth], usize::MAX);
         assert!(seen == expected[..nth]);
         assert_eq!(end, expected[nth]);
-        let (seen, end) = positions(&bytes, u64::MAX, nth);
-        assert!(seen == expected[..nth]);
-        assert_eq!(end, expected[nth]);
+    }
+    for chunks in [1, 3] {
+        let (seen, end) = positions(&bytes, u64::MAX, chunks);
+        assert!(!seen.is_empty() && seen == expected[..seen.len()]);
+        assert_eq!(end, expected[seen.len()]);
     }
 }
 
@@ -125,10 +128,16 @@ fn what_cannot_be_read_is_an_error_behind_what_can() {
         },
     };
     let mut seen = 0;
-    let read = each(&file, &ID, (file_len, u64::MAX), is_record, |_| {
-        seen += 1;
-        Ok(true)
-    });
+    let read = each(
+        &file,
+        &ID,
+        (file_len, u64::MAX),
+        take,
+        |positions: Vec<u64>, _| {
+            seen += positions.len();
+            Ok(true)
+        },
+    );
     assert!(read.is_err());
     assert!((10_000..=20_000).contains(&seen), "{seen}");
 }

@@ -4,7 +4,10 @@ use std::collections::BTreeMap;
 use std::ops::Range;
 
 use super::*;
+use crate::codec;
+use crate::manifest::frames;
 use crate::manifest::verified::{Depth, Finding, Found, Spans, Verified, VerifyBegin, VerifyEnd};
+use crate::path::PathRef;
 
 /// Where the records of verifications are; what they say is read when it is asked for.
 #[derive(Debug, Clone, Default)]
@@ -94,6 +97,35 @@ impl<F: Fs> Store<F> {
     /// read from the medium counts.
     pub(crate) fn history(&self, medium: bool) -> Result<Spans<LastVerified>, ManifestError> {
         self.spans_of(|depth| depth == Depth::Medium || !medium && depth == Depth::Cached)
+    }
+
+    /// Reads the manifest once more, on several threads: calls `fold` with each file that is done and its
+    /// position, and `merge`, in the order of the manifest, with what came of some of them.
+    pub(crate) fn fold_done<T: Default + Send>(
+        &self,
+        fold: impl Fn(&mut T, u64, &Done<PathRef<'_>>) + Sync,
+        mut merge: impl FnMut(T),
+    ) -> Result<(), ManifestError> {
+        let (index, end) = (&self.index, self.end());
+        // Where no record ever took another's place, the index need not be asked for each.
+        let all_count = self.garbage_bytes == 0;
+        let take = |folded: &mut T, pos, payload: &[u8]| {
+            if let Ok(Record::Done(done)) = codec::decode::<Record<PathRef<'_>>>(payload)
+                && (all_count || index.points_at(index.hasher().hash(done.path.as_bytes()), pos))
+            {
+                fold(folded, pos, &done);
+            }
+        };
+        let file = self.journal.file();
+        let read = frames::each(&**file, self.id(), (end, end), take, |folded, _| {
+            merge(folded);
+            Ok(true)
+        });
+        let read = read.at("read", &self.path)?;
+        match read < end {
+            true => Err(self.damaged(read, journal::BAD_CHECKSUM)),
+            false => Ok(()),
+        }
     }
 
     /// What the last run has looked at in any way, by position.

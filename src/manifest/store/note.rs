@@ -2,14 +2,20 @@
 
 use super::*;
 use crate::codec;
-use crate::manifest::frames::Frame;
 use crate::manifest::glance::Glance;
+use crate::manifest::journal::Scanned;
+
+/// So many records before it is needed, the memory of a path's slot is asked for.
+const SOON: usize = 8;
 
 impl<F: Fs> Store<F> {
     /// Takes a record that was read while the manifest is opened. Nearly all are of paths that had
     /// none before, and of those a glance is enough.
-    pub(super) fn note_read(&mut self, frame: &Frame<'_, Glance>) -> Result<(), ManifestError> {
-        match frame.read {
+    pub(super) fn note_read(&mut self, frame: &Scanned<'_>) -> Result<(), ManifestError> {
+        if let Some((_, Glance::Sets { hash, .. })) = frame.behind.get(SOON) {
+            self.index.fetch(*hash);
+        }
+        match frame.glance {
             Glance::Whole(record) => self.note(frame.pos, record),
             Glance::Sets { hash, kind, bytes } if self.index.candidates(*hash).next().is_none() => {
                 let (pos, kind) = (frame.pos, *kind);
@@ -17,7 +23,7 @@ impl<F: Fs> Store<F> {
                 Ok(())
             }
             Glance::Sets { .. } | Glance::Barrier { .. } | Glance::Unknown => {
-                let record = codec::decode(frame.payload);
+                let record = codec::decode(frame.payload());
                 let record = record.map_err(|_| self.damaged(frame.pos, journal::NO_RECORD))?;
                 self.note(frame.pos, &record)
             }
