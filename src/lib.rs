@@ -84,7 +84,9 @@ pub use inspect::{
     CleanSummary, ExportFormat, ExportSummary, LastRun, LastVerification, LeftOut, PartialFile,
     Status, VerifiedPart, clean, export, export_bag, status,
 };
-pub use options::{CopyOptions, Known, Reading, RepairOptions, SampleAmount, VerifyOptions, Wait};
+pub use options::{
+    ChecksumList, CopyOptions, Known, Reading, RepairOptions, SampleAmount, VerifyOptions, Wait,
+};
 pub use selection::{Delete, Existing, Selection};
 pub use stop::Stopper;
 pub use time::utc_text;

@@ -1,7 +1,8 @@
 //! What a run is asked to do: validated values, no strings to parse. Plain types, no I/O.
 
 use std::num::{NonZeroU64, NonZeroUsize};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::time::Duration;
 
 use crate::block::BlockSize;
@@ -163,6 +164,24 @@ impl Wait {
     }
 }
 
+/// A checksum list of b3sum, sha256sum or the like.
+#[derive(Debug, Clone)]
+pub enum ChecksumList {
+    /// A regular file, which is read twice.
+    File(PathBuf),
+    /// What was read already, of a pipe, say, which can be read only once; and what to call it.
+    Held(PathBuf, Arc<[u8]>),
+}
+
+impl ChecksumList {
+    /// Its file, or what to call it.
+    pub fn path(&self) -> &Path {
+        match self {
+            ChecksumList::File(path) | ChecksumList::Held(path, _) => path,
+        }
+    }
+}
+
 /// What to verify, and how.
 #[derive(Debug, Clone)]
 pub struct VerifyOptions {
@@ -173,8 +192,8 @@ pub struct VerifyOptions {
     /// The manifest to compare with, if it is kept elsewhere than in the destination. Nothing below
     /// the destination is then written or locked.
     pub manifest: Option<PathBuf>,
-    /// Compare with this checksum list, of b3sum, sha256sum or the like, instead of the manifest.
-    pub list: Option<PathBuf>,
+    /// Compare with this list instead of the manifest.
+    pub list: Option<ChecksumList>,
     /// Build a new manifest of what is as `list` or `from` say, for a destination whose own is lost
     /// or damaged.
     pub rebuild: bool,

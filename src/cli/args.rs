@@ -261,7 +261,7 @@ pub(crate) struct VerifyArgs {
     /// Compare with a checksum list that another tool made, instead of the manifest
     ///
     /// LIST is from b3sum, sha256sum or the like, its paths relative to DEST. Files that it does not
-    /// name are counted as extra. No manifest is needed.
+    /// name are counted as extra. No manifest is needed. With - it is read from standard input.
     #[arg(long, value_name = "LIST", help_heading = SCOPE)]
     pub(crate) check: Option<PathBuf>,
 

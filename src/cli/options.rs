@@ -5,11 +5,13 @@ use std::path::{Component, Path, PathBuf};
 
 use sprag::block::BlockSize;
 use sprag::error::{Error, SetupError, UsageError};
+use sprag::fs::{Kind, source};
 use sprag::path::Printable;
-use sprag::{CopyOptions, Reading, VerifyOptions};
+use sprag::{ChecksumList, CopyOptions, Reading, VerifyOptions};
 
 use super::args::{Common, CopyArgs, VerifyArgs};
 use super::screen::Show;
+use super::selection::{STDIN, read_stdin};
 
 /// How a run is reported.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -100,7 +102,7 @@ pub(crate) fn copy(args: &CopyArgs, view: View) -> Result<CopyOptions, Error> {
 /// What to verify.
 pub(crate) fn verify(args: &VerifyArgs) -> anyhow::Result<VerifyOptions> {
     let mut options = VerifyOptions::new(&args.dest);
-    options.list = args.check.clone();
+    options.list = args.check.as_deref().map(list).transpose()?;
     options.rebuild = args.rebuild;
     options.from.clone_from(&args.from);
     options.manifest.clone_from(&args.checks.manifest);
@@ -136,6 +138,24 @@ pub(crate) fn verify(args: &VerifyArgs) -> anyhow::Result<VerifyOptions> {
         options.paths.clear();
     }
     Ok(options)
+}
+
+/// The checksum list at this path, or on standard input.
+fn list(path: &Path) -> Result<ChecksumList, Error> {
+    let is_file = || Ok(source::stat_follow(path)?.kind == Kind::File);
+    let content = match path.as_os_str() == STDIN {
+        true => read_stdin().map(Some),
+        false => is_file().and_then(|is_file| match is_file {
+            true => Ok(None),
+            false => source::read_whole(path).map(Some),
+        }),
+    };
+    let path = path.to_path_buf();
+    match content {
+        Ok(None) => Ok(ChecksumList::File(path)),
+        Ok(Some(content)) => Ok(ChecksumList::Held(path, content.into())),
+        Err(source) => Err(SetupError::List { path, source }.into()),
+    }
 }
 
 fn is_there(source: &Path) -> Result<(), Error> {

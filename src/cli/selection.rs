@@ -18,7 +18,7 @@ use super::units;
 const HEADING: &str = "Selection";
 const DELETING: &str = "Deleting";
 /// Standard input, where a file is asked for.
-const STDIN: &str = "-";
+pub(crate) const STDIN: &str = "-";
 
 #[derive(Debug, Args)]
 pub(crate) struct SelectionArgs {
@@ -188,11 +188,16 @@ fn text(pattern: &OsString) -> Result<&str, UsageError> {
     pattern.to_str().ok_or_else(|| not_utf8().into())
 }
 
+/// All of standard input.
+pub(crate) fn read_stdin() -> std::io::Result<Vec<u8>> {
+    let mut content = Vec::new();
+    std::io::stdin().lock().read_to_end(&mut content)?;
+    Ok(content)
+}
+
 fn read(path: &Path) -> Result<Vec<u8>, Error> {
     let content = if path.as_os_str() == STDIN {
-        let mut content = Vec::new();
-        let read = std::io::stdin().lock().read_to_end(&mut content);
-        read.map(|_| content)
+        read_stdin()
     } else {
         source::read_whole(path)
     };

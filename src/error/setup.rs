@@ -76,6 +76,17 @@ pub enum SetupError {
         /// What the system said.
         source: io::Error,
     },
+    /// A checksum list cannot be read.
+    #[error(
+        "cannot read the list {}: {source}; nothing was verified",
+        Printable(path)
+    )]
+    List {
+        /// The list as it was given.
+        path: PathBuf,
+        /// What the system said.
+        source: io::Error,
+    },
     /// The source has no name to give to its copy.
     #[error(
         "source {} has no name to copy it under: end it with / to copy its contents",

@@ -279,6 +279,12 @@ pub fn names(path: &Path) -> io::Result<impl Iterator<Item = io::Result<Vec<u8>>
     Ok(entries.map(|entry| Ok(sys::into_bytes(entry?.file_name()))))
 }
 
+/// Opens a file that the user names, a list or the like, also behind a symlink, to read it from its
+/// beginning.
+pub fn open_to_read(path: &Path) -> io::Result<impl io::Read + Send + use<>> {
+    File::open(path)
+}
+
 /// All of a file that the user names, a list or the like.
 pub fn read_whole(path: &Path) -> io::Result<Vec<u8>> {
     fs::read(path)

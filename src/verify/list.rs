@@ -10,7 +10,7 @@
 //! with the first file that matches, and until then both are made.
 
 use std::io;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::OnceLock;
 
@@ -22,7 +22,7 @@ use super::{Checked, Halt, Report, Signals, VerifyRun, WORK_MAX, medium, run, se
 use crate::error::{Error, PathError, SetupError, UsageError};
 use crate::event::{PassedOver, ReadHow, Verdict};
 use crate::fs::{Fs, Kind, Stat, found, source};
-use crate::options::VerifyOptions;
+use crate::options::{ChecksumList, VerifyOptions};
 use crate::path::RelPath;
 use crate::throttle::Throttle;
 use crate::tree::{self, Step};
@@ -38,7 +38,7 @@ use read::List;
 struct Shared<F: Fs> {
     fs: Arc<F>,
     dest: PathBuf,
-    list: PathBuf,
+    list: ChecksumList,
     wanted: select::Wanted,
     require_medium: bool,
     throttle: Throttle,
@@ -53,14 +53,14 @@ struct Shared<F: Fs> {
 pub(super) fn start<F: Fs>(
     fs: Arc<F>,
     options: VerifyOptions,
-    list: &Path,
+    list: ChecksumList,
 ) -> Result<VerifyRun, Error> {
     let wanted = select::Wanted::new(&options.paths, options.filter, &options.dest)?;
     let (mut run, report) = VerifyRun::new();
     let mut shared = Shared {
         fs,
         dest: options.dest.clone(),
-        list: list.to_path_buf(),
+        list,
         wanted,
         require_medium: options.require_medium,
         throttle: Throttle::new(options.bytes_per_s, run.signals().stopper.clone()),
@@ -117,20 +117,20 @@ impl<F: Fs> Shared<F> {
 
     fn open_list(&self) -> Result<List, Error> {
         List::open(&self.list).map_err(|source| {
-            let path = self.list.clone();
-            SetupError::Source { path, source }.into()
+            let path = self.list.path().to_path_buf();
+            SetupError::List { path, source }.into()
         })
     }
 
     fn list_failed(&self, error: io::Error) -> Halt {
-        Halt::Failed(Error::Io(PathError::new("read", &self.list, error)))
+        Halt::Failed(Error::Io(PathError::new("read", self.list.path(), error)))
     }
 
     /// Goes through the list once to see whether it is one, and how much there is to read.
     fn count(&self) -> Result<Totals, Error> {
         let mut list = self.open_list()?;
         let (mut totals, mut bad, mut good) = ((0, 0), 0u64, 0u64);
-        let read = |error| Error::Io(PathError::new("read", &self.list, error));
+        let read = |error| Error::Io(PathError::new("read", self.list.path(), error));
         while let Some((_, listed)) = list.next().map_err(read)? {
             match listed {
                 Err(_) => bad += 1,
@@ -145,7 +145,7 @@ impl<F: Fs> Shared<F> {
             }
         }
         if good == 0 && bad > 0 {
-            let path = self.list.clone();
+            let path = self.list.path().to_path_buf();
             return Err(UsageError::NotAList { path }.into());
         }
         let (entries, bytes) = totals;
@@ -194,7 +194,7 @@ impl<F: Fs> Shared<F> {
                 Err(error) => {
                     let text = format!("line {number}: {error}");
                     let source = io::Error::new(io::ErrorKind::InvalidData, text);
-                    let error = PathError::new("use all of", &self.list, source);
+                    let error = PathError::new("use all of", self.list.path(), source);
                     self.report(
                         reports,
                         RelPath::root(),
@@ -205,7 +205,7 @@ impl<F: Fs> Shared<F> {
             }
         }
         drop(work);
-        let own = source::stat_follow(&self.list).ok();
+        let own = source::stat_follow(self.list.path()).ok();
         for (top, matched) in self.wanted.tops().iter().zip(matched) {
             self.extra(top, matched, own.as_ref(), reports, |path| {
                 known.contains(path)
@@ -276,7 +276,7 @@ impl<F: Fs> Shared<F> {
     /// A name that a list has twice cannot be recorded twice.
     fn twice(&self, path: RelPath, reports: &Sender<Report>) -> Result<(), Halt> {
         let error = io::Error::new(io::ErrorKind::InvalidData, "it has a name twice");
-        let error = PathError::new("use all of", &self.list, error);
+        let error = PathError::new("use all of", self.list.path(), error);
         self.report(reports, path, Verdict::Unreadable { error }, None)
     }
 

@@ -76,7 +76,7 @@ impl VerifyRun {
     pub fn start_on<F: Fs>(fs: Arc<F>, mut options: VerifyOptions) -> Result<VerifyRun, Error> {
         let rebuilds = options.rebuild;
         let mut run = match options.list.take() {
-            Some(list) => list::start(fs, options, &list)?,
+            Some(list) => list::start(fs, options, list)?,
             None if rebuilds => rebuild::start(fs, options)?,
             None => VerifyRun::start(fs, None, options)?,
         };

@@ -284,6 +284,40 @@ fn a_tree_is_checked_against_lists_of_other_tools() {
 }
 
 #[test]
+fn a_list_may_come_from_a_pipe_or_standard_input_or_stand_behind_a_symlink() {
+    let fixture = Fixture::new();
+    write(fixture.dest.join("a"), "a");
+    let list = fixture.temp.path().join("list");
+    write(&list, format!("{}  a\n", blake3::hash(b"a")));
+    let link = fixture.temp.path().join("latest");
+    std::os::unix::fs::symlink(&list, &link).unwrap();
+    let ran = check(&fixture, &link);
+    assert_eq!((ran.code, ran.sum("files_ok")), (0, 1), "{}", ran.stderr);
+    let sprag = env!("CARGO_BIN_EXE_sprag");
+    for script in [
+        "cat list | $0 verify --check - dest",
+        "$0 verify --check - dest <list",
+        "$0 verify --check <(cat list) dest",
+        "$0 verify --rebuild --check - dest <list",
+    ] {
+        let mut bash = std::process::Command::new("bash");
+        bash.args(["-c", script, sprag]).current_dir(&fixture.temp);
+        let output = bash.output().unwrap();
+        let told = String::from_utf8_lossy(&output.stderr);
+        assert_eq!(output.status.code(), Some(0), "{script}: {told}");
+        let told = String::from_utf8_lossy(&output.stdout);
+        assert!(told.contains("1 file"), "{script}: {told}");
+    }
+    let ran = check(&fixture, &fixture.dest);
+    assert_eq!(ran.code, 3);
+    assert!(
+        ran.stderr.contains("cannot read the list"),
+        "{}",
+        ran.stderr
+    );
+}
+
+#[test]
 fn a_list_inside_the_tree_is_not_extra_and_lines_that_lead_out_of_it_are_refused() {
     let fixture = Fixture::new();
     write(fixture.dest.join("a"), "a");

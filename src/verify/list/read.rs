@@ -1,10 +1,11 @@
 //! Reading a list line by line, however long its lines are.
 
-use std::io::{self, BufRead, BufReader, Read};
-use std::path::Path;
+use std::io::{self, BufRead, BufReader, Cursor, Read};
+use std::sync::Arc;
 
 use super::line::{self, LineError, Listed};
-use crate::fs::source::SourceFile;
+use crate::fs::source;
+use crate::options::ChecksumList;
 use crate::path::PATH_BYTES_MAX;
 
 /// Every byte of a path may be escaped; hash, tag and blanks come on top.
@@ -12,29 +13,18 @@ const LINE_BYTES_MAX: u64 = 2 * PATH_BYTES_MAX as u64 + 128;
 
 /// A list that is open.
 pub(super) struct List {
-    lines: BufReader<Bytes>,
+    lines: BufReader<Box<dyn Read + Send>>,
     number: u64,
 }
 
-/// A file read from its beginning on.
-struct Bytes {
-    file: SourceFile,
-    at: u64,
-}
-
-impl Read for Bytes {
-    fn read(&mut self, buf: &mut [u8]) -> io::Result<usize> {
-        let have = self.file.read(buf, self.at)?;
-        self.at += have as u64;
-        Ok(have)
-    }
-}
-
 impl List {
-    pub(super) fn open(path: &Path) -> io::Result<List> {
-        let file = SourceFile::open(path)?;
+    pub(super) fn open(list: &ChecksumList) -> io::Result<List> {
+        let bytes: Box<dyn Read + Send> = match list {
+            ChecksumList::File(path) => Box::new(source::open_to_read(path)?),
+            ChecksumList::Held(_, content) => Box::new(Cursor::new(Arc::clone(content))),
+        };
         Ok(List {
-            lines: BufReader::new(Bytes { file, at: 0 }),
+            lines: BufReader::new(bytes),
             number: 0,
         })
     }
@@ -95,7 +85,7 @@ mod tests {
         let hex = "ab".repeat(32);
         let long = "x".repeat(100_000);
         std::fs::write(&path, format!("\n# a\n{long}\n{hex}  last")).unwrap();
-        let mut list = List::open(&path).unwrap();
+        let mut list = List::open(&ChecksumList::File(path)).unwrap();
         let (number, read) = list.next().unwrap().unwrap();
         assert_eq!((number, read), (3, Err(LineError::TooLong)));
         let (number, read) = list.next().unwrap().unwrap();
