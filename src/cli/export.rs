@@ -9,6 +9,7 @@ use sprag::path::{Printable, RelPath};
 use sprag::{ExportFormat, ExportSummary, LeftOut};
 
 use super::args::{ExportArgs, Format};
+use super::selection::STD_STREAM;
 use super::spinner::Spinner;
 use super::{Failure, out, units, whole_file};
 
@@ -21,7 +22,7 @@ pub(crate) fn run(args: &ExportArgs) -> Exit {
         Format::Bagit => return end(bag(args).map(Some)),
     };
     end(match &args.output {
-        Some(file) if file.as_os_str() != "-" => to_file(args, list, file).map(Some),
+        Some(file) if file.as_os_str() != STD_STREAM => to_file(args, list, file).map(Some),
         _ => to_stdout(args, list),
     })
 }

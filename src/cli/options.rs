@@ -11,7 +11,7 @@ use sprag::{ChecksumList, CopyOptions, Reading, VerifyOptions};
 
 use super::args::{Common, CopyArgs, VerifyArgs};
 use super::screen::Show;
-use super::selection::{STDIN, read_stdin};
+use super::selection::{STD_STREAM, read_stdin};
 
 /// How a run is reported.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -143,7 +143,7 @@ pub(crate) fn verify(args: &VerifyArgs) -> anyhow::Result<VerifyOptions> {
 /// The checksum list at this path, or on standard input.
 fn list(path: &Path) -> Result<ChecksumList, Error> {
     let is_file = || Ok(source::stat_follow(path)?.kind == Kind::File);
-    let content = match path.as_os_str() == STDIN {
+    let content = match path.as_os_str() == STD_STREAM {
         true => read_stdin().map(Some),
         false => is_file().and_then(|is_file| match is_file {
             true => Ok(None),

@@ -17,8 +17,8 @@ use super::units;
 
 const HEADING: &str = "Selection";
 const DELETING: &str = "Deleting";
-/// Standard input, where a file is asked for.
-pub(crate) const STDIN: &str = "-";
+/// Standard input or output, where a file is asked for.
+pub(crate) const STD_STREAM: &str = "-";
 
 #[derive(Debug, Args)]
 pub(crate) struct SelectionArgs {
@@ -196,7 +196,7 @@ pub(crate) fn read_stdin() -> std::io::Result<Vec<u8>> {
 }
 
 fn read(path: &Path) -> Result<Vec<u8>, Error> {
-    let content = if path.as_os_str() == STDIN {
+    let content = if path.as_os_str() == STD_STREAM {
         read_stdin()
     } else {
         source::read_whole(path)

@@ -178,9 +178,17 @@ fn source_of(given: &Given, file_name: Option<&OsStr>) -> Result<Source, Error> 
     Source::resolve(&given.path, given.contents, &given.stat, file_name)
 }
 
-/// Refuses a destination inside a source and a source inside the destination.
+/// Refuses a destination inside a source, or inside sprag's own state, and a source inside the
+/// destination.
 fn check_overlap(given: &[Given], root: &Path, file_name: Option<&OsStr>) -> Result<(), Error> {
     let dest = resolved(root)?;
+    if let Some(of) = manifest::whose_state(&dest) {
+        return Err(SetupError::DestInState {
+            dest: root.to_path_buf(),
+            of: of.to_path_buf(),
+        }
+        .into());
+    }
     for given in given {
         let source = source::canonicalize(&given.path).unwrap_or_else(|_| given.path.clone());
         let is_dir = given.stat.kind == Kind::Dir;

@@ -108,6 +108,18 @@ pub enum SetupError {
         /// The source that contains it.
         source_path: PathBuf,
     },
+    /// The destination is what sprag itself keeps beside a copy.
+    #[error(
+        "destination {} is in the state that sprag keeps of the copies in {}: choose a destination elsewhere",
+        Printable(dest),
+        Printable(of)
+    )]
+    DestInState {
+        /// The destination.
+        dest: PathBuf,
+        /// The destination whose state it is.
+        of: PathBuf,
+    },
     /// A source would be copied onto itself or onto one of its parents' names.
     #[error(
         "source {} is inside destination {}, or would be copied onto itself: choose a destination that does not hold it",

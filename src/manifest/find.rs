@@ -1,10 +1,11 @@
 //! Finding a manifest: opening the destination that holds it, and what is said where there is none.
 
 use std::io;
+use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use super::{MANIFEST_NAME, Store};
+use super::{MANIFEST_NAME, STATE_DIR, Store};
 use crate::error::{Error, SetupError};
 use crate::fs::{Fs, Kind, OsFs, source};
 use crate::path::RelPath;
@@ -42,6 +43,15 @@ pub(crate) fn no_manifest(dest: &Path) -> SetupError {
         path: dest.to_path_buf(),
         above,
     }
+}
+
+/// The destination in whose state a resolved path is, if it is in one.
+pub(crate) fn whose_state(path: &Path) -> Option<&Path> {
+    let in_state = |dir: &&Path| {
+        dir.file_name()
+            .is_some_and(|name| name.as_bytes() == STATE_DIR)
+    };
+    nearest(path.ancestors().filter(in_state).filter_map(Path::parent))
 }
 
 /// The first of these directories that holds a manifest.

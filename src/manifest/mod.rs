@@ -32,7 +32,7 @@ mod window;
 
 pub(crate) use ctimes::Ctimes;
 pub(crate) use dest_meta::{DestMeta, Lesser, Seen, is_zone_shift};
-pub(crate) use find::{found, nearest, no_manifest, open_destination};
+pub(crate) use find::{found, nearest, no_manifest, open_destination, whose_state};
 pub(crate) use header::Holder;
 pub(crate) use index::SlotKind;
 pub(crate) use record::{

@@ -65,6 +65,38 @@ fn sources_and_destinations_that_cannot_be_used_are_refused_with_3() {
 }
 
 #[test]
+fn nothing_is_copied_into_the_state_of_a_destination() {
+    let fixture = Fixture::new();
+    write(fixture.source.join("f"), "x");
+    fixture.copy(0);
+    let state = fixture.dest.join(".sprag");
+    let before = snapshot(&state);
+    for dest in [state.clone(), state.join("new"), state.join("manifest")] {
+        fails(3, "is in the state", [&fixture.source.join("f"), &dest]);
+    }
+    assert_eq!(snapshot(&state), before);
+    // A directory of that name which is no state is like any other.
+    let other = fixture.temp.path().join(".sprag");
+    fs::create_dir(&other).unwrap();
+    copy(0, [&fixture.source, &other.join("new")]);
+}
+
+#[test]
+fn a_record_goes_to_a_file_and_not_to_standard_output() {
+    let fixture = Fixture::new();
+    write(fixture.source.join("f"), "x");
+    for option in ["--log-file", "--report"] {
+        let (source, dest) = (fixture.source.to_str(), fixture.dest.to_str());
+        fails(
+            1,
+            "a file of its own",
+            [option, "-", source.unwrap(), dest.unwrap()],
+        );
+    }
+    assert!(!fixture.dest.exists());
+}
+
+#[test]
 fn a_block_size_that_is_none_or_another_is_refused_with_1() {
     let fixture = Fixture::new();
     write(fixture.source.join("a"), "x");

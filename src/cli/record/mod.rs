@@ -6,10 +6,12 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use clap::Args;
+use clap::builder::{PathBufValueParser, TypedValueParser};
 use serde::Serialize;
 use sprag::exit::Exit;
 
 use crate::cli::screen::Screen;
+use crate::cli::selection::STD_STREAM;
 use log::Log;
 use page::Page;
 
@@ -26,14 +28,22 @@ const RECORDS: &str = "Records";
 #[derive(Debug, Args)]
 pub(crate) struct RecordArgs {
     /// Add a line for each entry and problem to FILE, with its time
-    #[arg(long, value_name = "FILE", help_heading = RECORDS)]
+    #[arg(long, value_name = "FILE", value_parser = file(), help_heading = RECORDS)]
     pub(crate) log_file: Option<PathBuf>,
 
     /// Write a report for whoever signs off the run, as one HTML page
     ///
     /// FILE appears when the run is over. It needs no network, and prints well.
-    #[arg(long, value_name = "FILE", help_heading = RECORDS)]
+    #[arg(long, value_name = "FILE", value_parser = file(), help_heading = RECORDS)]
     pub(crate) report: Option<PathBuf>,
+}
+
+/// The name of a file. Who writes a dash means standard output, which says other things.
+fn file() -> impl TypedValueParser<Value = PathBuf> {
+    PathBufValueParser::new().try_map(|path| match path.as_os_str() == STD_STREAM {
+        true => Err("a record is a file of its own: name one (./- if that is to be its name)"),
+        false => Ok(path),
+    })
 }
 
 /// How a run ended, for the records.
