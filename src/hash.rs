@@ -8,6 +8,8 @@
 //! What this is not: it reads nothing, and it does not know how long a file is. Giving it whole
 //! blocks in order, all full but the last, is up to the caller.
 
+use std::sync::atomic::{AtomicU64, Ordering};
+
 use blake3::Hasher;
 use blake3::hazmat::{HasherExt, Mode, merge_subtrees_non_root, merge_subtrees_root};
 
@@ -15,6 +17,15 @@ use crate::block::BlockSize;
 
 /// A BLAKE3 hash or chaining value.
 pub type Hash32 = [u8; 32];
+
+/// See [`hashed_bytes`].
+static HASHED_BYTES: AtomicU64 = AtomicU64::new(0);
+
+/// How many bytes of files this process has hashed. `tests/cost` bounds it.
+#[doc(hidden)]
+pub fn hashed_bytes() -> u64 {
+    HASHED_BYTES.load(Ordering::Relaxed)
+}
 
 /// Hashes one block, handed over in pieces of any length.
 #[derive(Debug, Clone)]
@@ -43,6 +54,7 @@ impl BlockHasher {
     ///
     /// Possibly, when the block gets more bytes than a block of its file can have.
     pub fn update(&mut self, bytes: &[u8]) {
+        HASHED_BYTES.fetch_add(bytes.len() as u64, Ordering::Relaxed);
         self.hasher.update(bytes);
     }
 

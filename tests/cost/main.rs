@@ -1,9 +1,8 @@
-//! What a small file and a byte cost, counted and not timed: system calls, bytes read and written,
+//! What a small file and a byte cost, counted and not timed: system calls, bytes read, hashed and written,
 //! allocations. A bound that is passed is a slower sprag on every machine.
 //!
 //! Each figure is the difference between a run with many files and one with few, so that what a
-//! run costs as such is not in it. Bytes hashed are not counted by themselves: what is read is
-//! hashed once, piece by piece as it is read (`copy::worker`, `verify::check`).
+//! run costs as such is not in it.
 
 #![allow(clippy::unwrap_used)]
 
@@ -15,7 +14,9 @@ use std::alloc::System;
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, PoisonError};
 
-use sprag::{CopyOptions, Event};
+use sprag::event::VerifyEvent;
+use sprag::hash::hashed_bytes;
+use sprag::{CopyOptions, Event, VerifyOptions};
 use stats_alloc::{INSTRUMENTED_SYSTEM, Region, StatsAlloc};
 use support::strace::{self, Call};
 use support::{Rng, write};
@@ -172,14 +173,56 @@ fn a_byte_is_read_once_and_written_once() {
     }
 }
 
-/// Allocations of a copy through the library, on all of its threads.
-fn allocations(source: &Path, dest: &Path) -> usize {
-    let region = Region::new(ALLOCATOR);
+/// A copy through the library.
+fn copy(source: &Path, dest: &Path) {
     let run = sprag::copy(CopyOptions::new([source], dest)).unwrap();
     let last = run.last();
     let Some(Event::Finished { error: None, .. }) = last else {
         panic!("{last:?}");
     };
+}
+
+/// How many bytes are hashed meanwhile.
+fn hashed(run: impl FnOnce()) -> u64 {
+    let before = hashed_bytes();
+    run();
+    hashed_bytes() - before
+}
+
+#[test]
+fn a_byte_is_hashed_once() {
+    let _alone = ALONE.lock().unwrap_or_else(PoisonError::into_inner);
+    let trees = Trees::new();
+    let made = [
+        ("a large file's", trees.large(40 << 20), 40 << 20),
+        ("small files'", trees.small(FEW), FEW as u64 * 3000),
+    ];
+    for (what, (source, dest), bytes) in made {
+        let copied = hashed(|| copy(&source, &dest));
+        let again = hashed(|| copy(&source, &dest));
+        let verified = hashed(|| {
+            let last = sprag::verify(VerifyOptions::new(&dest)).unwrap().last();
+            let Some(VerifyEvent::Finished { error: None, .. }) = last else {
+                panic!("{last:?}");
+            };
+        });
+        let each = |hashed: u64| hashed as f64 / bytes as f64;
+        let (copied, again, verified) = (each(copied), each(again), each(verified));
+        support::tell(&format!(
+            "bytes hashed for each of {what}: copy {copied:.4}, again {again:.4}, verify {verified:.4}"
+        ));
+        // A few more are those of what is to be verified.
+        for once in [copied, verified] {
+            assert!((1.0..1.001).contains(&once), "{what}: {once}");
+        }
+        assert_eq!(again, 0.0, "{what}");
+    }
+}
+
+/// Allocations of a copy through the library, on all of its threads.
+fn allocations(source: &Path, dest: &Path) -> usize {
+    let region = Region::new(ALLOCATOR);
+    copy(source, dest);
     let change = region.change();
     change.allocations + change.reallocations
 }
