@@ -48,6 +48,9 @@ pub struct CopyOptions {
     /// Run the counting walk beside the copy on a rerun, too, for totals. A first copy always
     /// begins with it, to refuse what the destination can never hold.
     pub count: bool,
+    /// Tell by an event of each entry that is unchanged. Otherwise they are counted and not named,
+    /// which takes less time where there are many.
+    pub tell_unchanged: bool,
     /// Leave out, and report, what the destination can never hold, instead of refusing to copy.
     pub skip_unsupported: bool,
     /// Give copies the owner and group of their source. Needs root.
@@ -106,6 +109,7 @@ impl CopyOptions {
             accept_source_rot: false,
             bytes_per_s: None,
             count: false,
+            tell_unchanged: true,
             skip_unsupported: false,
             owner: crate::fs::is_root(),
             selection: Selection::default(),

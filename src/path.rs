@@ -72,9 +72,11 @@ impl RelPath {
         RelPath::new(bytes)
     }
 
-    /// This path with all of another behind it.
-    pub(crate) fn join_all(&self, below: &[u8]) -> Result<RelPath, RelPathError> {
-        let mut bytes = Vec::with_capacity(self.bytes.len() + 1 + below.len());
+    /// This path with all of another behind it, in the memory of one that is done with.
+    pub(crate) fn join_all(&self, below: &[u8], spare: RelPath) -> Result<RelPath, RelPathError> {
+        let mut bytes = spare.bytes;
+        bytes.clear();
+        bytes.reserve(self.bytes.len() + 1 + below.len());
         bytes.extend_from_slice(&self.bytes);
         if !self.is_root() && !below.is_empty() {
             bytes.push(b'/');

@@ -14,7 +14,9 @@ mod existing;
 mod samples;
 pub(crate) mod wanted;
 
-pub(crate) use existing::{plan_file_under, plan_link_under, plan_symlink_under};
+pub(crate) use existing::{
+    is_unchanged_under, plan_file_under, plan_link_under, plan_symlink_under,
+};
 
 /// What to do with a regular file.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -76,8 +78,13 @@ pub(crate) fn source_id(stat: &Stat) -> SourceId {
 }
 
 /// Whether what stands at the destination is, by `stat`, what was published there.
-pub(crate) fn is_as_published(done: &Done, dest: &Stat) -> bool {
+pub(crate) fn is_as_published<P>(done: &Done<P>, dest: &Stat) -> bool {
     dest.kind == Kind::File && dest.size == done.size && dest.mtime_ns == done.dest_mtime_ns()
+}
+
+/// Whether a file is there as the manifest says, and the source is as it was then.
+fn is_as_done<P>(source: &Stat, done: &Done<P>, dest: &Stat) -> bool {
+    is_as_published(done, dest) && (done.size, done.mtime_ns) == (source.size, source.mtime_ns)
 }
 
 /// Decides about a regular file.
@@ -95,13 +102,8 @@ pub(crate) fn plan_file(source: &Stat, known: Option<&Entry>, dest: Option<&Stat
             }
             return FilePlan::Copy;
         }
-        Some(Entry::Done(done)) => {
-            if let Some(dest) = dest
-                && is_as_published(done, dest)
-                && (done.size, done.mtime_ns) == (source.size, source.mtime_ns)
-            {
-                return FilePlan::Unchanged;
-            }
+        Some(Entry::Done(done)) if dest.is_some_and(|dest| is_as_done(source, done, dest)) => {
+            return FilePlan::Unchanged;
         }
         _ => {}
     }
@@ -152,11 +154,11 @@ pub(crate) fn has_drifted(
 
 /// Whether a file whose content is as recorded has its metadata, too, and change times tell so of
 /// its attributes. Otherwise they have to be listed.
-pub(crate) fn is_untouched(
+pub(crate) fn is_untouched<P>(
     source: &Stat,
     wanted: Meta,
     there: Stat,
-    done: &Done,
+    done: &Done<P>,
     as_root: bool,
 ) -> bool {
     let holds = |ctimes: Ctimes| ctimes.hold(source.ctime_ns, there.ctime_ns, as_root);

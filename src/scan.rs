@@ -8,9 +8,8 @@ use std::ops::ControlFlow;
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 
-use walkdir::{DirEntry, WalkDir};
-
 use crate::error::{EntryError, PathError};
+use crate::fs::source::Tree;
 use crate::fs::{Kind, Stat, source};
 use crate::manifest::STATE_DIR;
 use crate::path::{RelPath, bytes_below};
@@ -54,7 +53,7 @@ impl Source {
 }
 
 /// An entry of a source tree.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub(crate) struct Scanned {
     /// Where it is.
     pub(crate) source: PathBuf,
@@ -77,15 +76,12 @@ pub(crate) struct ScanFailure {
 
 /// Walks one source, or what a list names of it.
 pub(crate) struct Scan<'a> {
-    walk: Option<walkdir::IntoIter>,
+    walk: Option<Tree>,
     listed: Option<Listed<'a>>,
     source: &'a Source,
     selection: &'a Selection,
     /// [`Source::name`].
     renamed: Option<RelPath>,
-    /// The directory that was yielded last: an error without a path is about listing it, since
-    /// such errors are sorted before its entries.
-    last_dir: PathBuf,
 }
 
 impl<'a> Scan<'a> {
@@ -97,7 +93,6 @@ impl<'a> Scan<'a> {
             source,
             selection,
             renamed: source.name(),
-            last_dir: source.path.clone(),
         };
         if scan.listed.is_none() {
             scan.walk_from(&source.path);
@@ -106,106 +101,64 @@ impl<'a> Scan<'a> {
     }
 
     fn walk_from(&mut self, path: &Path) {
-        let walk = WalkDir::new(path)
-            .follow_links(false)
-            .follow_root_links(false)
-            .same_file_system(self.selection.one_file_system)
-            // By file name; what stands before the names is the same.
-            .sort_by(|a, b| a.path().as_os_str().cmp(b.path().as_os_str()))
-            .into_iter();
-        self.walk = Some(walk);
-        self.last_dir = path.to_path_buf();
+        self.walk = Some(Tree::new(path, self.selection.one_file_system));
     }
 
     /// Leaves out the contents of the directory that was just yielded.
     pub(crate) fn skip_dir(&mut self) {
         match (&mut self.walk, &mut self.listed) {
-            (Some(walk), _) => walk.skip_current_dir(),
+            (Some(walk), _) => walk.skip_dir(),
             (None, Some(listed)) => listed.skip_dir(),
             (None, None) => {}
         }
     }
 
-    fn dest_of(&self, path: &Path) -> Result<RelPath, ScanFailure> {
-        let quick = bytes_below(path, &self.source.path)
-            .and_then(|below| self.source.dest.join_all(below).ok());
-        if let Some(dest) = quick {
-            return Ok(dest);
-        }
-        let below = path.strip_prefix(&self.source.path).unwrap_or(path);
-        let mut dest = self.source.dest.clone();
-        for part in below.components() {
-            dest = dest
-                .join(part.as_os_str().as_bytes())
-                .map_err(|reason| ScanFailure {
-                    dest: dest.clone(),
-                    error: EntryError::Path {
-                        path: path.to_path_buf(),
-                        reason,
-                    },
-                })?;
-        }
-        Ok(dest)
-    }
-
-    fn entry(&self, entry: DirEntry) -> Result<Scanned, ScanFailure> {
-        let dest = self.dest_of(entry.path())?;
-        match entry.metadata() {
-            Ok(metadata) => {
-                let stat = source::from_metadata(&metadata);
-                Ok(self.scanned(entry.into_path(), dest, stat))
+    /// The next entry, in the place of one that is done with: its memory is used again.
+    pub(crate) fn next_in(&mut self, spare: &mut Scanned) -> Option<Result<(), ScanFailure>> {
+        loop {
+            if let Some(item) = self.next_walked(spare) {
+                return Some(item);
             }
-            Err(error) => Err(failure(dest, entry.path(), error)),
-        }
-    }
-
-    fn scanned(&self, source: PathBuf, dest: RelPath, stat: Stat) -> Scanned {
-        let left_out = match &self.renamed {
-            // One file under a new name: the rules speak of the source.
-            Some(name) => self.selection.leaves_out(name, &stat),
-            None => self.selection.leaves_out(&dest, &stat),
-        };
-        Scanned {
-            source,
-            dest,
-            stat,
-            left_out,
+            match self.listed.as_mut()?.next()? {
+                listed::Step::Parent(path, dest, stat) => {
+                    // The way to what is listed; rules are for what is at its end.
+                    *spare = Scanned {
+                        source: path,
+                        dest,
+                        stat,
+                        left_out: false,
+                    };
+                    return Some(Ok(()));
+                }
+                listed::Step::Failed(failure) => return Some(Err(failure)),
+                listed::Step::Walk(path) => self.walk_from(&path),
+            }
         }
     }
 
     /// The next entry of the walk under way. `None`: it is over, or there is none.
-    fn next_walked(&mut self) -> Option<Result<Scanned, ScanFailure>> {
+    fn next_walked(&mut self, spare: &mut Scanned) -> Option<Result<(), ScanFailure>> {
         loop {
             let walk = self.walk.as_mut()?;
-            let item = match walk.next() {
+            match walk.advance() {
                 None => {
                     self.walk = None;
                     return None;
                 }
-                Some(Ok(entry)) if is_state(&entry) => {
-                    walk.skip_current_dir();
-                    continue;
-                }
-                Some(Ok(entry)) => {
-                    let is_dir = entry.file_type().is_dir();
-                    if is_dir {
-                        self.last_dir = entry.path().to_path_buf();
+                Some(Ok(stat)) if is_state(walk, &stat) => walk.skip_dir(),
+                Some(looked_at) => {
+                    let put = put_in(spare, self.source, walk.path(), looked_at);
+                    if put.is_ok() {
+                        // Of one file under a new name, the rules speak of the source.
+                        let named = self.renamed.as_ref().unwrap_or(&spare.dest);
+                        spare.left_out = self.selection.leaves_out(named, &spare.stat);
+                        if spare.left_out && spare.stat.kind == Kind::Dir {
+                            walk.skip_dir();
+                        }
                     }
-                    let scanned = self.entry(entry);
-                    if is_dir && scanned.as_ref().is_ok_and(|scanned| scanned.left_out) {
-                        self.skip_dir();
-                    }
-                    scanned
+                    return Some(put);
                 }
-                Some(Err(error)) => {
-                    let path = error.path().unwrap_or(&self.last_dir).to_path_buf();
-                    match self.dest_of(&path) {
-                        Ok(dest) => Err(failure(dest, &path, error)),
-                        Err(failure) => Err(failure),
-                    }
-                }
-            };
-            return Some(item);
+            }
         }
     }
 }
@@ -214,36 +167,61 @@ impl Iterator for Scan<'_> {
     type Item = Result<Scanned, ScanFailure>;
 
     fn next(&mut self) -> Option<Self::Item> {
-        loop {
-            if let Some(item) = self.next_walked() {
-                return Some(item);
-            }
-            match self.listed.as_mut()?.next()? {
-                listed::Step::Parent(path, dest, stat) => {
-                    // The way to what is listed; rules are for what is at its end.
-                    return Some(Ok(Scanned {
-                        source: path,
-                        dest,
-                        stat,
-                        left_out: false,
-                    }));
-                }
-                listed::Step::Failed(failure) => return Some(Err(failure)),
-                listed::Step::Walk(path) => self.walk_from(&path),
-            }
-        }
+        let mut scanned = Scanned::default();
+        let next = self.next_in(&mut scanned)?;
+        Some(next.map(|()| scanned))
     }
 }
 
-/// The state of another run, which is that destination's and is never copied.
-fn is_state(entry: &DirEntry) -> bool {
-    entry.file_type().is_dir() && entry.depth() > 0 && entry.file_name().as_bytes() == STATE_DIR
+/// Puts an entry that was looked at in the place of another.
+fn put_in(
+    spare: &mut Scanned,
+    from: &Source,
+    path: &Path,
+    looked_at: std::io::Result<Stat>,
+) -> Result<(), ScanFailure> {
+    let dest = dest_of(from, path, std::mem::take(&mut spare.dest))?;
+    match looked_at {
+        Ok(stat) => {
+            (spare.dest, spare.stat) = (dest, stat);
+            let source = spare.source.as_mut_os_string();
+            source.clear();
+            source.push(path);
+            Ok(())
+        }
+        Err(error) => Err(failure(dest, path, error)),
+    }
 }
 
-fn failure(dest: RelPath, path: &Path, error: walkdir::Error) -> ScanFailure {
-    let source = error
-        .into_io_error()
-        .unwrap_or_else(|| std::io::Error::other("the directory tree contains itself"));
+/// Where a path of a source goes, in the memory of another.
+fn dest_of(from: &Source, path: &Path, spare: RelPath) -> Result<RelPath, ScanFailure> {
+    let quick =
+        bytes_below(path, &from.path).and_then(|below| from.dest.join_all(below, spare).ok());
+    if let Some(dest) = quick {
+        return Ok(dest);
+    }
+    let below = path.strip_prefix(&from.path).unwrap_or(path);
+    let mut dest = from.dest.clone();
+    for part in below.components() {
+        dest = dest
+            .join(part.as_os_str().as_bytes())
+            .map_err(|reason| ScanFailure {
+                dest: dest.clone(),
+                error: EntryError::Path {
+                    path: path.to_path_buf(),
+                    reason,
+                },
+            })?;
+    }
+    Ok(dest)
+}
+
+/// The state of another run, which is that destination's and is never copied.
+fn is_state(walk: &Tree, stat: &Stat) -> bool {
+    stat.kind == Kind::Dir && !walk.is_root() && walk.name() == STATE_DIR
+}
+
+fn failure(dest: RelPath, path: &Path, source: std::io::Error) -> ScanFailure {
     let error = if source.kind() == std::io::ErrorKind::NotFound {
         EntryError::Vanished(path.to_path_buf())
     } else {
@@ -269,8 +247,14 @@ pub(crate) fn each(
     selection: &Selection,
     mut visit: impl FnMut(&Scanned) -> ControlFlow<()>,
 ) -> ControlFlow<()> {
-    let mut all = sources
-        .iter()
-        .flat_map(|source| Scan::new(source, selection).flatten());
-    all.try_for_each(|scanned| visit(&scanned))
+    let mut scanned = Scanned::default();
+    for source in sources {
+        let mut scan = Scan::new(source, selection);
+        while let Some(next) = scan.next_in(&mut scanned) {
+            if next.is_ok() {
+                visit(&scanned)?;
+            }
+        }
+    }
+    ControlFlow::Continue(())
 }

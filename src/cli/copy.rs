@@ -91,7 +91,9 @@ struct Remembering<'a> {
 
 impl Teller<CopyRun> for Remembering<'_> {
     fn event(&mut self, run: &CopyRun, event: Event) {
-        if let (Event::Opened(_), Some((place, id))) = (&event, run.place()) {
+        if matches!(event, Event::Opened(_))
+            && let Some((place, id)) = run.place()
+        {
             self.remembered.note(self.dest, &place, id, None);
         }
         self.report.tell(event);

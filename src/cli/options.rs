@@ -84,6 +84,8 @@ pub(crate) fn copy(args: &CopyArgs, view: View) -> Result<CopyOptions, Error> {
     options.accept_source_rot = args.accept_source_rot;
     // The count costs a walk of the source, and only progress has a use for it.
     options.count = view.json_progress || view.show != Show::Hidden;
+    // Only who lists all entries wants to hear of them.
+    options.tell_unchanged = view.verbose || args.record.log_file.is_some();
     options.skip_unsupported = args.skip_unsupported;
     options.owner = options.owner && !args.no_owner;
     options.selection = args.selection.read()?;
@@ -222,7 +224,23 @@ mod tests {
         let options = copy(&args, View::new(&args.common)).unwrap();
         let mut expected = CopyOptions::new(["a", "b/"], "c");
         expected.count = true;
+        expected.tell_unchanged = false;
         assert_eq!(format!("{options:?}"), format!("{expected:?}"));
+    }
+
+    #[test]
+    fn unchanged_files_are_named_only_to_who_lists_all_entries() {
+        for (words, named) in [
+            (&["a", "c"][..], false),
+            (&["--json", "a", "c"][..], false),
+            (&["-v", "a", "c"][..], true),
+            (&["--json", "-v", "a", "c"][..], true),
+            (&["--log-file=log", "a", "c"][..], true),
+        ] {
+            let args = copy_args(words);
+            let options = copy(&args, View::new(&args.common)).unwrap();
+            assert_eq!(options.tell_unchanged, named, "{words:?}");
+        }
     }
 
     #[test]

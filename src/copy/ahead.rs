@@ -37,9 +37,14 @@ pub(super) fn channel() -> (Keeper, Kept) {
 }
 
 impl Keeper {
+    /// Whether there is not too much so far.
+    pub(super) fn keeps(&self) -> bool {
+        self.to.is_some()
+    }
+
     /// Keeps what was found next, unless there is too much by now.
     pub(super) fn keep(&mut self, found: Found) {
-        if self.to.is_none() {
+        if !self.keeps() {
             return;
         }
         let size = found.1.as_ref().map_or(0, |scanned| scanned.stat.size);
@@ -71,7 +76,6 @@ impl Kept {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::path::RelPath;
     use crate::scan::Scanned;
 
     const NO_TIME: Duration = Duration::ZERO;
@@ -79,15 +83,13 @@ mod tests {
     fn found(size: u64) -> Found {
         let stat = crate::fs::Stat {
             size,
-            ..crate::fs::source::lstat(std::path::Path::new("/")).unwrap()
+            ..Default::default()
         };
         let scanned = Scanned {
-            source: "/".into(),
-            dest: RelPath::default(),
             stat,
-            left_out: false,
+            ..Scanned::default()
         };
-        (0, Ok(scanned))
+        (0, Ok(Box::new(scanned)))
     }
 
     #[test]

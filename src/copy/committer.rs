@@ -184,6 +184,7 @@ impl<'a, F: Fs> Committer<'a, F> {
                 outcome,
                 what,
             } => self.settled(path, outcome, what),
+            Message::Unchanged { files, bytes } => self.unchanged(files, bytes),
             Message::Dir {
                 path,
                 stat,
@@ -233,13 +234,15 @@ impl<'a, F: Fs> Committer<'a, F> {
                 self.left_alone_bytes += bytes;
                 self.counted(self.counted);
             }
-            Settled::File { bytes } => {
-                self.summary.files_unchanged += 1;
-                self.summary.bytes_total += bytes;
-                self.there_before(bytes);
-            }
+            Settled::File { bytes } => self.unchanged(1, bytes),
         }
-        self.emit(Event::Entry { path, outcome });
+        self.tell_entry(path, outcome);
+    }
+
+    fn unchanged(&mut self, files: u64, bytes: u64) {
+        self.summary.files_unchanged += files;
+        self.summary.bytes_total += bytes;
+        self.there_before(bytes);
     }
 
     /// Reports what there is to do, without what a rule leaves alone: the walk that counts does not

@@ -111,15 +111,18 @@ impl<'a, F: Fs> Counter<'a, F> {
     /// `Break`: the run ended meanwhile.
     fn walk(&mut self, sources: &[Source], mut keeper: Option<&mut Keeper>) -> ControlFlow<()> {
         for (number, source) in sources.iter().enumerate() {
-            for scanned in Scan::new(source, &self.shared.options.selection) {
+            let mut scan = Scan::new(source, &self.shared.options.selection);
+            let mut scanned = Box::<Scanned>::default();
+            while let Some(next) = scan.next_in(&mut scanned) {
                 if self.shared.should_stop() {
                     return ControlFlow::Break(());
                 }
-                if let Ok(scanned) = &scanned {
-                    self.meet(scanned)?;
+                if next.is_ok() {
+                    self.meet(&scanned)?;
                 }
-                if let Some(keeper) = &mut keeper {
-                    keeper.keep((number, scanned));
+                if let Some(keeper) = keeper.as_mut().filter(|keeper| keeper.keeps()) {
+                    let found = next.map(|()| std::mem::take(&mut scanned));
+                    keeper.keep((number, found.map_err(Box::new)));
                 }
             }
         }

@@ -8,7 +8,7 @@ use super::classify::Doing;
 use super::committer::Committer;
 use super::failure::{self, Failure};
 use crate::error::EntryError;
-use crate::event::{Event, Outcome};
+use crate::event::Outcome;
 use crate::fs::{FlushBy, Fs, Kind, Meta, Xattrs};
 use crate::manifest::{DestMeta, DirRecord, Entry, Link, Record, Seen};
 use crate::path::RelPath;
@@ -63,8 +63,7 @@ impl<F: Fs> Committer<'_, F> {
                     self.dirty.parent(&link.path);
                     self.mark_parent(&link.path);
                 }
-                let path = link.path;
-                self.emit(Event::Entry { path, outcome });
+                self.tell_entry(link.path, outcome);
             }
             Err(failure) => self.finish_failed(link.path, failure),
         }

@@ -54,6 +54,8 @@ pub(super) enum Message<F: Fs> {
         outcome: Outcome,
         what: Settled,
     },
+    /// So many regular files are unchanged, of which nobody wants to hear one by one.
+    Unchanged { files: u64, bytes: u64 },
     /// A directory is there. Its metadata is set at the end of the run.
     Dir {
         path: RelPath,

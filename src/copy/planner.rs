@@ -30,6 +30,7 @@ mod links;
 mod mends;
 mod special;
 mod symlinks;
+mod unchanged;
 
 pub(super) struct Planner<'a, F: Fs> {
     shared: &'a Shared<F>,
@@ -45,6 +46,7 @@ pub(super) struct Planner<'a, F: Fs> {
     links: FirstNames,
     told_of_links: bool,
     siblings: Siblings,
+    unchanged: unchanged::Unchanged,
     /// What the directories from the root to where the walk is hold, where names fold.
     listed: Vec<(RelPath, HashSet<Vec<u8>>)>,
 }
@@ -83,6 +85,7 @@ impl<'a, F: Fs> Planner<'a, F> {
             links: FirstNames::default(),
             told_of_links: false,
             siblings: Siblings::default(),
+            unchanged: unchanged::Unchanged::default(),
             listed: Vec::new(),
         }
     }
@@ -92,15 +95,23 @@ impl<'a, F: Fs> Planner<'a, F> {
         if self.shared.should_stop() || self.send(Message::Planning).is_err() {
             return;
         }
+        self.plan_all();
+        // Fails only if nobody counts any more.
+        let _ = self.tell_unchanged();
+    }
+
+    fn plan_all(&mut self) {
         let mut path = RelPath::root();
         while let Some((number, scanned)) = self.walk.next() {
             if self.shared.should_stop() {
                 return;
             }
             let planned = match scanned {
-                Ok(scanned) => {
+                Ok(mut scanned) => {
                     path.clone_from(&scanned.dest);
-                    self.plan(number, scanned)
+                    let planned = self.plan(number, &mut scanned);
+                    self.walk.done_with(scanned);
+                    planned
                 }
                 Err(failed) => {
                     self.shared.walk_failed.store(true, Ordering::Relaxed);
@@ -151,43 +162,51 @@ impl<'a, F: Fs> Planner<'a, F> {
         self.messages.send(message).map_err(|_| Failure::Stopped)
     }
 
-    fn plan(&mut self, number: usize, scanned: Scanned) -> Result<Descend, Failure> {
+    /// Sends with others: there is nothing to do for it.
+    fn hold(&self, message: Message<F>) -> Result<(), Failure> {
+        self.messages.hold(message, 0).map_err(|_| Failure::Stopped)
+    }
+
+    /// Plans an entry; what is to be kept of it is taken out.
+    fn plan(&mut self, number: usize, scanned: &mut Scanned) -> Result<Descend, Failure> {
         if scanned.left_out {
-            self.settled(scanned.dest, Outcome::Skipped, Settled::LeftOut)?;
+            let path = std::mem::take(&mut scanned.dest);
+            self.settled(path, Outcome::Skipped, Settled::LeftOut)?;
             return Ok(Descend::Yes);
         }
         let dir = scanned.stat.kind == Kind::Dir;
-        if let Some(earlier) = scan::earlier(&self.sources[..number], &scanned) {
-            let path = scanned.dest;
+        if let Some(earlier) = scan::earlier(&self.sources[..number], scanned) {
+            let Scanned { source, dest, .. } = std::mem::take(scanned);
+            let path = dest;
             let error = EntryError::Clash {
-                path: scanned.source,
+                path: source,
                 earlier,
             };
             self.send(Message::Failed { path, error })?;
             return Ok(if dir { Descend::No } else { Descend::Yes });
         }
         if scanned.dest.is_root() {
-            self.dir(scanned, None)
-        } else {
-            let parent = self.open_parent(&scanned.dest)?;
-            if let Some(failure) = self.cannot_stand(&scanned, &parent)? {
-                let left_out = self.leave_out(scanned.dest, failure);
-                // Passing over what is below is for directories: else it is what is beside.
-                return match dir {
-                    true => left_out,
-                    false => left_out.map(|_| Descend::Yes),
-                };
-            }
-            if !dir && self.links(&scanned, &parent)? {
-                return Ok(Descend::Yes);
-            }
-            match scanned.stat.kind {
-                Kind::Dir => self.dir(scanned, Some(parent)),
-                Kind::File => self.file(scanned, parent).map(|()| Descend::Yes),
-                Kind::Symlink => self.symlink(scanned, parent).map(|()| Descend::Yes),
-                Kind::Special(what) => self.special(scanned, parent, what).map(|()| Descend::Yes),
-            }
+            return self.dir(std::mem::take(scanned), None);
         }
+        let parent = self.open_parent(&scanned.dest)?;
+        if let Some(failure) = self.cannot_stand(scanned, &parent)? {
+            let left_out = self.leave_out(std::mem::take(&mut scanned.dest), failure);
+            // Passing over what is below is for directories: else it is what is beside.
+            return match dir {
+                true => left_out,
+                false => left_out.map(|_| Descend::Yes),
+            };
+        }
+        if !dir && self.links(scanned, &parent)? {
+            return Ok(Descend::Yes);
+        }
+        match scanned.stat.kind {
+            Kind::Dir => return self.dir(std::mem::take(scanned), Some(parent)),
+            Kind::File => self.file(scanned, parent)?,
+            Kind::Symlink => self.symlink(std::mem::take(scanned), parent)?,
+            Kind::Special(what) => self.special(std::mem::take(scanned), parent, what)?,
+        }
+        Ok(Descend::Yes)
     }
 
     fn settled(&self, path: RelPath, outcome: Outcome, what: Settled) -> Result<(), Failure> {
@@ -196,7 +215,7 @@ impl<'a, F: Fs> Planner<'a, F> {
             outcome,
             what,
         };
-        self.messages.hold(settled, 0).map_err(|_| Failure::Stopped)
+        self.hold(settled)
     }
 
     fn at_dest<'p>(
@@ -234,9 +253,13 @@ impl<'a, F: Fs> Planner<'a, F> {
         }
     }
 
-    fn file(&mut self, scanned: Scanned, dir: Arc<F::Dir>) -> Result<(), Failure> {
+    fn file(&mut self, scanned: &mut Scanned, dir: Arc<F::Dir>) -> Result<(), Failure> {
+        let there = self.there(&dir, &scanned.dest)?;
+        if self.is_as_before(scanned, there.as_ref()) {
+            return self.unchanged(scanned);
+        }
+        let mut scanned = std::mem::take(scanned);
         let path = &scanned.dest;
-        let there = self.there(&dir, path)?;
         let known = self.known(path)?;
         let rules = self.shared.options.existing;
         let task = match plan::plan_file_under(rules, &scanned.stat, known.as_ref(), there.as_ref())
@@ -246,16 +269,18 @@ impl<'a, F: Fs> Planner<'a, F> {
                 return Err(self.conflict(path, found, Kind::File).into());
             }
             FilePlan::Unchanged => {
-                let bytes = scanned.stat.size;
                 return match known {
-                    Some(Entry::Done(done)) if !self.is_untouched(&scanned, &done, there) => self
-                        .hand_on(
+                    Some(Entry::Done(done))
+                        if !self.is_untouched(&scanned, &done, there.as_ref()) =>
+                    {
+                        self.hand_on(
                             scanned,
                             dir,
                             there,
                             Task::Compare(Box::new(Record::Done(done))),
-                        ),
-                    _ => self.settled(scanned.dest, Outcome::Unchanged, Settled::File { bytes }),
+                        )
+                    }
+                    _ => self.unchanged(&mut scanned),
                 };
             }
             FilePlan::Copy => {
@@ -273,16 +298,6 @@ impl<'a, F: Fs> Planner<'a, F> {
             },
         };
         self.hand_on(scanned, dir, there, task)
-    }
-
-    /// Whether a file needs no second look, its content being as recorded.
-    fn is_untouched(&self, scanned: &Scanned, done: &Done, there: Option<Stat>) -> bool {
-        let Some(there) = there else {
-            return false;
-        };
-        let shared = self.shared;
-        let wanted = shared.wanted(&scanned.stat, Xattrs::default(), Some(&there));
-        plan::is_untouched(&scanned.stat, wanted, there, done, shared.own.is_root())
     }
 
     /// Removes the partial of a path that will not be gone on with.

@@ -1,18 +1,32 @@
 //! The walk of the sources on a thread of its own, a little ahead of the planner: while the planner
 //! looks at the destination, the next entries of the source are looked at.
+//!
+//! Of most entries of a copy that is made again the planner keeps nothing. It gives them back, and the
+//! next ones are put in their place: memory that one thread takes and another gives back costs both.
 
-use crossbeam_channel::Receiver;
+use crossbeam_channel::{Receiver, Sender};
 
 use super::Shared;
 use super::ahead::Kept;
-use super::batch::BatchSender;
+use super::batch::{self, BatchSender};
 use super::counter;
 use crate::fs::Fs;
 use crate::path::RelPath;
 use crate::scan::{Scan, ScanFailure, Scanned, Source};
 
-/// An entry, or why there is none, and the number of its source.
-pub(super) type Found = (usize, Result<Scanned, ScanFailure>);
+/// An entry, or why there is none, and the number of its source. Small, since it is handed on often.
+pub(super) type Found = (usize, Result<Box<Scanned>, Box<ScanFailure>>);
+
+/// An entry that is done with.
+pub(super) struct Spare(Box<Scanned>);
+
+/// Where entries that are done with go back to the walk; if they are many, some are given up.
+pub(super) fn spares() -> (Sender<Vec<Spare>>, Receiver<Vec<Spare>>) {
+    crossbeam_channel::bounded(SPARES_MAX)
+}
+
+/// So many batches of them wait at most.
+const SPARES_MAX: usize = 4;
 
 /// Hands on what all sources have, until the end or until the run ends: what the counting walk kept,
 /// or else by a walk of its own.
@@ -21,6 +35,7 @@ pub(super) fn scan<F: Fs>(
     sources: &[Source],
     kept: &Kept,
     found: &BatchSender<Found>,
+    given_back: &Receiver<Vec<Spare>>,
 ) {
     if let Some(kept) = kept.take(counter::WAIT_MAX) {
         for each in kept {
@@ -30,9 +45,20 @@ pub(super) fn scan<F: Fs>(
         }
         return;
     }
+    let mut spares = Vec::new();
     for (number, source) in sources.iter().enumerate() {
-        for scanned in Scan::new(source, &shared.options.selection) {
-            if shared.should_stop() || found.offer((number, scanned), 0).is_err() {
+        let mut scan = Scan::new(source, &shared.options.selection);
+        loop {
+            if spares.is_empty() {
+                spares = given_back.try_recv().unwrap_or_default();
+            }
+            let mut scanned = spares.pop().map_or_else(Box::default, |Spare(spare)| spare);
+            let next = match scan.next_in(&mut scanned) {
+                None => break,
+                Some(Ok(())) => Ok(scanned),
+                Some(Err(failure)) => Err(Box::new(failure)),
+            };
+            if shared.should_stop() || found.offer((number, next), 0).is_err() {
                 return;
             }
         }
@@ -44,14 +70,18 @@ pub(super) struct Walk {
     batches: Receiver<Vec<Found>>,
     batch: std::vec::IntoIter<Found>,
     skipped: Option<(usize, RelPath)>,
+    give_back: Sender<Vec<Spare>>,
+    spares: Vec<Spare>,
 }
 
 impl Walk {
-    pub(super) fn new(batches: Receiver<Vec<Found>>) -> Walk {
+    pub(super) fn new(batches: Receiver<Vec<Found>>, give_back: Sender<Vec<Spare>>) -> Walk {
         Walk {
             batches,
             batch: Vec::new().into_iter(),
             skipped: None,
+            give_back,
+            spares: Vec::new(),
         }
     }
 
@@ -60,13 +90,25 @@ impl Walk {
         self.skipped = Some((source, dir));
     }
 
+    /// Takes back an entry, or what was not taken of it.
+    pub(super) fn done_with(&mut self, scanned: Box<Scanned>) {
+        self.spares.push(Spare(scanned));
+        if self.spares.len() >= batch::FOR_ONE {
+            let spares = std::mem::replace(&mut self.spares, Vec::with_capacity(batch::FOR_ONE));
+            // If the walk has enough, or is over, these are given up.
+            let _ = self.give_back.try_send(spares);
+        }
+    }
+
     fn is_skipped(&self, (source, scanned): &Found) -> bool {
+        let Some((of, dir)) = &self.skipped else {
+            return false;
+        };
         let dest = match scanned {
             Ok(scanned) => &scanned.dest,
             Err(failed) => &failed.dest,
         };
-        let skipped = self.skipped.as_ref();
-        skipped.is_some_and(|(of, dir)| of == source && dest.is_within(dir))
+        of == source && dest.is_within(dir)
     }
 }
 

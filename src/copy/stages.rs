@@ -64,10 +64,11 @@ pub(super) fn stages<F: Fs>(
             drop((gate_in, keeper));
         }
         let (found_in, found_out) = batch::channel(SCANNED_MAX, batch::FOR_ONE);
+        let (spares_in, spares_out) = scanner::spares();
         if started.is_ok() && shared.repair.is_none() {
             let builder = thread::Builder::new().name("sprag-scanner".into());
             let thread = builder.spawn_scoped(scope, move || {
-                scanner::scan(shared, sources, &kept, &found_in);
+                scanner::scan(shared, sources, &kept, &found_in, &spares_out);
             });
             started = started.and(thread.map(drop));
         }
@@ -78,7 +79,7 @@ pub(super) fn stages<F: Fs>(
                     if !shared.is_rerun {
                         counter::wait(shared, &gate_out);
                     }
-                    let walk = Walk::new(found_out);
+                    let walk = Walk::new(found_out, spares_in);
                     Planner::new(shared, sources, walk, works_in, messages_in).run();
                 }
                 Some(repair) => Repairer {

@@ -41,9 +41,10 @@ pub use sys::{
 pub use xattr::Xattrs;
 
 /// What a directory entry is.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub enum Kind {
     /// A regular file.
+    #[default]
     File,
     /// A directory.
     Dir,
@@ -96,7 +97,7 @@ impl Kind {
 }
 
 /// What `stat` says, without following a symlink. Times are nanoseconds since the Unix epoch.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Stat {
     /// What it is.
     pub kind: Kind,

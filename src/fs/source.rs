@@ -21,8 +21,10 @@ use super::{Kind, Stat, Xattrs, sys};
 use crate::path::{RelPath, RelPathError, bytes_below};
 
 mod entry;
+mod tree;
 
 pub use entry::SourceEntry;
+pub use tree::Tree;
 
 /// A source as a whole, held open to know later whether its device is still there.
 #[derive(Debug)]

@@ -18,7 +18,7 @@ use super::frames::{self, Chunk};
 use super::glance::Glance;
 use super::header::HEADER_BYTES;
 use super::index::PathHasher;
-use super::record::Record;
+use super::record::{self, Record};
 use super::window::{Window, checked, frame_bytes};
 use crate::checksum::frame_checksum;
 use crate::codec;
@@ -184,6 +184,28 @@ impl<F: FsFile> Journal<F> {
         let (mut record, frame) = read?;
         record.move_by(base);
         Ok((record, frame))
+    }
+
+    /// Gives `take` the record that follows one that was read before, with its position, if it seems to
+    /// be about this path and `counts`. `None`, too, if it is bad: whoever reads it where it stands finds
+    /// that out.
+    pub(super) fn next_about<T>(
+        &self,
+        path: &[u8],
+        counts: impl Fn(u64) -> bool,
+        take: impl FnOnce(u64, &[u8]) -> Option<T>,
+    ) -> Option<T> {
+        if self.before.is_some() {
+            return None;
+        }
+        let is_it = |pos, frame: &[u8]| {
+            let payload = frame.get(FRAME_PREFIX..);
+            payload.is_some_and(|payload| record::seems_about(payload, path)) && counts(pos)
+        };
+        let take = |pos, frame: &[u8]| take(pos, checked(&self.id, pos, frame)?);
+        self.ahead
+            .next(&*self.file, self.written, is_it, take)
+            .flatten()
     }
 
     fn decode(&self, pos: u64, bytes: &[u8]) -> io::Result<(Record, u64)> {

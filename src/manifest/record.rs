@@ -155,7 +155,7 @@ pub(crate) struct Done<P = RelPath> {
     pub(crate) ctimes: Option<Ctimes>,
 }
 
-impl Done {
+impl<P> Done<P> {
     /// The modification time in ns that the destination is known to show.
     pub(crate) fn dest_mtime_ns(&self) -> i128 {
         self.dest.mtime_ns(self.mtime_ns)
@@ -199,6 +199,20 @@ impl RunEnd {
     pub(crate) const FAILURES_MAX: usize = 100;
     /// The longest reason that is kept, in bytes.
     pub(crate) const REASON_BYTES_MAX: usize = 512;
+}
+
+/// Whether an encoded record seems to be about a path, going by where it stands in those that are: they
+/// begin with their variant, the length of the path and the path.
+pub(super) fn seems_about(payload: &[u8], path: &[u8]) -> bool {
+    // A byte, or more where one does not hold it.
+    const LENGTH_IN_ONE_MAX: usize = 250;
+    let before = match path.len() {
+        0..=LENGTH_IN_ONE_MAX => 2,
+        _ => 4,
+    };
+    payload
+        .get(before..)
+        .is_some_and(|rest| rest.starts_with(path))
 }
 
 impl Record {

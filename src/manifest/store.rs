@@ -34,6 +34,7 @@ mod links;
 mod locked;
 mod note;
 mod open;
+mod order;
 mod parts;
 mod rebuilt;
 mod salvage;
@@ -110,6 +111,7 @@ pub(crate) struct Store<F: Fs> {
     trusted: u64,
     totals: Totals,
     garbage_bytes: u64,
+    outdated: order::Outdated,
     last_run: Option<(u64, Option<u64>)>,
     /// From which position on done files are still to be read back.
     read_back_due: Option<u64>,
@@ -237,6 +239,9 @@ impl<F: Fs> Store<F> {
 
     /// The newest record of a path.
     pub(crate) fn lookup(&self, path: &RelPath) -> Result<Option<(u64, Entry)>, ManifestError> {
+        if let Some((pos, record)) = self.lookup_next(path) {
+            return Ok(Some((pos, self.entry_of(pos, record)?)));
+        }
         self.lookup_hashed(self.index.hash(path), path)
     }
 
@@ -262,7 +267,12 @@ impl<F: Fs> Store<F> {
     }
 
     fn read_entry(&self, pos: u64) -> Result<Entry, ManifestError> {
-        let (begin_pos, blocks) = match self.read(pos)? {
+        self.entry_of(pos, self.read(pos)?)
+    }
+
+    /// What the record at `pos` says of its path.
+    fn entry_of(&self, pos: u64, record: Record) -> Result<Entry, ManifestError> {
+        let (begin_pos, blocks) = match record {
             Record::Dir(dir) => return Ok(Entry::Dir(dir)),
             Record::Symlink(link) => return Ok(Entry::Symlink(link)),
             Record::Special(special) => return Ok(Entry::Special(special)),

@@ -2,7 +2,7 @@
 
 use serde::de::{Deserialize, Deserializer, Error};
 
-use super::{RelPathError, check};
+use super::{RelPath, RelPathError, check};
 
 /// A path relative to the root of a destination, whose bytes somebody else holds.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -15,6 +15,12 @@ impl<'a> PathRef<'a> {
 
     pub(crate) fn as_bytes(&self) -> &'a [u8] {
         self.0
+    }
+}
+
+impl<'a> From<&'a RelPath> for PathRef<'a> {
+    fn from(path: &'a RelPath) -> PathRef<'a> {
+        PathRef(path.as_bytes())
     }
 }
 

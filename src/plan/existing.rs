@@ -41,6 +41,17 @@ pub(crate) fn plan_file_under(
     }
 }
 
+/// Whether [`plan_file_under`] says that a file that is done is unchanged. Asked first, since of most
+/// files that is all there is to ask.
+pub(crate) fn is_unchanged_under<P>(
+    rules: Existing,
+    source: &Stat,
+    done: &Done<P>,
+    dest: &Stat,
+) -> bool {
+    !rules.checksum && is_as_done(source, done, dest)
+}
+
 /// [`plan_symlink`], but for the rules.
 pub(crate) fn plan_symlink_under(
     rules: Existing,

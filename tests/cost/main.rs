@@ -121,7 +121,7 @@ fn a_small_file_costs_few_system_calls() {
         "system calls a small file: copy {copy:.1}, again {again:.1}, verify {verify:.1}"
     ));
     assert!(copy <= 15.5, "copy: {copy}");
-    assert!(again <= 2.5, "copy again: {again}");
+    assert!(again <= 2.2, "copy again: {again}");
     assert!(verify <= 11.5, "verify: {verify}");
 }
 
@@ -175,7 +175,9 @@ fn a_byte_is_read_once_and_written_once() {
 
 /// A copy through the library.
 fn copy(source: &Path, dest: &Path) {
-    let run = sprag::copy(CopyOptions::new([source], dest)).unwrap();
+    let mut options = CopyOptions::new([source], dest);
+    options.tell_unchanged = false;
+    let run = sprag::copy(options).unwrap();
     let last = run.last();
     let Some(Event::Finished { error: None, .. }) = last else {
         panic!("{last:?}");
@@ -231,11 +233,15 @@ fn allocations(source: &Path, dest: &Path) -> usize {
 fn a_small_file_costs_few_allocations() {
     let _alone = ALONE.lock().unwrap_or_else(PoisonError::into_inner);
     let trees = Trees::new();
-    let [few, many] = [FEW, MANY].map(|files| {
-        let (source, dest) = trees.small(files);
-        allocations(&source, &dest)
-    });
-    let each = many.saturating_sub(few) as f64 / (MANY - FEW) as f64;
-    support::tell(&format!("allocations a small file: {each:.1}"));
-    assert!(each <= 16.0, "{each}");
+    let made = [FEW, MANY].map(|files| trees.small(files));
+    // As above: only then a copy made again has nothing to do.
+    std::thread::sleep(std::time::Duration::from_millis(2_100));
+    for (what, most) in [("copied", 16.0), ("copied again", 8.0)] {
+        let [few, many] = made
+            .each_ref()
+            .map(|(source, dest)| allocations(source, dest));
+        let each = many.saturating_sub(few) as f64 / (MANY - FEW) as f64;
+        support::tell(&format!("allocations a small file, {what}: {each:.1}"));
+        assert!(each <= most, "{what}: {each}");
+    }
 }

@@ -22,6 +22,45 @@ fn a_copy_is_the_same_as_its_source_and_a_rerun_copies_nothing() {
 }
 
 #[test]
+fn entries_that_are_unchanged_are_counted_though_nobody_wants_to_hear_of_each() {
+    let fixture = Fixture::new();
+    mixed_tree(&fixture.source, 60, &[3 << 20]);
+    fixture.copy(0);
+    write(fixture.source.join("one more"), "new");
+    let run = |tells: bool| {
+        let mut options = sprag::CopyOptions::new([&fixture.source], &fixture.dest);
+        options.tell_unchanged = tells;
+        let mut told = 0;
+        for event in sprag::copy(options).unwrap() {
+            match event {
+                sprag::Event::Entry { outcome, .. } => {
+                    let unchanged = outcome == sprag::event::Outcome::Unchanged;
+                    told += u64::from(unchanged);
+                }
+                sprag::Event::Finished { summary, .. } => return (told, summary),
+                _ => {}
+            }
+        }
+        panic!("no end");
+    };
+    copy(0, [&fixture.source, &fixture.dest]);
+    let (told, expected) = run(true);
+    let entries = walkdir::WalkDir::new(&fixture.source).into_iter().count();
+    assert_eq!(told, entries as u64);
+    let (told, summary) = run(false);
+    assert_eq!(told, 0);
+    assert_eq!(
+        (summary.files_unchanged, summary.bytes_total, summary.dirs),
+        (
+            expected.files_unchanged,
+            expected.bytes_total,
+            expected.dirs
+        )
+    );
+    assert_eq!(summary.symlinks, expected.symlinks);
+}
+
+#[test]
 fn every_entry_is_counted_once() {
     let fixture = Fixture::new();
     mixed_tree(&fixture.source, 20, &[2 << 20]);

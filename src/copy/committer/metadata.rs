@@ -39,7 +39,7 @@ impl<F: Fs> Committer<'_, F> {
                 self.store().set_due(&path, pos);
             }
         }
-        self.emit(Event::Entry { path, outcome });
+        self.tell_entry(path, outcome);
     }
 
     /// Records an entry whose metadata was set right. It has been flushed by itself where that

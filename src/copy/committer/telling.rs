@@ -35,6 +35,13 @@ impl<F: Fs> Committer<'_, F> {
         self.emit(Event::Progress(shown));
     }
 
+    /// Tells what became of an entry, if that is to be heard.
+    pub(in crate::copy) fn tell_entry(&mut self, path: RelPath, outcome: Outcome) {
+        if outcome != Outcome::Unchanged || self.shared.options.tell_unchanged {
+            self.emit(Event::Entry { path, outcome });
+        }
+    }
+
     /// Queues an event; sent as soon as the consumer has room for it.
     pub(in crate::copy) fn emit(&mut self, event: Event) {
         if !self.consumer_gone {

@@ -116,13 +116,18 @@ impl<F: Fs> Planner<'_, F> {
             Ok(None) => DestMeta::default(),
             Err(failure) => return self.leave_out(path, failure),
         };
-        self.send(Message::Dir {
+        let mend = mend || locked_out;
+        let message = Message::Dir {
             path,
             stat: Box::new(scanned.stat),
             dest: Box::new(dest),
-            mend: mend || locked_out,
+            mend,
             outcome,
-        })?;
+        };
+        match mend {
+            true => self.send(message)?,
+            false => self.hold(message)?,
+        }
         Ok(Descend::Yes)
     }
 

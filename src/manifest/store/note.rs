@@ -168,6 +168,7 @@ impl<F: Fs> Store<F> {
     /// Counts the record at `old` and what hangs on it as garbage, unless `by` goes on with it.
     fn retire(&mut self, old: u64, by: Option<&Record>) -> Result<(), ManifestError> {
         let entry = self.read_entry(old)?;
+        self.outdated.note(old);
         self.discount(&entry);
         if self.salvaged.is_some() {
             // Its chain may be broken, and nothing is ever compacted.

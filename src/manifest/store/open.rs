@@ -307,6 +307,7 @@ impl<F: Fs> Store<F> {
             trusted: FRAMES_START,
             totals: Totals::default(),
             garbage_bytes: 0,
+            outdated: order::Outdated::default(),
             last_run: None,
             read_back_due: None,
             changed: false,

@@ -58,6 +58,47 @@ fn entries_come_back_with_every_field() {
 }
 
 #[test]
+fn paths_that_are_looked_up_in_the_order_of_their_records_give_the_newest_of_each() {
+    let dest = Dest::new();
+    let mut store = dest.create();
+    let names = ["a", "b", "c", "d", "e", "f"];
+    for name in names {
+        store.append(&Record::Done(done(name, 1, 0))).unwrap();
+    }
+    store.append(&Record::Done(done("b", 2, 0))).unwrap();
+    store.append(&Record::Removed(path("d"))).unwrap();
+    let begun = store.append(&Record::Begin(begin("e", 9))).unwrap();
+    store.append(&blocks(begun, begun, 0, 1)).unwrap();
+    for name in ["g", "h"] {
+        store.append(&Record::Done(done(name, 1, 0))).unwrap();
+    }
+    store.write_out().unwrap();
+    let look_up_in_order = |store: &Store<_>| {
+        let size_of = |name| match store.lookup(&path(name)).unwrap().map(|(_, entry)| entry) {
+            Some(Entry::Done(done)) => Some(done.size),
+            Some(Entry::Partial(partial)) => Some(100 + partial.blocks),
+            _ => None,
+        };
+        assert_eq!(
+            names.map(size_of),
+            [Some(1), Some(2), Some(1), None, Some(101), Some(1)]
+        );
+    };
+    look_up_in_order(&store);
+    drop(store);
+    let store = dest.open(OpenMode::Read);
+    look_up_in_order(&store);
+    let next_is = |name, size| store.next_is_done(&path(name), |done| done.size == size);
+    assert!(store.lookup(&path("a")).unwrap().is_some());
+    assert!(!next_is("b", 1) && !next_is("b", 2), "there is a newer one");
+    assert!(store.lookup(&path("g")).unwrap().is_some());
+    assert!(!next_is("a", 1), "it is not the next one");
+    assert!(next_is("h", 1));
+    assert!(store.lookup(&path("g")).unwrap().is_some());
+    assert!(!next_is("h", 2));
+}
+
+#[test]
 fn a_cut_takes_hashes_away_and_blocks_written_again_take_their_place() {
     let dest = Dest::new();
     let mut store = dest.create();
