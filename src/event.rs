@@ -22,6 +22,8 @@ pub use verify::{
 pub enum Event {
     /// The manifest is open and, after a crash, recovered.
     Opened(Recovered),
+    /// How many files the run works on at a time; follows [`Event::Opened`].
+    Concurrency(Concurrency),
     /// The run does something else from here on.
     Phase(Phase),
     /// What the counting walk has found so far.
@@ -68,6 +70,36 @@ pub enum Event {
         /// What ended the run early, if something did.
         error: Option<Error>,
     },
+}
+
+/// How many files are worked on at a time, and what that was chosen by.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+pub struct Concurrency {
+    /// So many in all.
+    pub files: usize,
+    /// So many of them may be large.
+    pub large_files: usize,
+    /// What decided that.
+    pub chosen_by: ChosenBy,
+}
+
+impl Concurrency {
+    /// Files of this size and more are large.
+    pub const LARGE_BYTES: u64 = 1 << 20;
+}
+
+/// What decided how many files are worked on at a time.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum ChosenBy {
+    /// The user asked for it.
+    User,
+    /// The destination's device has to seek, or says so.
+    Destination,
+    /// A source's device has to seek, or says so.
+    Source,
+    /// The number of processors: no device is known to seek.
+    Processors,
 }
 
 /// A call that is going to be made again.

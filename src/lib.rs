@@ -49,6 +49,7 @@ pub mod bench;
 pub mod block;
 mod checksum;
 mod codec;
+mod concurrency;
 mod copy;
 pub mod error;
 pub mod event;

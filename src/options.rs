@@ -20,7 +20,8 @@ pub struct CopyOptions {
     /// Where to: a directory (made if its parent exists), or, for a single regular file, possibly
     /// the name of the new file.
     pub dest: PathBuf,
-    /// How many files are worked on at a time; `None` lets the run choose.
+    /// How many files are worked on at a time; `None` lets the run choose, which
+    /// [`Concurrency`](crate::event::Concurrency) tells.
     pub jobs: Option<NonZeroUsize>,
     /// The block size of a new destination; `None` is 1 MiB, or what the destination has.
     pub block_size: Option<BlockSize>,
@@ -135,7 +136,8 @@ pub struct RepairOptions {
     pub from: Vec<PathBuf>,
     /// Only these paths; empty means all that is recorded.
     pub paths: Vec<RelPath>,
-    /// How many files are worked on at a time; `None` lets the run choose.
+    /// How many files are worked on at a time; `None` lets the run choose, which
+    /// [`Concurrency`](crate::event::Concurrency) tells.
     pub jobs: Option<NonZeroUsize>,
     /// At most so many bytes are read a second; `None`: as many as can be.
     pub bytes_per_s: Option<NonZeroU64>,

@@ -306,7 +306,11 @@ pub(crate) struct VerifyArgs {
 /// Flags that `copy` and `verify` share.
 #[derive(Debug, Args)]
 pub(crate) struct Common {
-    /// Work on N files at a time [default: chosen by the run]
+    /// Work on N files at a time, large or small [default: chosen by the device]
+    ///
+    /// Unless told otherwise eight, of which as many as there are processors, but at most four (and for a
+    /// copy at least two), may be of 1 MiB or more; one, if a device that is read or written has to seek:
+    /// hard disks, and USB drives, which mostly say that they do. -v says what was chosen, and why.
     #[arg(short, long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=256), help_heading = SPEED)]
     pub(crate) jobs: Option<u16>,
 

@@ -19,7 +19,7 @@ use super::progress::{Meter, Pace};
 use super::pull::Teller;
 use super::record::{Damaged, Recorder};
 use super::screen::Screen;
-use super::{Failure, units};
+use super::{Failure, concurrency, units};
 
 const JSON_PROGRESS_INTERVAL: Duration = Duration::from_secs(1);
 
@@ -28,6 +28,15 @@ const JSON_PROGRESS_INTERVAL: Duration = Duration::from_secs(1);
 pub(crate) enum What {
     Copy,
     Repair,
+}
+
+impl What {
+    fn command(self) -> &'static str {
+        match self {
+            What::Copy => "copy",
+            What::Repair => "repair",
+        }
+    }
 }
 
 /// What is printed about a run that writes.
@@ -94,6 +103,10 @@ impl Report {
     pub(crate) fn tell(&mut self, event: Event) {
         match event {
             Event::Opened(recovered) => self.opened(recovered),
+            Event::Concurrency(chosen) => {
+                let to = (&self.screen, &mut self.out, &mut self.recorder);
+                concurrency::tell(&chosen, self.what.command(), self.view, to);
+            }
             Event::Phase(phase) => self.phase(phase),
             Event::Entry { path, outcome } => self.entry(&path, outcome),
             Event::Problem { path, error } => {
@@ -155,10 +168,7 @@ impl Report {
     fn phase(&mut self, phase: Phase) {
         if self.view.json_progress {
             self.out.json(&Line::Phase {
-                command: match self.what {
-                    What::Copy => "copy",
-                    What::Repair => "repair",
-                },
+                command: self.what.command(),
                 phase,
             });
         }

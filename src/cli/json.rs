@@ -6,7 +6,9 @@ use std::path::Path;
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use serde::Serialize;
-use sprag::event::{CopySummary, Outcome, PassedOver, Phase, ReadHow, Recovered, VerifySummary};
+use sprag::event::{
+    Concurrency, CopySummary, Outcome, PassedOver, Phase, ReadHow, Recovered, VerifySummary,
+};
 use sprag::exit::Exit;
 use sprag::path::RelPath;
 
@@ -57,6 +59,11 @@ pub(crate) enum Line<'a> {
     Opened {
         #[serde(flatten)]
         what: Opened,
+    },
+    Concurrency {
+        command: &'static str,
+        #[serde(flatten)]
+        chosen: &'a Concurrency,
     },
     Phase {
         command: &'static str,

@@ -12,6 +12,7 @@ use sprag::exit::Exit;
 
 mod args;
 mod checks;
+mod concurrency;
 mod copy;
 mod copying;
 mod desk;

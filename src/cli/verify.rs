@@ -22,7 +22,7 @@ use super::record::{Damaged, End, Manifest, Recorder, Subject};
 use super::scope::{By, Scope};
 use super::screen::Screen;
 use super::verdicts::{detail, sides_text, summary_text};
-use super::{Failure, repair, units};
+use super::{Failure, concurrency, repair, units};
 
 const STOPPING: &str = "stopping; press Ctrl-C again to stop at once";
 const JSON_PROGRESS_INTERVAL: Duration = Duration::from_secs(1);
@@ -153,6 +153,10 @@ impl Report {
                 passed,
                 seed,
             } => self.opened(entries, bytes, passed, seed),
+            VerifyEvent::Concurrency(chosen) => {
+                let to = (&self.screen, &mut self.out, &mut self.recorder);
+                concurrency::tell(&chosen, "verify", self.view, to);
+            }
             VerifyEvent::Warning(text) => self.warning(&text),
             VerifyEvent::Unnoted(text) => {
                 self.is_noted = false;

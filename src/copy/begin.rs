@@ -6,7 +6,9 @@ use std::sync::{Arc, Mutex};
 
 use super::shared::Shared;
 use super::{Place, board, metadata, names, origin, repair, run, setup};
+use crate::concurrency::{self, Seeks};
 use crate::error::{Error, SetupError};
+use crate::fs::source::SourceRoot;
 use crate::fs::{Fs, OsFs};
 use crate::id::ManifestId;
 use crate::lock_mutex;
@@ -85,12 +87,19 @@ pub(super) fn begin<F: Fs>(
     let limits = run::measure(&fs, &setup)?;
     let stopper = handles.stopper.clone();
     let throttle = Arc::new(Throttle::new(options.bytes_per_s, stopper.clone()));
+    let sources = setup.source_roots()?;
+    let seeks = Seeks {
+        dest: fs.seeks(),
+        source: sources.iter().any(SourceRoot::seeks),
+    };
+    let concurrency = concurrency::of_copy(options.jobs, seeks);
     let shared = Shared {
         medium: Medium::new(&fs, store.block_size(), &throttle),
         names: names::Names::new(*store.id()),
         block_size: store.block_size(),
         limits,
-        streams: Streams::new(run::streams(&options)),
+        streams: Streams::new(concurrency.large_files),
+        concurrency,
         probing: Mutex::new(()),
         naming: Mutex::new(()),
         is_rerun: !store.totals().is_empty(),
@@ -98,7 +107,7 @@ pub(super) fn begin<F: Fs>(
         fs,
         store: Mutex::new(store),
         throttle,
-        sources: setup.source_roots()?,
+        sources,
         origins: match repair {
             None => origin::Origins::of(&setup.sources, &setup.root),
             // Each block is compared with its hash at the destination anyway.

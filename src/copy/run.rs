@@ -17,8 +17,9 @@ use super::recover;
 use super::setup::{Setup, no_manifest};
 use super::stages::stages;
 use super::{Shared, failure};
+use crate::concurrency::{self, Seeks};
 use crate::error::{Error, ManifestError, PathError, UsageError};
-use crate::event::{CopySummary, Event, Phase};
+use crate::event::{Concurrency, CopySummary, Event, Phase};
 use crate::fs::Fs;
 use crate::limits::{self, Limits};
 use crate::lock_mutex;
@@ -27,12 +28,7 @@ use crate::options::CopyOptions;
 use crate::path::RelPath;
 use crate::scan::Source;
 use crate::time;
-use crate::verify::{self, streams::Streams};
-
-/// So many files are worked on at a time unless told otherwise; most are small, and wait for a device.
-const JOBS_DEFAULT: usize = 8;
-/// More large files than this are not copied at a time unless asked for.
-const STREAMS_DEFAULT_MAX: usize = 4;
+use crate::verify::streams::Streams;
 
 /// Opens the manifest as the options say and notes the beginning of the run in it. Says, too,
 /// whether the run before was cut short.
@@ -93,18 +89,6 @@ pub(super) fn measure<F: Fs>(fs: &Arc<F>, setup: &Setup) -> Result<Limits, Error
     })
 }
 
-/// How many files are worked on at a time.
-fn jobs(options: &CopyOptions) -> usize {
-    options.jobs.map_or(JOBS_DEFAULT, usize::from)
-}
-
-/// How many of them may be large: a few, so that reading, hashing and writing overlap.
-pub(super) fn streams(options: &CopyOptions) -> usize {
-    let cores = || thread::available_parallelism().map_or(1, usize::from);
-    let chosen = options.jobs.map(usize::from);
-    chosen.unwrap_or_else(|| cores().clamp(2, STREAMS_DEFAULT_MAX))
-}
-
 /// Runs the copy; this is the committer's thread.
 /// Gives the totals, and what ended it early if something did: the last event is the caller's.
 pub(super) fn run<F: Fs>(
@@ -113,7 +97,13 @@ pub(super) fn run<F: Fs>(
     events: Sender<Vec<Event>>,
 ) -> (CopySummary, Option<Error>) {
     let started = Instant::now();
-    let workers = jobs(&shared.options);
+    let workers = shared.concurrency.files;
+    // No source is read then.
+    let seeks = Seeks {
+        dest: shared.fs.seeks(),
+        source: false,
+    };
+    let reading = concurrency::of_reading(shared.options.jobs, seeks);
     let (jobs_in, jobs_out) = crossbeam_channel::bounded(1);
     let (flushed_in, flushed_out) = crossbeam_channel::bounded(1);
     let (batches_in, batches_out) = crossbeam_channel::bounded(namer::BATCHES_MAX);
@@ -122,7 +112,7 @@ pub(super) fn run<F: Fs>(
     let mut committer = Committer::new(shared, workers, events, (jobs_in, flushed_out), namers);
     let since = lock_mutex(&shared.store).tail().trusted;
     let damage = lock_mutex(&shared.store).stands_for().cloned();
-    let recovered = recover::recover(shared, streams(&shared.options));
+    let recovered = recover::recover(shared, reading.large_files);
     let mut proven = true;
     thread::scope(|scope| {
         match recovered {
@@ -131,6 +121,7 @@ pub(super) fn run<F: Fs>(
             Ok(Some(recovered)) => {
                 committer.summary.bytes_rehashed = recovered.bytes_rehashed;
                 committer.emit(Event::Opened(recovered));
+                committer.emit(Event::Concurrency(shared.concurrency));
                 if let Some(damage) = damage {
                     committer.emit(Event::Warning(damage.to_string()));
                 }
@@ -147,12 +138,8 @@ pub(super) fn run<F: Fs>(
                     flusher::flush(shared, &manifest, &jobs_out, &flushed_in);
                 });
                 let reader = match shared.options.verify {
-                    true => {
-                        let jobs = shared.options.jobs.map(usize::from);
-                        let readers = jobs.unwrap_or(verify::JOBS_DEFAULT);
-                        start_readers(scope, shared, (readers, streams(&shared.options)))
-                            .map(|ends| committer.read_back_by(readers, ends))
-                    }
+                    true => start_readers(scope, shared, reading)
+                        .map(|ends| committer.read_back_by(reading.files, ends)),
                     false => Ok(()),
                 };
                 let namers = start_namers(scope, shared, batches_out, named_in);
@@ -195,9 +182,10 @@ fn start_namers<'scope, 'env, F: Fs>(
 fn start_readers<'scope, 'env, F: Fs>(
     scope: &'scope thread::Scope<'scope, 'env>,
     shared: &'env Shared<F>,
-    (readers, streams): (usize, usize),
+    reading: Concurrency,
 ) -> std::io::Result<reader::Ends> {
-    let streams = Arc::new(Streams::new(streams));
+    let readers = reading.files;
+    let streams = Arc::new(Streams::new(reading.large_files));
     let (asked_in, asked_out) = crossbeam_channel::bounded(readers);
     let (answers_in, answers_out) = crossbeam_channel::bounded(readers);
     for number in 0..readers {

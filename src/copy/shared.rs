@@ -7,6 +7,7 @@ use std::sync::{Arc, Mutex};
 
 use super::{board, metadata, names, origin, repair};
 use crate::block::BlockSize;
+use crate::event::Concurrency;
 use crate::fs::source::SourceRoot;
 use crate::fs::{Fs, found};
 use crate::limits::Limits;
@@ -37,7 +38,9 @@ pub(super) struct Shared<F: Fs> {
     /// What is on the destination is mended, and nothing else is copied.
     pub(super) repair: Option<repair::Repair>,
     pub(super) block_size: BlockSize,
-    /// How many large files are copied at a time.
+    /// How many files are copied at a time.
+    pub(super) concurrency: Concurrency,
+    /// Of them, the large ones.
     pub(super) streams: Streams,
     /// What the destination can hold.
     pub(super) limits: Limits,

@@ -4,6 +4,7 @@ use std::ops::Range;
 
 use serde::Serialize;
 
+use super::Concurrency;
 use crate::error::{Error, ManifestDamage};
 use crate::exit::Exit;
 use crate::path::RelPath;
@@ -34,6 +35,8 @@ pub enum VerifyEvent {
         /// The seed of a sample.
         seed: Option<u64>,
     },
+    /// How many files are read at a time.
+    Concurrency(Concurrency),
     /// Something that fails no entry.
     Warning(String),
     /// Why nothing, or nothing from here on, is noted of what is verified: a run that is stopped

@@ -219,6 +219,11 @@ pub trait Fs: FsMeta {
     fn may_lack_modes(&self) -> bool {
         false
     }
+    /// Whether the device below has to seek, so that it gives most when large files come one after
+    /// the other; `false` where the system does not say.
+    fn seeks(&self) -> bool {
+        false
+    }
     /// Whether the device below has vanished, asked of the system and not guessed from an errno.
     fn device_gone(&self) -> bool;
     /// The same after an error that a vanishing device causes. The error may come before the

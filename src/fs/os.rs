@@ -317,6 +317,10 @@ impl Fs for OsFs {
         self.shared.may_lack_modes
     }
 
+    fn seeks(&self) -> bool {
+        self.shared.device.seeks()
+    }
+
     fn device_gone(&self) -> bool {
         self.shared.device.gone(&self.shared.root.fd)
     }

@@ -63,6 +63,11 @@ impl SourceRoot {
         !self.device.gone(&self.dir) && !sys::Device::detached(&self.dir)
     }
 
+    /// Whether its device has to seek, as far as the system says.
+    pub fn seeks(&self) -> bool {
+        self.device.seeks()
+    }
+
     /// Opens a regular file in it. Neither the file nor a directory on the way to it from the
     /// source may be a symlink: it was none when it was listed, and whoever may write in the source
     /// could lead us elsewhere.

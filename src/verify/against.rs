@@ -13,7 +13,7 @@ use super::{Compared, Halt};
 use crate::block::BlockSize;
 use crate::error::{Error, PathError, SetupError};
 use crate::event::{SourceState, Verdict};
-use crate::fs::source::{self, SourceFile};
+use crate::fs::source::{self, SourceFile, SourceRoot};
 use crate::fs::{Fs, Kind, Stat, found};
 use crate::hash::{BlockHasher, Hash32, TreeMerger};
 use crate::manifest::{Done, Entry};
@@ -59,6 +59,12 @@ impl Sources {
 
     pub(super) fn is_empty(&self) -> bool {
         self.sources.is_empty()
+    }
+
+    /// Whether the device of any of them has to seek, as far as the system says.
+    pub(super) fn seek(&self) -> bool {
+        let seeks = |source: &Source| SourceRoot::open(&source.path).is_ok_and(|it| it.seeks());
+        self.sources.iter().any(seeks)
     }
 
     /// Where in the sources a path of the destination comes from.

@@ -18,7 +18,9 @@ use crossbeam_channel::{Receiver, Sender};
 
 use super::rebuild::{self, Names, Rebuilding, Scribe};
 use super::rehash::Algorithm;
-use super::{Checked, Halt, Report, Signals, VerifyRun, WORK_MAX, medium, run, select};
+use super::streams::Streams;
+use super::{Checked, Halt, Report, Signals, VerifyRun, WORK_MAX, medium, select};
+use crate::concurrency::Seeks;
 use crate::error::{Error, PathError, SetupError, UsageError};
 use crate::event::{PassedOver, ReadHow, Verdict};
 use crate::fs::{Fs, Kind, Stat, found, source};
@@ -42,6 +44,7 @@ struct Shared<F: Fs> {
     wanted: select::Wanted,
     require_medium: bool,
     throttle: Throttle,
+    streams: Streams,
     signals: Arc<Signals>,
     /// What the list's hashes are, once that is known.
     by: OnceLock<Algorithm>,
@@ -57,6 +60,11 @@ pub(super) fn start<F: Fs>(
 ) -> Result<VerifyRun, Error> {
     let wanted = select::Wanted::new(&options.paths, options.filter, &options.dest)?;
     let (mut run, report) = VerifyRun::new();
+    let seeks = Seeks {
+        dest: fs.seeks(),
+        source: false,
+    };
+    let concurrency = run.work_at_a_time(options.jobs, seeks);
     let mut shared = Shared {
         fs,
         dest: options.dest.clone(),
@@ -64,6 +72,7 @@ pub(super) fn start<F: Fs>(
         wanted,
         require_medium: options.require_medium,
         throttle: Throttle::new(options.bytes_per_s, run.signals().stopper.clone()),
+        streams: Streams::new(concurrency.large_files),
         signals: run.signals(),
         by: OnceLock::new(),
         scribe: None,
@@ -74,9 +83,8 @@ pub(super) fn start<F: Fs>(
     }
     let shared = Arc::new(shared);
     let (work, works) = crossbeam_channel::bounded(WORK_MAX);
-    let jobs = options.jobs.map_or_else(run::default_streams, usize::from);
     let (alive, ended) = rebuild::last_one();
-    for _ in 0..jobs {
+    for _ in 0..concurrency.files {
         let (shared, works, report) = (Arc::clone(&shared), works.clone(), report.clone());
         let alive = alive.clone();
         run.spawn("sprag-verify", move || {

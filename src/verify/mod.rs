@@ -63,10 +63,6 @@ pub use run::{VerifyRun, verify};
 const REPORTS_MAX: usize = 256;
 /// Records wait for a worker in a queue of this length.
 const WORK_MAX: usize = 64;
-/// More large files than this are not read at a time unless asked for.
-const STREAMS_DEFAULT_MAX: usize = 4;
-/// So many files are read at a time unless told otherwise; most are small, and wait for the device.
-pub(crate) const JOBS_DEFAULT: usize = 8;
 /// Reading is reported after about this many bytes.
 const REPORT_BYTES: u64 = 4 << 20;
 

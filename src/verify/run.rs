@@ -1,6 +1,7 @@
 //! A verification under way, on the side of who pulls it.
 
 use std::collections::VecDeque;
+use std::num::NonZeroUsize;
 use std::panic;
 use std::sync::Arc;
 use std::thread::{self, JoinHandle};
@@ -11,12 +12,11 @@ use crossbeam_channel::{Receiver, RecvTimeoutError, Sender};
 use super::elsewhere::Elsewhere;
 use super::medium::Medium;
 use super::streams::Streams;
-use super::{
-    Checked, JOBS_DEFAULT, REPORTS_MAX, Report, STREAMS_DEFAULT_MAX, Shared, Signals, WORK_MAX,
-};
+use super::{Checked, REPORTS_MAX, Report, Shared, Signals, WORK_MAX};
 use super::{against, check, feed, ledger, list, rebuild, resume, select, tally};
+use crate::concurrency::{self, Seeks};
 use crate::error::{Error, ManifestError, PathError};
-use crate::event::{Pull, VerifyEvent};
+use crate::event::{Concurrency, Pull, VerifyEvent};
 use crate::fs::Fs;
 use crate::manifest::open_destination;
 use crate::options::{Reading, VerifyOptions};
@@ -64,7 +64,7 @@ pub struct VerifyRun {
     /// What to hand out before anything else.
     due: VecDeque<VerifyEvent>,
     /// Said after the next event, for the first one is always the same.
-    warnings: Vec<VerifyEvent>,
+    following: Vec<VerifyEvent>,
     seed: Option<u64>,
     error: Option<Error>,
 }
@@ -105,18 +105,22 @@ impl VerifyRun {
         // From here on an early return drops the run, which ends what was started.
         let (mut run, report) = VerifyRun::new();
         run.ledger = begun.ledger;
-        run.warnings.extend(unnoted.map(VerifyEvent::Unnoted));
-        run.warnings.extend(other.map(VerifyEvent::Warning));
+        run.following.extend(unnoted.map(VerifyEvent::Unnoted));
+        run.following.extend(other.map(VerifyEvent::Warning));
         let damage = begun.store.salvaged();
         let said = damage.map(|damage| format!("{}; nothing is noted in it", damage.short()));
-        run.warnings.extend(said.map(VerifyEvent::Unnoted));
+        run.following.extend(said.map(VerifyEvent::Unnoted));
         run.tally.manifest_damaged(damage.cloned());
         run.seed = match options.reading {
             Reading::Sample { seed, .. } => seed,
             _ => None,
         };
         let signals = run.signals();
-        let streams = options.jobs.map_or_else(default_streams, usize::from);
+        let seeks = Seeks {
+            dest: fs.seeks(),
+            source: against.seek(),
+        };
+        let concurrency = run.work_at_a_time(options.jobs, seeks);
         let throttle = Arc::new(Throttle::new(options.bytes_per_s, signals.stopper.clone()));
         let shared = Arc::new(Shared {
             medium: Medium::new(&fs, begun.store.block_size(), &throttle),
@@ -128,13 +132,12 @@ impl VerifyRun {
             reading: options.reading,
             require_medium: options.require_medium,
             throttle,
-            streams: Streams::new(streams),
+            streams: Streams::new(concurrency.large_files),
             resume: begun.resume,
             signals,
         });
         let (work, works) = crossbeam_channel::bounded(WORK_MAX);
-        let jobs = options.jobs.map_or(JOBS_DEFAULT, usize::from);
-        for _ in 0..jobs {
+        for _ in 0..concurrency.files {
             let (shared, works, report) = (Arc::clone(&shared), works.clone(), report.clone());
             run.spawn("sprag-verify", move || check::run(&shared, &works, &report))?;
         }
@@ -154,11 +157,22 @@ impl VerifyRun {
             tally: tally::Tally::new(),
             ledger: None,
             due: VecDeque::new(),
-            warnings: Vec::new(),
+            following: Vec::new(),
             seed: None,
             error: None,
         };
         (run, report)
+    }
+
+    /// Chooses how many files are read at a time, and has that told.
+    pub(super) fn work_at_a_time(
+        &mut self,
+        asked: Option<NonZeroUsize>,
+        seeks: Seeks,
+    ) -> Concurrency {
+        let chosen = concurrency::of_reading(asked, seeks);
+        self.following.push(VerifyEvent::Concurrency(chosen));
+        chosen
     }
 
     /// The flags that its threads share with it.
@@ -233,7 +247,7 @@ impl VerifyRun {
             Report::Rebuilt { entries } => return self.tally.rebuilt(entries),
         };
         self.due.push_back(event);
-        self.due.extend(self.warnings.drain(..));
+        self.due.extend(self.following.drain(..));
     }
 
     /// Notes in the manifest what was checked, as long as that is possible.
@@ -242,7 +256,7 @@ impl VerifyRun {
             && let Err(error) = ledger.note(checked)
         {
             self.ledger = None;
-            self.warnings.push(VerifyEvent::Unnoted(unnoted(&error)));
+            self.following.push(VerifyEvent::Unnoted(unnoted(&error)));
         }
     }
 
@@ -270,11 +284,6 @@ fn unnoted(error: &ManifestError) -> String {
     format!(
         "{error}; from here on nothing is noted, so this run cannot be gone on with if it is stopped"
     )
-}
-
-/// How many large files are read at a time unless told otherwise.
-pub(super) fn default_streams() -> usize {
-    thread::available_parallelism().map_or(1, |cores| cores.get().min(STREAMS_DEFAULT_MAX))
 }
 
 impl Iterator for VerifyRun {

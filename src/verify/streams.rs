@@ -3,10 +3,8 @@
 
 use std::sync::{Condvar, Mutex, PoisonError};
 
+use crate::event::Concurrency;
 use crate::lock_mutex;
-
-/// Files of this size and more are large.
-const LARGE_BYTES: u64 = 1 << 20;
 
 pub(crate) struct Streams {
     free: Mutex<usize>,
@@ -27,7 +25,7 @@ impl Streams {
 
     /// Waits until a file of this size may be read.
     pub(crate) fn take(&self, bytes: u64) -> Stream<'_> {
-        if bytes < LARGE_BYTES {
+        if bytes < Concurrency::LARGE_BYTES {
             return Stream(None);
         }
         let free = lock_mutex(&self.free);
@@ -49,6 +47,8 @@ impl Drop for Stream<'_> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    const LARGE_BYTES: u64 = Concurrency::LARGE_BYTES;
 
     #[test]
     fn of_large_files_only_so_many_are_read_at_a_time_and_small_ones_never_wait() {

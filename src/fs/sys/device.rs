@@ -1,4 +1,5 @@
-//! Whether the block device below a file system is still there, asked of sysfs.
+//! What sysfs says of the block device below a file system: whether it is still there, and whether it
+//! has to seek.
 //!
 //! The devices are noted while all is well and looked for later. A device that maps others
 //! (encryption, LVM) outlives them, so its lowest ones are noted too. What is not noticed: a
@@ -8,7 +9,7 @@ use std::fs;
 use std::io;
 use std::os::fd::{AsFd, AsRawFd};
 use std::os::unix::fs::{FileTypeExt, MetadataExt};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use rustix::fs::{Dir, fstat, fstatfs, major, minor};
 use rustix::io::Errno;
@@ -47,6 +48,12 @@ impl Device {
         Ok(Device { own, lowest })
     }
 
+    /// Whether any of the lowest ones has to seek. Where the system does not say, as of a share of
+    /// another machine, none does.
+    pub(crate) fn seeks(&self) -> bool {
+        self.lowest.iter().any(|device| is_rotational(device))
+    }
+
     /// Whether the file system of `root` is no longer mounted anywhere that this process sees: it
     /// was unmounted lazily, as systems do with a drive that vanished. As long as handles are open
     /// such a file system may go on working, so this matters only after an error.
@@ -69,6 +76,15 @@ impl Device {
             || (!self.lowest.is_empty() && self.lowest.iter().all(missing))
             || look(root).is_err_and(says_gone)
     }
+}
+
+/// Whether the device of this directory of sysfs says so. A partition has no queue of its own but
+/// its disk's, whose directory it is in.
+fn is_rotational(device: &Path) -> bool {
+    let said = ["queue/rotational", "../queue/rotational"]
+        .iter()
+        .find_map(|file| fs::read(device.join(file)).ok());
+    said.is_some_and(|said| said.trim_ascii() == b"1")
 }
 
 /// Calls that need an answer from the file system, and change nothing.
@@ -143,6 +159,39 @@ mod tests {
         assert!(gone(Some(&missing), &[&missing]));
         assert!(gone(Some(&here), &[&missing]));
         assert!(!gone(Some(&here), &[&here, &missing]));
+    }
+
+    #[test]
+    fn it_seeks_when_one_of_the_lowest_devices_or_the_disk_of_a_partition_says_so() {
+        let sys = tempfile::tempdir().unwrap();
+        let disk = |name: &str, says: Option<&str>| {
+            let disk = sys.path().join(name);
+            fs::create_dir_all(disk.join("queue")).unwrap();
+            if let Some(says) = says {
+                fs::write(disk.join("queue/rotational"), says).unwrap();
+            }
+            disk
+        };
+        let spinning = disk("sda", Some("1\n"));
+        let flash = disk("nvme0n1", Some("0\n"));
+        let silent = disk("nbd0", None);
+        // As in /sys/dev/block: a link to the partition's directory in the disk's.
+        fs::create_dir(spinning.join("sda1")).unwrap();
+        let partition = sys.path().join("8:1");
+        std::os::unix::fs::symlink(spinning.join("sda1"), &partition).unwrap();
+        let seeks = |lowest: &[&PathBuf]| {
+            let device = Device {
+                own: None,
+                lowest: lowest.iter().map(|path| (*path).clone()).collect(),
+            };
+            device.seeks()
+        };
+        assert!(seeks(&[&spinning]));
+        assert!(seeks(&[&partition]));
+        assert!(seeks(&[&flash, &partition]));
+        assert!(!seeks(&[&flash]));
+        assert!(!seeks(&[&silent]));
+        assert!(!seeks(&[]));
     }
 
     #[test]

@@ -205,6 +205,11 @@ impl Device {
         Ok(Device)
     }
 
+    /// Nobody says.
+    pub(crate) fn seeks(&self) -> bool {
+        false
+    }
+
     /// There is no list of mounts to look at.
     pub(crate) fn detached(_root: impl AsFd) -> bool {
         false

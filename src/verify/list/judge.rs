@@ -30,6 +30,7 @@ impl<F: Fs> Shared<F> {
         if stat.kind != Kind::File {
             return Ok(Ok((check::other_kind(stat.kind, Kind::File), None)));
         }
+        let _stream = self.streams.take(stat.size);
         let (parent, name) = listed.path.split().unwrap_or_default();
         let opened = self.fs.open_dir(&parent);
         let file = match opened.and_then(|dir| self.fs.open_medium(&dir, name)) {

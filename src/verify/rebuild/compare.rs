@@ -147,6 +147,7 @@ impl<F: Fs> Worker<'_, F> {
             );
             return Ok((Verdict::Modified { what, damage: None }, None));
         }
+        let _stream = shared.streams.take(stat.size);
         let source = self.at_source(scanned, shared.open_source(&scanned.source))?;
         let (parent, name) = scanned.dest.split().unwrap_or_default();
         let opened = shared.fs.open_dir(&parent);

@@ -13,6 +13,7 @@ use crossbeam_channel::{Receiver, Sender};
 
 use super::scribe::Scribe;
 use super::{Names, Rebuilding};
+use crate::concurrency::Seeks;
 use crate::error::{EntryError, Error, ManifestError, PathError, SetupError};
 use crate::event::{PassedOver, Verdict};
 use crate::fs::source::{SourceFile, SourceRoot};
@@ -26,7 +27,8 @@ use crate::selection::Selection;
 use crate::throttle::Throttle;
 use crate::verify::medium::Medium;
 use crate::verify::select::Wanted;
-use crate::verify::{Halt, Report, Signals, VerifyRun, WORK_MAX, run};
+use crate::verify::streams::Streams;
+use crate::verify::{Halt, Report, Signals, VerifyRun, WORK_MAX};
 
 /// What the threads of a run share.
 pub(super) struct Shared<F: Fs> {
@@ -43,6 +45,7 @@ pub(super) struct Shared<F: Fs> {
     pub(super) require_medium: bool,
     pub(super) throttle: Arc<Throttle>,
     pub(super) medium: Medium<F>,
+    pub(super) streams: Streams,
     pub(super) scribe: Scribe<F>,
     pub(super) signals: Arc<Signals>,
 }
@@ -71,8 +74,13 @@ pub(in crate::verify) fn start<F: Fs>(
             source: error,
         })
     });
-    let roots = roots.collect::<Result<_, SetupError>>()?;
+    let roots = roots.collect::<Result<Vec<_>, SetupError>>()?;
     let (mut run, report) = VerifyRun::new();
+    let seeks = Seeks {
+        dest: fs.seeks(),
+        source: roots.iter().any(SourceRoot::seeks),
+    };
+    let concurrency = run.work_at_a_time(options.jobs, seeks);
     let scribe = super::begin(&fs, &options.dest)?;
     let throttle = Throttle::new(options.bytes_per_s, run.signals().stopper.clone());
     let throttle = Arc::new(throttle);
@@ -92,12 +100,12 @@ pub(in crate::verify) fn start<F: Fs>(
         dest: options.dest,
         require_medium: options.require_medium,
         throttle,
+        streams: Streams::new(concurrency.large_files),
         signals: run.signals(),
     });
     let (work, works) = crossbeam_channel::bounded(WORK_MAX);
     let (alive, ended) = super::last_one();
-    let jobs = options.jobs.map_or_else(run::default_streams, usize::from);
-    for _ in 0..jobs {
+    for _ in 0..concurrency.files {
         let (shared, works, reports) = (Arc::clone(&shared), works.clone(), report.clone());
         let alive = alive.clone();
         run.spawn("sprag-rebuild", move || {

@@ -50,6 +50,7 @@ pub(super) fn verify_with(options: VerifyOptions) -> Found {
                 passed,
                 ..
             } => opened = Some(((entries, bytes), passed)),
+            VerifyEvent::Concurrency(_) => {}
             VerifyEvent::Progress { bytes_read } => {
                 assert!(bytes_read > read);
                 read = bytes_read;

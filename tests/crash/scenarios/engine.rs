@@ -129,6 +129,7 @@ fn drive(fs: &SimFs, started: Result<CopyRun, Error>, stop: Stop) -> End {
                 };
             }
             Event::Opened(_)
+            | Event::Concurrency(_)
             | Event::Phase(_)
             | Event::Counted(_)
             | Event::Retry(_)
