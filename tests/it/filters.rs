@@ -293,20 +293,29 @@ fn one_file_system_makes_mount_points_and_leaves_them_empty() {
         return skip("one-file-system", "root that may mount tmpfs");
     }
     write(mount.join("other"), "x");
+    write(fixture.source.join("z"), "behind it");
     let (source, dest) = (fixture.contents(), fixture.dest.clone());
     let ran = run("copy", ["-x".into(), source.clone(), dest.clone()]);
     let there = names(&dest);
+    // A mount point that a rule leaves out takes nothing with it that stands behind it.
+    let without = fixture.temp.path().join("without");
+    let options = ["-x", "--exclude=mount"].map(Into::into);
+    let left_out = run(
+        "copy",
+        options.into_iter().chain([source.clone(), without.clone()]),
+    );
     let all = run("copy", [source, dest.clone()]);
     let then = names(&dest);
     let unmounted = Command::new("umount").arg(&mount).status().unwrap();
     assert!(unmounted.success());
     assert_eq!(
-        (ran.code, all.code),
-        (0, 0),
+        (ran.code, left_out.code, all.code),
+        (0, 0, 0),
         "{} {}",
         ran.stderr,
         all.stderr
     );
-    assert_eq!(there, ["f", "mount"]);
-    assert_eq!(then, ["f", "mount", "mount/other"]);
+    assert_eq!(there, ["f", "mount", "z"]);
+    assert_eq!(names(&without), ["f", "z"]);
+    assert_eq!(then, ["f", "mount", "mount/other", "z"]);
 }

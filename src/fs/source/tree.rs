@@ -1,22 +1,23 @@
-//! Walking a tree of a source: each directory before what is in it, in the order of names.
+//! Walking a tree of a source: each directory before what is in it, in the order of names. The walk is
+//! walkdir's; what it comes to is looked at here.
 //!
-//! What is in a directory is looked at by its name alone, from the directory's handle: that takes a
-//! third less time than by its path, and a directory that is swapped for a symlink meanwhile leads
-//! nowhere else. An entry is looked at when it is its turn, so that what is said of it is new.
+//! What is in a directory is looked at by its name alone, from a handle of the directory: that takes a
+//! third less time than by its path. An entry is looked at when it is its turn, so that what is said
+//! of it is new.
 //!
 //! Not guaranteed: that what comes or goes during the walk is met.
 
-use std::ffi::OsStr;
 use std::io;
-use std::ops::Range;
 use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::ffi::OsStrExt;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use rustix::fs::{AtFlags, CWD, Mode, OFlags};
+use rustix::io::{Errno, retry_on_intr};
+use walkdir::{DirEntry, WalkDir};
 
-use crate::fs::sys::{self, Lister, retry};
-use crate::fs::{Kind, Stat};
+use crate::fs::Stat;
+use crate::fs::sys::{self, retry};
 
 /// So many of the innermost directories are held open; what is in the others is looked at by its path.
 const OPEN_MAX: usize = 16;
@@ -28,169 +29,148 @@ const DIRECTORY: OFlags = OFlags::RDONLY
 
 /// A walk from one path downwards.
 pub struct Tree {
-    /// The directories from the beginning to where the walk is.
-    levels: Vec<Level>,
-    /// The path of the entry that was given last.
-    path: Vec<u8>,
-    /// How much of it is the directory that it is in.
-    dir_bytes: usize,
-    /// The device that the walk does not leave, where that was asked for.
+    walk: walkdir::IntoIter,
+    root: PathBuf,
+    /// What was given last.
+    last: Option<Given>,
+    /// Whether the walk goes into that next.
+    goes_in: bool,
+    /// The directories on the way to it, from the root on, as far as they are open.
+    dirs: Vec<Option<OwnedFd>>,
+    /// The root's device, which the walk does not leave where that was asked for.
     device: Option<u64>,
     one_file_system: bool,
-    state: State,
-    lister: Lister,
 }
 
-/// What comes next.
-enum State {
-    /// The beginning of the walk.
-    Root,
-    /// What is in the directory that was given last.
-    GoInto,
-    /// What is beside it.
-    Beside,
-}
-
-/// A directory on the way.
-struct Level {
-    /// `None`: it was closed, since others are further in.
-    dir: Option<OwnedFd>,
-    /// How much of the walk's path is its own.
-    path_bytes: usize,
-    names: Names,
-    /// So many of them were given.
-    given: usize,
-}
-
-/// The names in a directory, one behind the other, and where each stands.
-#[derive(Default)]
-struct Names {
-    bytes: Vec<u8>,
-    spans: Vec<Range<usize>>,
-}
-
-impl Names {
-    fn add(&mut self, name: &[u8]) {
-        let start = self.bytes.len();
-        self.bytes.extend_from_slice(name);
-        self.spans.push(start..self.bytes.len());
-    }
-
-    fn sort(&mut self) {
-        let bytes = &self.bytes;
-        let name = |span: &Range<usize>| &bytes[span.clone()];
-        self.spans.sort_unstable_by(|a, b| name(a).cmp(name(b)));
-    }
-
-    fn get(&self, nth: usize) -> Option<&[u8]> {
-        Some(&self.bytes[self.spans.get(nth)?.clone()])
-    }
+/// What the walk came to.
+enum Given {
+    Entry(DirEntry),
+    /// What is in this directory cannot be listed, or this cannot be looked at.
+    Failed(PathBuf),
 }
 
 impl Tree {
     /// Begins to walk; the root is the first entry, and is not followed if it is a symlink.
     pub fn new(root: &Path, one_file_system: bool) -> Tree {
+        let walk = WalkDir::new(root)
+            .follow_links(false)
+            .follow_root_links(false)
+            .same_file_system(one_file_system)
+            // By file name; what stands before the names is the same.
+            .sort_by(|a, b| a.path().as_os_str().cmp(b.path().as_os_str()))
+            .into_iter();
         Tree {
-            levels: Vec::new(),
-            path: root.as_os_str().as_bytes().to_vec(),
-            dir_bytes: 0,
+            walk,
+            root: root.to_path_buf(),
+            last: None,
+            goes_in: false,
+            dirs: Vec::new(),
             device: None,
             one_file_system,
-            state: State::Root,
-            lister: Lister::default(),
         }
     }
 
     /// The path of the entry that was given last.
     pub fn path(&self) -> &Path {
-        Path::new(OsStr::from_bytes(&self.path))
+        match &self.last {
+            Some(Given::Entry(entry)) => entry.path(),
+            Some(Given::Failed(path)) => path,
+            None => &self.root,
+        }
     }
 
-    /// Its name; that of the root is all of its path.
+    /// Its name; that of the root is what its path ends with.
     pub fn name(&self) -> &[u8] {
-        &self.path[self.dir_bytes..]
+        match &self.last {
+            Some(Given::Entry(entry)) => entry.file_name().as_bytes(),
+            _ => self.path().file_name().unwrap_or_default().as_bytes(),
+        }
     }
 
     /// Whether it is what the walk began with.
     pub fn is_root(&self) -> bool {
-        self.levels.is_empty()
+        matches!(&self.last, Some(Given::Entry(entry)) if entry.depth() == 0)
     }
 
     /// Does not go into the directory that was given last.
     pub fn skip_dir(&mut self) {
-        self.state = State::Beside;
+        // What the walk would not go into anyway it takes for what that is in.
+        if self.goes_in {
+            self.walk.skip_current_dir();
+            self.goes_in = false;
+        }
     }
 
     /// The next entry, or why it cannot be looked at, or why what is in the directory that was
     /// given last cannot be listed. `None`: that was all.
     pub fn advance(&mut self) -> Option<io::Result<Stat>> {
-        match std::mem::replace(&mut self.state, State::Beside) {
-            State::Root => {
-                let stat = super::lstat(self.path());
-                self.device = stat.as_ref().ok().map(|stat| stat.dev);
-                return Some(self.given(stat));
+        match self.walk.next()? {
+            Ok(entry) => {
+                let stat = self.look_at(&entry);
+                let leaves = || {
+                    let device = stat.as_ref().ok().map(|stat| stat.dev);
+                    self.one_file_system && entry.depth() > 0 && device != self.device
+                };
+                self.goes_in = entry.file_type().is_dir() && !leaves();
+                self.last = Some(Given::Entry(entry));
+                Some(stat)
             }
-            State::GoInto => {
-                if let Err(error) = self.go_into() {
-                    return Some(Err(error));
-                }
+            Err(error) => {
+                // An error without a path is about listing the directory that was given last, since such
+                // errors are sorted before its entries.
+                let path = error.path().unwrap_or(self.path()).to_path_buf();
+                self.last = Some(Given::Failed(path));
+                self.goes_in = false;
+                let contains_itself = || io::Error::other("the directory tree contains itself");
+                Some(Err(error.into_io_error().unwrap_or_else(contains_itself)))
             }
-            State::Beside => {}
         }
-        while let Some(level) = self.levels.last_mut() {
-            self.path.truncate(level.path_bytes);
-            let Some(name) = level.names.get(level.given) else {
-                self.levels.pop();
-                continue;
-            };
-            level.given += 1;
-            if self.path.last() != Some(&b'/') {
-                self.path.push(b'/');
-            }
-            self.dir_bytes = self.path.len();
-            self.path.extend_from_slice(name);
-            let stat = match &level.dir {
-                Some(dir) => stat_at(dir, name),
-                None => super::lstat(self.path()),
-            };
-            return Some(self.given(stat));
-        }
-        None
     }
 
-    fn given(&mut self, stat: io::Result<Stat>) -> io::Result<Stat> {
-        let stat = stat?;
-        let leaves = self.one_file_system && self.device != Some(stat.dev);
-        if stat.kind == Kind::Dir && !leaves {
-            self.state = State::GoInto;
-        }
-        Ok(stat)
-    }
-
-    /// Lists the directory that was given last.
-    fn go_into(&mut self) -> io::Result<()> {
-        let opened = match self.levels.last() {
-            Some(Level { dir: Some(dir), .. }) => {
-                let name = OsStr::from_bytes(self.name());
-                retry(|| rustix::fs::openat(dir, name, DIRECTORY, Mode::empty()))
-            }
-            _ => retry(|| rustix::fs::openat(CWD, &self.path, DIRECTORY, Mode::empty())),
+    fn look_at(&mut self, entry: &DirEntry) -> io::Result<Stat> {
+        // What was open further in is behind the walk now.
+        self.dirs.truncate(entry.depth());
+        let stat = match self.holder(entry)? {
+            Some(dir) => stat_at(dir, entry.file_name().as_bytes()),
+            None => super::lstat(entry.path()),
         };
-        let dir = opened?;
-        let mut names = Names::default();
-        // What was listed before an error counts.
-        let listed = self.lister.list(&dir, |name| names.add(name));
-        names.sort();
-        self.levels.push(Level {
-            dir: Some(dir),
-            path_bytes: self.path.len(),
-            names,
-            given: 0,
-        });
-        if let Some(outer) = self.levels.len().checked_sub(OPEN_MAX + 1) {
-            self.levels[outer].dir = None;
+        if entry.depth() == 0 {
+            self.device = stat.as_ref().ok().map(|stat| stat.dev);
         }
-        listed
+        stat
+    }
+
+    /// The directory that an entry is in, if it could be opened and is still open. One that was swapped
+    /// for a symlink meanwhile leads nowhere.
+    fn holder(&mut self, entry: &DirEntry) -> io::Result<Option<&OwnedFd>> {
+        let Some(depth) = entry.depth().checked_sub(1) else {
+            return Ok(None);
+        };
+        if self.dirs.len() == depth
+            && let Some(path) = entry.path().parent()
+        {
+            let opened = match self.open(path) {
+                Ok(dir) => Some(dir),
+                Err(Errno::LOOP | Errno::NOTDIR) => return Err(Errno::NOTDIR.into()),
+                Err(_) => None,
+            };
+            self.dirs.push(opened);
+            if let Some(outer) = depth.checked_sub(OPEN_MAX) {
+                self.dirs[outer] = None;
+            }
+        }
+        Ok(self.dirs.get(depth).and_then(Option::as_ref))
+    }
+
+    /// Opens a directory in the innermost one.
+    fn open(&self, path: &Path) -> rustix::io::Result<OwnedFd> {
+        let (outer, name) = match (self.dirs.last(), path.file_name()) {
+            // A slash at its end says that it is followed if it is a symlink.
+            (None, _) => (CWD, self.root.as_os_str()),
+            (Some(Some(outer)), Some(name)) => (outer.as_fd(), name),
+            _ => (CWD, path.as_os_str()),
+        };
+        retry_on_intr(|| rustix::fs::openat(outer, name, DIRECTORY, Mode::empty()))
     }
 }
 
@@ -202,6 +182,7 @@ fn stat_at(dir: impl AsFd, name: &[u8]) -> io::Result<Stat> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::fs::Kind;
     use std::fs;
     use std::os::unix::fs::symlink;
 
@@ -264,20 +245,21 @@ mod tests {
     }
 
     #[test]
-    fn a_directory_that_became_a_symlink_is_not_gone_into() {
+    fn what_is_in_a_directory_that_became_a_symlink_is_not_looked_at() {
         let temp = tempfile::tempdir().unwrap();
         let (root, other) = (temp.path().join("root"), temp.path().join("other"));
-        fs::create_dir_all(root.join("dir")).unwrap();
-        fs::create_dir(&other).unwrap();
-        fs::write(other.join("secret"), "").unwrap();
+        for dir in [&root.join("dir"), &other] {
+            fs::create_dir_all(dir).unwrap();
+            fs::write(dir.join("secret"), "").unwrap();
+        }
         let mut tree = Tree::new(&root, false);
         assert_eq!(tree.advance().unwrap().unwrap().kind, Kind::Dir);
         assert_eq!(tree.advance().unwrap().unwrap().kind, Kind::Dir);
         assert_eq!(tree.name(), b"dir");
-        fs::remove_dir(root.join("dir")).unwrap();
+        fs::rename(root.join("dir"), temp.path().join("away")).unwrap();
         symlink(&other, root.join("dir")).unwrap();
         assert!(tree.advance().unwrap().is_err());
-        assert_eq!(tree.path(), root.join("dir"));
+        assert_eq!(tree.path(), root.join("dir/secret"));
         assert!(tree.advance().is_none());
     }
 }

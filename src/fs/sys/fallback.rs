@@ -223,21 +223,3 @@ impl Device {
         )
     }
 }
-
-/// Lists directories.
-#[derive(Default)]
-pub(crate) struct Lister;
-
-impl Lister {
-    /// Calls `visit` with each name but `.` and `..`, in no order.
-    pub(crate) fn list(&mut self, dir: impl AsFd, mut visit: impl FnMut(&[u8])) -> io::Result<()> {
-        for entry in rustix::fs::Dir::read_from(dir)? {
-            let entry = entry?;
-            match entry.file_name().to_bytes() {
-                b"." | b".." => {}
-                name => visit(name),
-            }
-        }
-        Ok(())
-    }
-}

@@ -30,8 +30,6 @@ mod fallback;
 #[cfg(target_os = "linux")]
 mod linux;
 #[cfg(target_os = "linux")]
-mod lister;
-#[cfg(target_os = "linux")]
 mod mountinfo;
 #[cfg(target_os = "linux")]
 mod xattrs;
@@ -50,8 +48,6 @@ pub(super) use fallback::*;
 pub use linux::random_bytes;
 #[cfg(target_os = "linux")]
 pub(super) use linux::*;
-#[cfg(target_os = "linux")]
-pub(super) use lister::Lister;
 #[cfg(target_os = "linux")]
 pub(super) use xattrs::{XattrsOf, has_room, remove_xattr, set_xattr, xattrs, xattrs_in};
 
