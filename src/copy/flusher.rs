@@ -14,6 +14,8 @@ use super::Shared;
 
 /// Up to this many files or directories are flushed one by one rather than with all the others.
 const FEW: usize = 8;
+/// Of so many files of several blocks the pages are dropped after a flush; the list keeps them open.
+const DROPPED_MAX: usize = 64;
 
 /// One flush.
 pub(super) enum Job<F: Fs> {
@@ -28,6 +30,9 @@ pub(super) struct Dirty<F: Fs> {
     by: FlushBy,
     files: Vec<Arc<F::File>>,
     dirs: Vec<RelPath>,
+    /// What need not stay in memory once it is flushed: nobody reads it there, and what others keep
+    /// there would have to go for it.
+    large: Vec<Arc<F::File>>,
     /// Too much to list: everything is to be flushed.
     all: bool,
 }
@@ -38,6 +43,7 @@ impl<F: Fs> Dirty<F> {
             by,
             files: Vec::new(),
             dirs: Vec::new(),
+            large: Vec::new(),
             all: false,
         }
     }
@@ -47,6 +53,14 @@ impl<F: Fs> Dirty<F> {
         if !self.all || self.by == FlushBy::Each {
             self.files.push(Arc::clone(file));
             self.gather();
+        }
+    }
+
+    /// Notes a file of several blocks.
+    pub(super) fn large_file(&mut self, file: &Arc<F::File>) {
+        self.file(file);
+        if self.large.len() < DROPPED_MAX {
+            self.large.push(Arc::clone(file));
         }
     }
 
@@ -135,6 +149,9 @@ fn flush_data<F: Fs>(shared: &Shared<F>, mut dirty: Dirty<F>) -> Result<(), Path
         if let Some(dir) = dir {
             fs.sync_dir(&dir).at("flush", &shared.full(path))?;
         }
+    }
+    for file in &dirty.large {
+        file.forget_flushed();
     }
     Ok(())
 }

@@ -211,6 +211,15 @@ impl FsFile for OsFile {
         sys::sync_data(&self.file)
     }
 
+    fn begin_writing_out(&self, range: Range<u64>) {
+        // Before it drops what is clean, the system begins to write out what is not.
+        let _ = sys::drop_range(&self.file, range);
+    }
+
+    fn forget_flushed(&self) {
+        let _ = sys::drop_cache(&self.file);
+    }
+
     fn stat(&self) -> io::Result<Stat> {
         stat(&self.file)
     }

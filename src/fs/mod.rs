@@ -10,6 +10,7 @@
 //! suspect for good: it is never to be called again in the hope of a better answer.
 
 use std::io;
+use std::ops::Range;
 use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
@@ -296,6 +297,14 @@ pub trait FsFile: Send + Sync + 'static {
     }
     /// Makes data and what is needed to find it durable.
     fn sync(&self) -> io::Result<()>;
+    /// Asks that a range is on its way to the device soon, and waits for nothing. Only a wish: nothing is
+    /// durable for it, so there is no error.
+    fn begin_writing_out(&self, range: Range<u64>) {
+        let _ = range;
+    }
+    /// Asks that what was flushed of it is no longer kept in memory. Only a wish: nothing depends on it,
+    /// so there is no error.
+    fn forget_flushed(&self) {}
     /// What `fstat` says.
     fn stat(&self) -> io::Result<Stat>;
     /// Its extended attributes.

@@ -119,7 +119,7 @@ impl<F: Fs> Committer<'_, F> {
         };
         if std::mem::take(&mut active.dirty) {
             match &active.file {
-                Some(file) => self.dirty.file(file),
+                Some(file) => self.dirty.large_file(file),
                 None => self.dirty.unlisted(),
             }
         }

@@ -3,6 +3,10 @@
 
 use super::*;
 
+/// After so many bytes of a file the device is to begin with them, so that it works from the beginning
+/// and not only when a barrier is due.
+const WRITE_OUT_BYTES: u64 = 8 << 20;
+
 impl<F: Fs> Worker<'_, F> {
     /// Goes on with a partial. `None`: it is not what the manifest says, and is gone now.
     pub(super) fn resume(
@@ -64,13 +68,14 @@ impl<F: Fs> Worker<'_, F> {
         mut merger: TreeMerger,
     ) -> Result<Option<(Hash32, DestMeta)>, Failure> {
         let size = self.shared.block_size;
+        let mut begun = size.range(merger.count(), stat.size).start;
         for index in merger.count()..size.count(stat.size) {
             if self.shared.should_stop() {
                 return Err(Failure::Stopped);
             }
             let range = size.range(index, stat.size);
             self.shared.board.reached(self.number, range.start);
-            let bytes = range.end - range.start;
+            let (bytes, end) = (range.end - range.start, range.end);
             let block = (range, false);
             let Some(hash) = self.write_range(work, (source, stat.size), file, block)? else {
                 return Ok(None);
@@ -81,6 +86,10 @@ impl<F: Fs> Worker<'_, F> {
                 hash,
                 bytes,
             })?;
+            if end - begun >= WRITE_OUT_BYTES {
+                file.begin_writing_out(begun..end);
+                begun = end;
+            }
         }
         if !self.is_unchanged(work, source, &source_id(stat))? {
             return Ok(None);
