@@ -265,6 +265,11 @@ fn back_up<F: Fs>(committer: &mut Committer<'_, F>) {
     if committer.has_failed() {
         return;
     }
+    // What the manifest itself has no room for is one.
+    let written = committer.store().write_out();
+    if committer.manifest(written).is_none() {
+        return;
+    }
     let shared = committer.shared;
     let backed_up = committer.store().back_up(shared.after_cut);
     match backed_up.map_err(|error| failure::manifest_failed(&*shared.fs, error)) {
