@@ -1,8 +1,8 @@
 //! Sessions in a real terminal: what is shown, and what keys and signals do.
 //!
 //! The copies here have more blocks than the queues between the stages hold. A `p` that was typed
-//! before the start is read before the first event, so that such a copy stands still half done, on
-//! a machine of any speed.
+//! before the start is read before the first event, or a moment later if the terminal is slow to hand
+//! it on; so that such a copy stands still half done on a machine of any speed, it has a limit.
 
 use std::io::{BufRead, BufReader};
 use std::path::Path;
@@ -12,6 +12,8 @@ use crate::support::pty::Session;
 use crate::support::{Fixture, Rng, has, skip, sprag, write};
 
 const SIZE: usize = 64 << 20;
+/// With this, copying that much takes two thirds of a second at least.
+const UNHURRIED: &str = "--bwlimit=100M";
 
 /// A file of 1024 blocks, and a few small ones.
 fn fixture() -> Fixture {
@@ -24,7 +26,7 @@ fn fixture() -> Fixture {
 }
 
 fn copying(fixture: &Fixture) -> Command {
-    copying_with(fixture, &["--checkpoint-interval", "200ms"])
+    copying_with(fixture, &["--checkpoint-interval=200ms", UNHURRIED])
 }
 
 fn copying_with(fixture: &Fixture, checkpoints: &[&str]) -> Command {
@@ -73,7 +75,11 @@ fn p_pauses_until_all_that_is_written_is_durable_and_goes_on() {
     }
     let fixture = fixture();
     // No checkpoint comes by itself.
-    let never = ["--checkpoint-interval=1h", "--checkpoint-size=1T"];
+    let never = [
+        "--checkpoint-interval=1h",
+        "--checkpoint-size=1T",
+        UNHURRIED,
+    ];
     let mut session = Session::start(80, 24, "p", &copying_with(&fixture, &never));
     session.wait_for("durability", |screen| {
         screen.contains("all that is written is durable") && screen.contains(" of 64")
@@ -256,8 +262,7 @@ fn a_copy_in_the_background_leaves_the_terminal_alone() {
 #[test]
 fn off_a_terminal_a_plain_line_comes_now_and_then_and_none_when_it_is_quiet() {
     let fixture = fixture();
-    let mut slow = copying(&fixture);
-    slow.args(["--bwlimit", "1M"]);
+    let mut slow = copying_with(&fixture, &["--bwlimit=1M"]);
     let mut child = slow
         .stderr(Stdio::piped())
         .stdout(Stdio::null())
