@@ -2,10 +2,14 @@
 
 use std::thread;
 
+use crossbeam_channel::Receiver;
+
+use super::Shared;
 use super::ahead;
-use super::batch;
+use super::batch::{self, BatchSender};
 use super::committer::Committer;
 use super::counter;
+use super::message::{Message, Work};
 use super::planner::Planner;
 use super::repair::Repairer;
 use super::scanner::{self, Walk};
@@ -36,16 +40,7 @@ pub(super) fn stages<F: Fs>(
     thread::scope(|scope| {
         let (messages_in, messages_out) = batch::channel(MESSAGES_MAX, batch::FOR_ONE);
         let (works_in, works_out) = batch::channel(WORKS_MAX, batch::FOR_SEVERAL);
-        let mut started = Ok(());
-        for number in 0..workers {
-            let (works, messages) = (works_out.clone(), messages_in.with_fewer());
-            let builder = thread::Builder::new().name(format!("sprag-worker-{number}"));
-            let thread = builder.spawn_scoped(scope, move || {
-                Worker::new(shared, number, &messages).run(&works);
-            });
-            started = started.and(thread.map(drop));
-        }
-        drop(works_out);
+        let mut started = start_workers(scope, shared, (workers, works_out), &messages_in);
         let (gate_in, gate_out) = crossbeam_channel::bounded(0);
         let (keeper, kept) = ahead::channel();
         // A rerun mostly copies little, and its first run was checked.
@@ -98,4 +93,21 @@ pub(super) fn stages<F: Fs>(
         committer.run(&messages_out);
         started
     })
+}
+
+/// Starts so many workers; those that are started take what there is.
+fn start_workers<'scope, 'env, F: Fs>(
+    scope: &'scope thread::Scope<'scope, 'env>,
+    shared: &'env Shared<F>,
+    (workers, works): (usize, Receiver<Vec<Work<F>>>),
+    messages: &BatchSender<Message<F>>,
+) -> std::io::Result<()> {
+    for number in 0..workers {
+        let (works, messages) = (works.clone(), messages.with_fewer());
+        let builder = thread::Builder::new().name(format!("sprag-worker-{number}"));
+        builder.spawn_scoped(scope, move || {
+            Worker::new(shared, number, &messages).run(&works);
+        })?;
+    }
+    Ok(())
 }

@@ -61,14 +61,7 @@ impl<F: Fs> Planner<'_, F> {
         };
         let there = there.map_err(self.at_dest("look at", &path))?;
         let known = self.known(&path)?;
-        let before = match (&known, there) {
-            // It has still the bits that it needed while a run that was stopped worked in it.
-            (Some(Entry::Dir(known)), Some(there)) if there.mode == DIR_WORKING_BITS => {
-                let mode = known.dest.asked_mode();
-                Some(Stat { mode, ..there })
-            }
-            _ => there,
-        };
+        let before = as_it_was(known.as_ref(), there);
         let wanted = self.wanted(&scanned, before.as_ref())?;
         let seen = match (there, &parent) {
             (Some(stat), Some(dir)) => Some(self.seen(&path, dir, stat)?),
@@ -140,5 +133,17 @@ impl<F: Fs> Planner<'_, F> {
             }
             failure => Err(failure),
         }
+    }
+}
+
+/// What a directory was like before a run worked in it: one that was stopped left it with the bits that
+/// it needed for that.
+fn as_it_was(known: Option<&Entry>, there: Option<Stat>) -> Option<Stat> {
+    match (known, there) {
+        (Some(Entry::Dir(known)), Some(there)) if there.mode == DIR_WORKING_BITS => {
+            let mode = known.dest.asked_mode();
+            Some(Stat { mode, ..there })
+        }
+        _ => there,
     }
 }
