@@ -11,7 +11,7 @@ use sprag::{ChecksumList, CopyOptions, Reading, VerifyOptions};
 
 use super::args::{Common, CopyArgs, VerifyArgs};
 use super::screen::Show;
-use super::selection::{STD_STREAM, read_stdin};
+use super::selection::{STD_STREAM, read_given};
 
 /// How a run is reported.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -144,19 +144,18 @@ pub(crate) fn verify(args: &VerifyArgs) -> anyhow::Result<VerifyOptions> {
 
 /// The checksum list at this path, or on standard input.
 fn list(path: &Path) -> Result<ChecksumList, Error> {
-    let is_file = || Ok(source::stat_follow(path)?.kind == Kind::File);
-    let content = match path.as_os_str() == STD_STREAM {
-        true => read_stdin().map(Some),
-        false => is_file().and_then(|is_file| match is_file {
-            true => Ok(None),
-            false => source::read_whole(path).map(Some),
-        }),
-    };
-    let path = path.to_path_buf();
-    match content {
-        Ok(None) => Ok(ChecksumList::File(path)),
-        Ok(Some(content)) => Ok(ChecksumList::Held(path, content.into())),
-        Err(source) => Err(SetupError::List { path, source }.into()),
+    let is_file = |path| source::stat_follow(path).is_ok_and(|stat| stat.kind == Kind::File);
+    let given = path.to_path_buf();
+    if path.as_os_str() != STD_STREAM && is_file(path) {
+        return Ok(ChecksumList::File(given));
+    }
+    match read_given(path) {
+        Ok(content) => Ok(ChecksumList::Held(given, content.into())),
+        Err(source) => Err(SetupError::List {
+            path: given,
+            source,
+        }
+        .into()),
     }
 }
 

@@ -188,19 +188,18 @@ fn text(pattern: &OsString) -> Result<&str, UsageError> {
     pattern.to_str().ok_or_else(|| not_utf8().into())
 }
 
-/// All of standard input.
-pub(crate) fn read_stdin() -> std::io::Result<Vec<u8>> {
+/// All of a file that was given by its name, or of standard input.
+pub(crate) fn read_given(path: &Path) -> std::io::Result<Vec<u8>> {
+    if path.as_os_str() != STD_STREAM {
+        return source::read_whole(path);
+    }
     let mut content = Vec::new();
     std::io::stdin().lock().read_to_end(&mut content)?;
     Ok(content)
 }
 
 fn read(path: &Path) -> Result<Vec<u8>, Error> {
-    let content = if path.as_os_str() == STD_STREAM {
-        read_stdin()
-    } else {
-        source::read_whole(path)
-    };
+    let content = read_given(path);
     content.map_err(|error| UsageError::Unreadable(PathError::new("read", path, error)).into())
 }
 
