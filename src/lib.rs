@@ -64,6 +64,7 @@ pub mod fuzzing;
 pub mod hash;
 pub mod id;
 mod inspect;
+mod latch;
 pub mod limits;
 mod lock;
 mod manifest;

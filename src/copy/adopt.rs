@@ -5,7 +5,7 @@
 use std::sync::Arc;
 
 use super::failure::Failure;
-use super::message::{Completed, Content, Message, Work};
+use super::message::{Completed, Content, Leaving, Message, Work};
 use super::worker::{PieceError, Reading, Worker, unreadable};
 use crate::fs::{ALIGN, AlignedBuf, FlushBy, Fs, FsFile, Stat, source::SourceFile};
 use crate::hash::{BlockHasher, Hash32, TreeMerger};
@@ -83,7 +83,7 @@ pub(super) fn adopt<F: Fs>(
             if !single {
                 worker.send(Message::Left {
                     worker: worker.number,
-                    keep: false,
+                    leaving: Leaving::Forget(None),
                 })?;
             }
             other.map(|_| None)

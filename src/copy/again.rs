@@ -9,6 +9,7 @@ use super::batch::{self, BatchSender};
 use super::committer::{Bad, Committer};
 use super::failure::{self, Failure};
 use super::message::{Message, Task, Work};
+use super::thread::spawn;
 use super::worker::Worker;
 use crate::error::{EntryError, Error, PathError};
 use crate::event::Phase;
@@ -69,12 +70,10 @@ fn copy_again<F: Fs>(
         let (messages_in, messages_out) = batch::channel(1, batch::FOR_ONE);
         let (works_in, works_out) = batch::channel(1, batch::FOR_SEVERAL);
         let messages = messages_in.clone();
-        let worker = thread::Builder::new().name("sprag-worker-again".into());
-        worker.spawn_scoped(scope, move || {
+        spawn(scope, shared, "sprag-worker-again".into(), move || {
             Worker::new(shared, 0, &messages).run(&works_out);
         })?;
-        let feeder = thread::Builder::new().name("sprag-again".into());
-        feeder.spawn_scoped(scope, move || {
+        spawn(scope, shared, "sprag-again".into(), move || {
             for Bad { done, .. } in bad {
                 if feed(shared, sources, done, &works_in, &messages_in).is_err() {
                     return;

@@ -5,6 +5,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 
 use super::shared::Shared;
+use super::thread::Panics;
 use super::{Place, board, metadata, names, origin, repair, run, setup};
 use crate::concurrency::{self, Seeks};
 use crate::error::{Error, SetupError};
@@ -105,6 +106,7 @@ pub(super) fn begin<F: Fs>(
         is_rerun: !store.totals().is_empty(),
         was_cut: store.was_cut(),
         fs,
+        latch: store.latch().clone(),
         store: Mutex::new(store),
         throttle,
         sources,
@@ -123,6 +125,7 @@ pub(super) fn begin<F: Fs>(
         began_ms: crate::time::now_ms(),
         own: metadata::Own::of_this_process(),
         told: metadata::Told::default(),
+        panics: Panics::new(),
         failed: AtomicBool::new(false),
         walk_failed: AtomicBool::new(false),
     };

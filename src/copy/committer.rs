@@ -27,6 +27,7 @@ use crate::fs::{FlushBy, Fs};
 use crate::lock_mutex;
 use crate::manifest::{Blocks, Done, Entry, Link, Record, RunEnd, Store, SymlinkRecord};
 use crate::path::RelPath;
+use ending::is_harmless;
 
 mod active;
 mod barrier;
@@ -59,6 +60,12 @@ pub(super) struct Committer<'a, F: Fs> {
     active: Vec<Option<Active<F>>>,
     waiting: Vec<Waiting<F>>,
     pub(super) dirty: Dirty<F>,
+    /// What is to be done once a barrier covers the record that ends a partial, in the order of those
+    /// records' positions. Until then its name must not be used again: after a crash, records of the
+    /// old content would speak for the new.
+    forgetting: Vec<(u64, Then)>,
+    /// Records before this position are covered by a barrier that was at least begun.
+    covering: u64,
     /// Something was recorded that no barrier covers.
     unsealed: bool,
     unflushed_bytes: u64,
@@ -79,6 +86,14 @@ pub(super) struct Committer<'a, F: Fs> {
     refusal: Option<Box<Refusal>>,
     /// The directory last marked as due, which is nearly always the next one too.
     due_dir: Option<RelPath>,
+}
+
+/// What is done once a partial is durably forgotten.
+enum Then {
+    /// Whoever waits for that is told.
+    Tell(Sender<()>),
+    /// It is removed.
+    Remove { path: RelPath, attempt: u8 },
 }
 
 /// A completed file that waits for its data to be flushed.
@@ -113,6 +128,8 @@ impl<'a, F: Fs> Committer<'a, F> {
             active: (0..workers).map(|_| None).collect(),
             waiting: Vec::new(),
             dirty,
+            forgetting: Vec::new(),
+            covering: 0,
             unsealed: false,
             unflushed_bytes: 0,
             oldest: None,
@@ -146,6 +163,11 @@ impl<'a, F: Fs> Committer<'a, F> {
                 self.refusal.get_or_insert(refusal);
             }
             error => {
+                if !is_harmless(&error) {
+                    self.shared.latch.close();
+                }
+                // Nobody will see the barrier that they wait for.
+                self.forgetting.clear();
                 self.fatal.get_or_insert(error);
             }
         }
@@ -211,16 +233,21 @@ impl<'a, F: Fs> Committer<'a, F> {
                 hash,
                 bytes,
             } => self.block(worker, hash, bytes),
-            Message::Left { worker, keep } => self.left(worker, keep),
+            Message::Left { worker, leaving } => self.left(worker, leaving),
             Message::Complete { worker, completed } => self.complete(worker, *completed),
             Message::Counted(counted) => self.counted(counted),
-            Message::Forget { path } => {
-                self.record(&Record::Removed(path));
-            }
+            Message::Forget { path, durable } => self.forget(path, durable.map(Then::Tell)),
             Message::Retry(retry) => self.emit(Event::Retry(retry)),
             Message::Planning => self.enter(Phase::Copying),
             Message::Warning(text) => self.emit(Event::Warning(text)),
             Message::Fatal(error) => self.fail(error),
+        }
+    }
+
+    /// Records that a partial is gone, and sees to what is to be done once that is durable.
+    fn forget(&mut self, path: RelPath, then: Option<Then>) {
+        if let (Some(pos), Some(then)) = (self.record(&Record::Removed(path)), then) {
+            self.forgetting.push((pos, then));
         }
     }
 

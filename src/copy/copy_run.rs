@@ -1,5 +1,8 @@
 //! The copy as a generator: an iterator of events that copies as it is pulled.
 
+use std::any::Any;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::path::Path;
 use std::sync::Arc;
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
@@ -9,7 +12,7 @@ use crossbeam_channel::{Receiver, RecvTimeoutError, Sender};
 use super::begin::{Handles, begin};
 use super::{Place, dry_run, repair, run, setup};
 use crate::error::{Error, PathError};
-use crate::event::{Event, Pull, Standing};
+use crate::event::{CopySummary, Event, Pull, Standing};
 use crate::fs::Fs;
 use crate::id::ManifestId;
 use crate::lock_mutex;
@@ -100,7 +103,15 @@ impl CopyRun {
     ) -> Result<CopyRun, Error> {
         let (send, receive) = crossbeam_channel::bounded(EVENTS_MAX);
         let own = handles.clone();
-        let thread = spawn("sprag-committer", move || body(&own, send))?;
+        let thread = spawn("sprag-committer", move || {
+            let events = send.clone();
+            let ran = catch_unwind(AssertUnwindSafe(|| body(&own, send)));
+            if let Err(payload) = ran {
+                own.board.over();
+                // Fails only if nobody wants to know.
+                let _ = events.send(vec![panicked(&*payload)]);
+            }
+        })?;
         Ok(CopyRun {
             events: Some(receive),
             due: Vec::new().into_iter(),
@@ -164,6 +175,18 @@ impl CopyRun {
     pub fn checkpoint(&self) {
         self.handles.board.ask_checkpoint();
     }
+}
+
+/// The last event of a run whose own thread panicked.
+fn panicked(payload: &(dyn Any + Send)) -> Event {
+    let text = super::thread::text("sprag-committer", payload);
+    let error = super::thread::panic_error(Path::new("the copy"), text);
+    let summary = CopySummary {
+        exit_code: error.exit(),
+        ..CopySummary::default()
+    };
+    let error = Some(error);
+    Event::Finished { summary, error }
 }
 
 fn spawn(name: &str, run: impl FnOnce() + Send + 'static) -> Result<JoinHandle<()>, Error> {

@@ -111,14 +111,20 @@ fn is_io(error: &std::io::Error) -> bool {
     Errno::from_io_error(error) == Some(Errno::IO)
 }
 
-/// A failed flush. It always ends the run, and never as harmlessly as a full disk found by a write:
-/// the data is suspect from here on, whatever the error.
+/// A failed flush. It always ends the run, and no barrier is made from here on, whatever failed
+/// before it: the data is suspect for good.
 pub(super) fn flush_failed<F: Fs>(
-    fs: &F,
+    shared: &Shared<F>,
     action: &'static str,
     path: PathBuf,
     error: std::io::Error,
 ) -> Error {
+    shared.latch.close();
+    flush_error(&*shared.fs, action, path, error)
+}
+
+/// What a failed flush means; never anything as harmless as a full disk that a write found.
+fn flush_error<F: Fs>(fs: &F, action: &'static str, path: PathBuf, error: std::io::Error) -> Error {
     match ends_run(fs, action, path, error) {
         Error::Full(error) => Error::Io(error),
         other => other,
@@ -129,7 +135,7 @@ pub(super) fn flush_failed<F: Fs>(
 pub(super) fn manifest_failed<F: Fs>(fs: &F, error: crate::error::ManifestError) -> Error {
     match error {
         crate::error::ManifestError::Io(error) if error.action.starts_with("flush") => {
-            flush_failed(fs, error.action, error.path, error.source)
+            flush_error(fs, error.action, error.path, error.source)
         }
         crate::error::ManifestError::Io(error) => {
             ends_run(fs, error.action, error.path, error.source)

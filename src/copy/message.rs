@@ -3,6 +3,8 @@
 use std::path::PathBuf;
 use std::sync::Arc;
 
+use crossbeam_channel::Sender;
+
 use crate::error::{EntryError, Error};
 use crate::event::{Counted, Outcome, Retry};
 use crate::fs::{Fs, Special, Stat};
@@ -67,8 +69,12 @@ pub(super) enum Message<F: Fs> {
     },
     /// A further name of a file that was met before is to be linked at the end of the run.
     Link { path: RelPath, to: RelPath },
-    /// What was begun of a file is gone and will not be gone on with.
-    Forget { path: RelPath },
+    /// What was begun of a file is gone and will not be gone on with. Whoever will use its partial's
+    /// name again is told when that is durable.
+    Forget {
+        path: RelPath,
+        durable: Option<Sender<()>>,
+    },
     /// An entry failed.
     Failed { path: RelPath, error: EntryError },
     /// Worker `worker` begins a file of several blocks.
@@ -91,11 +97,7 @@ pub(super) enum Message<F: Fs> {
         bytes: u64,
     },
     /// It leaves the file unfinished.
-    Left {
-        worker: usize,
-        /// What is recorded stays true; otherwise it is to be forgotten.
-        keep: bool,
-    },
+    Left { worker: usize, leaving: Leaving },
     /// A file or symlink is complete under its partial name, or adopted under its final one.
     Complete {
         /// The worker, if the file was begun with `Begin`.
@@ -114,6 +116,18 @@ pub(super) enum Message<F: Fs> {
     Counted(Counted),
     /// Something happened after which nothing more can be made durable.
     Fatal(Error),
+}
+
+/// What becomes of the records of a file that is left unfinished.
+pub(super) enum Leaving {
+    /// They stay true.
+    Keep,
+    /// A write failed, which may tell of earlier ones of the same file: only what was flushed before
+    /// stays.
+    CutBack,
+    /// They are to be forgotten. Whoever will use the partial's name again is told when that is
+    /// durable.
+    Forget(Option<Sender<()>>),
 }
 
 /// What was settled without work.

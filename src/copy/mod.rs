@@ -52,6 +52,7 @@ mod setup;
 mod shared;
 mod siblings;
 mod stages;
+mod thread;
 mod wait;
 mod worker;
 

@@ -10,7 +10,7 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex};
 
 use super::failure::Failure;
-use super::message::{Completed, Content, Message, Work};
+use super::message::{Completed, Content, Leaving, Message, Work};
 use super::worker::Worker;
 use crate::error::EntryError;
 use crate::fs::{Fs, OsFs, Stat, source};
@@ -139,15 +139,17 @@ pub(super) fn check<F: Fs>(
     if shared.options.accept_source_rot {
         return worker.send(Message::Warning(error.to_string()));
     }
-    if *blocks {
-        worker.send(Message::Left {
+    match (completed.attempt, *blocks) {
+        (Some(attempt), true) => worker.drop_blocks(work, attempt)?,
+        (Some(attempt), false) => {
+            let name = shared.names.name(&work.path, attempt);
+            worker.discard(work, attempt, &name)?;
+        }
+        (None, true) => worker.send(Message::Left {
             worker: worker.number,
-            keep: false,
-        })?;
-    }
-    if let Some(attempt) = completed.attempt {
-        let name = shared.names.name(&work.path, attempt);
-        worker.discard(work, attempt, &name)?;
+            leaving: Leaving::Forget(None),
+        })?,
+        (None, false) => {}
     }
     Err(error.into())
 }

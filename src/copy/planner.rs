@@ -13,6 +13,7 @@ use super::failure::{self, Failure};
 use super::message::{Completed, Content, Message, Settled, Task, Work};
 use super::retry::Trier;
 use super::scanner::Walk;
+use super::shared::Dropped;
 use super::siblings::Siblings;
 use crate::error::EntryError;
 use crate::event::Outcome;
@@ -310,14 +311,21 @@ impl<'a, F: Fs> Planner<'a, F> {
         let Some(Entry::Partial(partial)) = known else {
             return Ok(());
         };
-        if !partial.begin.adopts {
-            let attempt = partial.begin.attempt;
-            let name = self.shared.names.reserve(path, attempt);
-            fs::found(self.shared.fs.remove(dir, &name))
-                .map_err(self.at_dest("remove the partial copy of", path))?;
-            self.shared.names.release(path, attempt);
+        if partial.begin.adopts {
+            let (path, durable) = (path.clone(), None);
+            return self.send(Message::Forget { path, durable });
         }
-        Ok(())
+        let dropped = Dropped {
+            path,
+            dir,
+            attempt: partial.begin.attempt,
+        };
+        let path = path.clone();
+        let forget = |durable| Message::Forget {
+            path,
+            durable: Some(durable),
+        };
+        self.shared.drop_recorded(&self.messages, dropped, forget)
     }
 
     fn hand_on(

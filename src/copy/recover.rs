@@ -9,9 +9,8 @@
 use std::io;
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::thread;
 
-use super::{Shared, failure};
+use super::{Shared, failure, thread};
 use crate::error::{Error, PathContext};
 use crate::event::Recovered;
 use crate::fs::{AlignedBuf, FlushBy, Fs, FsFile, Kind, Meta, found, is_gone};
@@ -102,7 +101,7 @@ pub(super) fn recover<F: Fs>(
 
 impl<F: Fs> Recovery<'_, F> {
     fn check_all(&self, threads: usize) -> Result<(), Error> {
-        thread::scope(|scope| {
+        std::thread::scope(|scope| {
             let threads: Vec<_> = (0..threads.min(self.tail.positions.len()))
                 .map(|_| scope.spawn(|| self.check_some()))
                 .collect();
@@ -110,7 +109,10 @@ impl<F: Fs> Recovery<'_, F> {
                 .into_iter()
                 .try_for_each(|thread| match thread.join() {
                     Ok(result) => result,
-                    Err(panic) => std::panic::resume_unwind(panic),
+                    Err(payload) => {
+                        let text = thread::text("a thread that reads back", &*payload);
+                        Err(self.shared.panic_error(text))
+                    }
                 })
         })
     }
@@ -298,8 +300,7 @@ impl<F: Fs> Recovery<'_, F> {
         if self.shared.fs.flush_by() == FlushBy::Each {
             let path = self.shared.full(path);
             let flushed = reader.file().sync();
-            flushed
-                .map_err(|error| failure::flush_failed(&*self.shared.fs, "flush", path, error))?;
+            flushed.map_err(|error| failure::flush_failed(self.shared, "flush", path, error))?;
         }
         Ok(Some(matching))
     }

@@ -16,6 +16,7 @@ use super::reader;
 use super::recover;
 use super::setup::{Setup, no_manifest};
 use super::stages::stages;
+use super::thread::spawn;
 use super::{Shared, failure};
 use crate::concurrency::{self, Seeks};
 use crate::error::{Error, ManifestError, PathError, UsageError};
@@ -133,8 +134,7 @@ pub(super) fn run<F: Fs>(
                 }
                 // Only now: recovery may have put a new file in place.
                 let manifest = lock_mutex(&shared.store).file();
-                let flusher = thread::Builder::new().name("sprag-flusher".into());
-                let flusher = flusher.spawn_scoped(scope, move || {
+                let flusher = spawn(scope, shared, "sprag-flusher".into(), move || {
                     flusher::flush(shared, &manifest, &jobs_out, &flushed_in);
                 });
                 let reader = match shared.options.verify {
@@ -171,8 +171,9 @@ fn start_namers<'scope, 'env, F: Fs>(
 ) -> std::io::Result<()> {
     for number in 0..namer::NAMERS {
         let (batches, answers) = (batches.clone(), answers.clone());
-        let namer = thread::Builder::new().name(format!("sprag-namer-{number}"));
-        namer.spawn_scoped(scope, move || namer::give_names(shared, &batches, &answers))?;
+        spawn(scope, shared, format!("sprag-namer-{number}"), move || {
+            namer::give_names(shared, &batches, &answers);
+        })?;
     }
     Ok(())
 }
@@ -191,9 +192,8 @@ fn start_readers<'scope, 'env, F: Fs>(
     for number in 0..readers {
         let (asked, answers) = (asked_out.clone(), answers_in.clone());
         let streams = Arc::clone(&streams);
-        let reader = thread::Builder::new().name(format!("sprag-reader-{number}"));
-        reader.spawn_scoped(scope, move || {
-            reader::read(shared, &streams, &asked, &answers)
+        spawn(scope, shared, format!("sprag-reader-{number}"), move || {
+            reader::read(shared, &streams, &asked, &answers);
         })?;
     }
     Ok((asked_in, answers_out))

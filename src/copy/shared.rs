@@ -5,11 +5,18 @@ use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 
+use crossbeam_channel::Sender;
+
+use super::batch::BatchSender;
+use super::failure::{self, Failure};
+use super::message::Message;
+use super::thread::Panics;
 use super::{board, metadata, names, origin, repair};
 use crate::block::BlockSize;
 use crate::event::Concurrency;
 use crate::fs::source::SourceRoot;
 use crate::fs::{Fs, found};
+use crate::latch::Latch;
 use crate::limits::Limits;
 use crate::manifest::Store;
 use crate::options::CopyOptions;
@@ -66,10 +73,21 @@ pub(super) struct Shared<F: Fs> {
     pub(super) own: metadata::Own,
     /// What was told of metadata that the destination cannot hold.
     pub(super) told: metadata::Told,
+    /// Closed by the first failed flush: no barrier is made from then on. The manifest's own.
+    pub(super) latch: Latch,
+    /// What is heard of threads that panicked.
+    pub(super) panics: Panics,
     /// Set when the run cannot go on; stages end as when stopped.
     pub(super) failed: AtomicBool,
     /// Set when an entry of a source could not be looked at: nothing is deleted then.
     pub(super) walk_failed: AtomicBool,
+}
+
+/// A partial that will not be gone on with.
+pub(super) struct Dropped<'a, F: Fs> {
+    pub(super) path: &'a RelPath,
+    pub(super) dir: &'a F::Dir,
+    pub(super) attempt: u8,
 }
 
 impl<F: Fs> Shared<F> {
@@ -113,6 +131,29 @@ impl<F: Fs> Shared<F> {
             self.names.release(path, attempt);
         }
         made
+    }
+
+    /// Removes a partial that the manifest speaks of, and waits until it durably does so no more. Until
+    /// then its name stays in use: after a crash, the old records would speak for whatever is written
+    /// under it. `tell` makes the message that has it forgotten.
+    pub(super) fn drop_recorded(
+        &self,
+        messages: &BatchSender<Message<F>>,
+        Dropped { path, dir, attempt }: Dropped<'_, F>,
+        tell: impl FnOnce(Sender<()>) -> Message<F>,
+    ) -> Result<(), Failure> {
+        let name = self.names.reserve(path, attempt);
+        let removed = found(self.fs.remove(dir, &name));
+        removed.map_err(|error| {
+            let (action, full) = ("remove the partial copy of", self.full(path));
+            failure::naming(&self.fs, action, full)(error)
+        })?;
+        let (told, durable) = crossbeam_channel::bounded(1);
+        messages.send(tell(told)).map_err(|_| Failure::Stopped)?;
+        // If nobody answers, there will be no barrier any more.
+        durable.recv().map_err(|_| Failure::Stopped)?;
+        self.names.release(path, attempt);
+        Ok(())
     }
 
     /// The full path of a destination entry, for messages.

@@ -13,6 +13,7 @@ use super::message::{Message, Work};
 use super::planner::Planner;
 use super::repair::Repairer;
 use super::scanner::{self, Walk};
+use super::thread::spawn;
 use super::worker::Worker;
 use crate::event::Phase;
 use crate::fs::Fs;
@@ -50,43 +51,45 @@ pub(super) fn stages<F: Fs>(
             let began_at = lock_mutex(&shared.store).end();
             // A rerun does not wait, and walks for itself.
             let keeper = (!shared.is_rerun).then_some(keeper);
-            let builder = thread::Builder::new().name("sprag-counter".into());
-            let thread = builder.spawn_scoped(scope, move || {
+            let thread = spawn(scope, shared, "sprag-counter".into(), move || {
                 counter::count(shared, sources, &messages, (gate_in, keeper), began_at);
             });
-            started = started.and(thread.map(drop));
+            started = started.and(thread);
         } else {
             drop((gate_in, keeper));
         }
         let (found_in, found_out) = batch::channel(SCANNED_MAX, batch::FOR_ONE);
         let (spares_in, spares_out) = scanner::spares();
         if started.is_ok() && shared.repair.is_none() {
-            let builder = thread::Builder::new().name("sprag-scanner".into());
-            let thread = builder.spawn_scoped(scope, move || {
+            let thread = spawn(scope, shared, "sprag-scanner".into(), move || {
                 scanner::scan(shared, sources, &kept, &found_in, &spares_out);
             });
-            started = started.and(thread.map(drop));
+            started = started.and(thread);
         }
         if started.is_ok() {
-            let builder = thread::Builder::new().name("sprag-planner".into());
-            let thread = builder.spawn_scoped(scope, move || match &shared.repair {
-                None => {
-                    if !shared.is_rerun {
-                        counter::wait(shared, &gate_out);
+            let thread = spawn(
+                scope,
+                shared,
+                "sprag-planner".into(),
+                move || match &shared.repair {
+                    None => {
+                        if !shared.is_rerun {
+                            counter::wait(shared, &gate_out);
+                        }
+                        let walk = Walk::new(found_out, spares_in);
+                        Planner::new(shared, sources, walk, works_in, messages_in).run();
                     }
-                    let walk = Walk::new(found_out, spares_in);
-                    Planner::new(shared, sources, walk, works_in, messages_in).run();
-                }
-                Some(repair) => Repairer {
-                    shared,
-                    repair,
-                    sources,
-                    works: works_in,
-                    messages: messages_in,
-                }
-                .run(),
-            });
-            started = started.and(thread.map(drop));
+                    Some(repair) => Repairer {
+                        shared,
+                        repair,
+                        sources,
+                        works: works_in,
+                        messages: messages_in,
+                    }
+                    .run(),
+                },
+            );
+            started = started.and(thread);
         } else {
             drop((works_in, messages_in));
         }
@@ -104,8 +107,7 @@ fn start_workers<'scope, 'env, F: Fs>(
 ) -> std::io::Result<()> {
     for number in 0..workers {
         let (works, messages) = (works.clone(), messages.with_fewer());
-        let builder = thread::Builder::new().name(format!("sprag-worker-{number}"));
-        builder.spawn_scoped(scope, move || {
+        spawn(scope, shared, format!("sprag-worker-{number}"), move || {
             Worker::new(shared, number, &messages).run(&works);
         })?;
     }

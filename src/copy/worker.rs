@@ -6,12 +6,13 @@
 use std::io;
 use std::sync::Arc;
 
-use crossbeam_channel::{Receiver, TryRecvError};
+use crossbeam_channel::{Receiver, Sender, TryRecvError};
 
 use super::batch::BatchSender;
 use super::failure::{self, Failure};
-use super::message::{Completed, Content, Message, Settled, Task, Work};
+use super::message::{Completed, Content, Leaving, Message, Settled, Task, Work};
 use super::retry::Trier;
+use super::shared::Dropped;
 use super::{Shared, adopt, origin, repair};
 use crate::error::EntryError;
 use crate::fs::source::SourceFile;
@@ -236,7 +237,7 @@ impl<'a, F: Fs> Worker<'a, F> {
         if self.shared.block_size.is_single(id.size) {
             return self.copy_single(work, source, stat);
         }
-        let (attempt, name, file) = self.create(work)?;
+        let (attempt, _, file) = self.create(work)?;
         let begin = Begin {
             path: work.path.clone(),
             source: id,
@@ -251,18 +252,13 @@ impl<'a, F: Fs> Worker<'a, F> {
         })?;
         let merger = TreeMerger::new(self.shared.block_size);
         let written = self.write_blocks(work, source, stat, &file, merger);
-        self.settle_blocks(work, stat, (attempt, &name), written)
+        self.settle_blocks(work, stat, attempt, written)
     }
 
     /// A failed flush always ends the run: the data is suspect, and so is the device.
     pub(super) fn flush_failed(&self, work: &Work<F>, error: io::Error) -> Failure {
         let path = self.shared.full(&work.path);
-        Failure::Fatal(failure::flush_failed(
-            &*self.shared.fs,
-            "flush",
-            path,
-            error,
-        ))
+        Failure::Fatal(failure::flush_failed(self.shared, "flush", path, error))
     }
 
     fn is_unchanged(
@@ -314,7 +310,23 @@ impl<'a, F: Fs> Worker<'a, F> {
         self.discard(work, attempt, &name)
     }
 
-    /// Removes a partial that is of no use.
+    /// Removes a partial that is recorded, and waits until that is durably forgotten: its name is to be
+    /// used again.
+    pub(super) fn drop_recorded(
+        &self,
+        work: &Work<F>,
+        attempt: u8,
+        tell: impl FnOnce(Sender<()>) -> Message<F>,
+    ) -> Result<(), Failure> {
+        let dropped = Dropped {
+            path: &work.path,
+            dir: &*work.dir,
+            attempt,
+        };
+        self.shared.drop_recorded(self.messages, dropped, tell)
+    }
+
+    /// Removes a partial that is of no use and not recorded.
     pub(super) fn discard(&self, work: &Work<F>, attempt: u8, name: &[u8]) -> Result<(), Failure> {
         let removed = crate::fs::found(self.shared.fs.remove(&work.dir, name));
         removed.map_err(self.at_dest("remove the partial copy of", &work.path))?;

@@ -21,6 +21,7 @@ use crate::error::{ManifestError, PathContext, PathError};
 use crate::exit::Exit;
 use crate::fs::{self, Access, Fs, FsFile};
 use crate::hash::Hash32;
+use crate::latch::Latch;
 use crate::lock;
 use crate::path::RelPath;
 
@@ -130,6 +131,8 @@ pub(crate) struct Store<F: Fs> {
     was_cut: bool,
     /// It was opened to note verifications, and can take them.
     may_note: bool,
+    /// Closed by the first failed flush at the destination: no barrier is recorded from then on.
+    latch: Latch,
 }
 
 impl<F: Fs> Store<F> {
@@ -347,6 +350,24 @@ impl<F: Fs> Store<F> {
         self.changed |= record.says_something();
         self.note(pos, record)?;
         Ok(pos)
+    }
+
+    /// Records that everything said before the position `covers` is durable.
+    ///
+    /// # Errors
+    ///
+    /// After a flush at the destination failed, always: that may have lost what this would vouch for.
+    pub(crate) fn barrier(&mut self, covers: u64) -> Result<u64, ManifestError> {
+        if self.latch.is_closed() {
+            let error = io::Error::other("an earlier write or flush failed");
+            return Err(PathError::new("record a barrier in", &self.path, error).into());
+        }
+        self.append(&Record::Barrier { covers })
+    }
+
+    /// What keeps barriers from being recorded once a flush failed.
+    pub(crate) fn latch(&self) -> &Latch {
+        &self.latch
     }
 
     /// Hands everything appended to the system: after this a killed process loses none of it.

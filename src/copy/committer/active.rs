@@ -3,8 +3,9 @@
 use std::sync::Arc;
 
 use super::*;
+use crate::copy::message::Leaving;
 use crate::hash::Hash32;
-use crate::manifest::{Begin, Partial};
+use crate::manifest::{Begin, Cut, Partial};
 
 /// Hashes are recorded at least this many at a time, unless a barrier comes first.
 const HASHES_A_RECORD: usize = 128;
@@ -21,6 +22,13 @@ pub(super) struct Active<F: Fs> {
     file: Option<Arc<F::File>>,
     /// Something was written since the file was last flushed.
     dirty: bool,
+    /// An earlier run began it.
+    resumed: bool,
+    /// How many blocks the flush under way covers, those that the last flush covered, and the one
+    /// before that.
+    flushing: u64,
+    flushed: u64,
+    flushed_before: u64,
 }
 
 impl<F: Fs> Committer<'_, F> {
@@ -40,6 +48,10 @@ impl<F: Fs> Committer<'_, F> {
                 adopts,
                 file,
                 dirty: false,
+                resumed: false,
+                flushing: 0,
+                flushed: 0,
+                flushed_before: 0,
             });
         }
     }
@@ -53,15 +65,20 @@ impl<F: Fs> Committer<'_, F> {
     ) {
         self.summary.bytes_resumed += bytes;
         self.there_before(bytes);
+        let blocks = partial.blocks;
         self.active[worker] = Some(Active {
             path: partial.begin.path,
             begin_pos: partial.begin_pos,
             last_pos: partial.last_pos,
-            next: partial.blocks,
+            next: blocks,
             hashes: Vec::new(),
             adopts: false,
             file: Some(file),
             dirty: true,
+            resumed: true,
+            flushing: blocks,
+            flushed: blocks,
+            flushed_before: blocks,
         });
         self.tell_progress();
     }
@@ -110,6 +127,17 @@ impl<F: Fs> Committer<'_, F> {
         for worker in 0..self.active.len() {
             self.record_hashes(worker);
             self.note_dirty(worker);
+            if let Some(active) = &mut self.active[worker] {
+                active.flushing = active.next;
+            }
+        }
+    }
+
+    /// What was noted as to be flushed is.
+    pub(super) fn pending_flushed(&mut self) {
+        for active in self.active.iter_mut().flatten() {
+            active.flushed_before = active.flushed;
+            active.flushed = active.flushing;
         }
     }
 
@@ -125,13 +153,47 @@ impl<F: Fs> Committer<'_, F> {
         }
     }
 
-    pub(super) fn left(&mut self, worker: usize, keep: bool) {
-        self.record_hashes(worker);
-        self.note_dirty(worker);
-        if let Some(active) = self.active[worker].take()
-            && !keep
-        {
-            self.record(&Record::Removed(active.path));
+    pub(super) fn left(&mut self, worker: usize, leaving: Leaving) {
+        match leaving {
+            Leaving::Keep => {
+                self.record_hashes(worker);
+                self.note_dirty(worker);
+                self.active[worker] = None;
+            }
+            Leaving::CutBack => self.cut_back(worker),
+            Leaving::Forget(durable) => {
+                let Some(active) = self.active[worker].take() else {
+                    return;
+                };
+                // What no barrier was ever made over is believed only after it was proved.
+                let is_believed = active.resumed || active.begin_pos < self.covering;
+                let durable = durable.and_then(|durable| match is_believed {
+                    true => Some(durable),
+                    // Whoever waits may have ended meanwhile.
+                    false => {
+                        let _ = durable.send(());
+                        None
+                    }
+                });
+                self.forget(active.path, durable.map(Then::Tell));
+            }
+        }
+    }
+
+    /// Keeps of a file only the blocks that were flushed for sure before a write to it failed. The
+    /// last flush does not count: it may have been under way when the failing write was told of its
+    /// error, and then was told of none.
+    fn cut_back(&mut self, worker: usize) {
+        let Some(active) = self.active[worker].take() else {
+            return;
+        };
+        let keep = active.flushed_before;
+        if active.next > keep {
+            self.record(&Record::Cut(Cut {
+                begin: active.begin_pos,
+                prev: active.last_pos,
+                keep,
+            }));
         }
     }
 

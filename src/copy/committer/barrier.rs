@@ -45,6 +45,7 @@ impl<F: Fs> Committer<'_, F> {
         self.barrier.is_none()
             && !self.has_failed()
             && (self.shared.board.is_asked()
+                || !self.forgetting.is_empty()
                 || self.unflushed_bytes >= options.checkpoint_bytes
                 || self.waiting.len() >= WAITING_DUE
                 || self
@@ -76,10 +77,11 @@ impl<F: Fs> Committer<'_, F> {
         if self.manifest(written_out).is_none() || self.has_failed() {
             return;
         }
+        self.covering = self.store().end();
         let dirty = Dirty::new(self.shared.fs.flush_by());
         let dirty = std::mem::replace(&mut self.dirty, dirty);
         self.barrier = Some(Barrier {
-            covers: self.store().end(),
+            covers: self.covering,
             publish: VecDeque::new(),
             waiting: std::mem::take(&mut self.waiting),
             bytes_written: self.progress.bytes_written,
@@ -105,32 +107,34 @@ impl<F: Fs> Committer<'_, F> {
 
     /// Goes on with the barrier after one of its two flushes.
     pub(super) fn barrier_flushed(&mut self, result: Result<(), PathError>) {
+        if let Err(error) = result {
+            let PathError {
+                action,
+                path,
+                source,
+            } = error;
+            self.fail(failure::flush_failed(self.shared, action, path, source));
+        }
         let Some(mut barrier) = self.barrier.take() else {
             return;
         };
-        if let Err(error) = result {
-            let fs = &*self.shared.fs;
-            self.fail(failure::flush_failed(
-                fs,
-                error.action,
-                error.path,
-                error.source,
-            ));
-        }
-        if self.has_failed() {
+        // Another thread may have closed the latch, and its message be on its way.
+        if self.has_failed() || self.shared.latch.is_closed() {
             return;
         }
         if barrier.step == Step::Sealing {
             self.progress.bytes_durable = barrier.bytes_written;
             self.shared.board.flush_ended(barrier.asked);
             self.tell_progress();
+            self.forgotten(barrier.covers);
             self.read_back_soon(barrier.published);
             return;
         }
-        let covers = barrier.covers;
-        let unsealed = self.unsealed;
-        self.record(&Record::Barrier { covers });
-        self.unsealed = unsealed;
+        self.pending_flushed();
+        let recorded = self.store().barrier(barrier.covers);
+        if self.manifest(recorded).is_none() {
+            return;
+        }
         let waiting = std::mem::take(&mut barrier.waiting);
         barrier.published = self.record_published(&waiting);
         let completed = waiting.into_iter().map(|waiting| waiting.completed);
@@ -141,6 +145,19 @@ impl<F: Fs> Committer<'_, F> {
         barrier.step = Step::Publishing;
         self.barrier = Some(barrier);
         self.publish_more();
+    }
+
+    /// A barrier covers what was recorded before a position: partials that were forgotten there are.
+    fn forgotten(&mut self, covers: u64) {
+        let durable = self.forgetting.partition_point(|(pos, _)| *pos < covers);
+        let durable: Vec<_> = self.forgetting.drain(..durable).collect();
+        for (_, then) in durable {
+            match then {
+                // Whoever asked may have ended meanwhile.
+                Then::Tell(waits) => drop(waits.send(())),
+                Then::Remove { path, attempt } => self.remove_partial(&path, attempt),
+            }
+        }
     }
 
     /// Whether a flush of the barrier under way is.
@@ -247,15 +264,15 @@ impl<F: Fs> Committer<'_, F> {
                     }
                     continue;
                 }
-                match self.namers.1.recv() {
-                    Ok(batch) => self.named(batch),
-                    Err(_) => self.barrier = None,
+                match self.hear(&self.namers.1.clone()) {
+                    Some(batch) => self.named(batch),
+                    None => self.barrier = None,
                 }
                 continue;
             }
-            match self.flushed.recv() {
-                Ok(result) => self.barrier_flushed(result),
-                Err(_) => self.barrier = None,
+            match self.hear(&self.flushed.clone()) {
+                Some(result) => self.barrier_flushed(result),
+                None => self.barrier = None,
             }
         }
     }

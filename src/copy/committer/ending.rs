@@ -46,9 +46,15 @@ impl<F: Fs> Committer<'_, F> {
         self.shared.stopper.is_stopped() || self.refusal.is_some()
     }
 
-    /// Whether a run that failed may still make a last barrier: neither a full disk nor a lost
-    /// source makes what was written before suspect, a failed write or flush does.
+    /// Whether a run that failed may still make a last barrier. What counts is not its first failure
+    /// alone, but that none of them was a failed flush.
     pub(in crate::copy) fn failed_harmlessly(&self) -> bool {
-        matches!(self.fatal, Some(Error::Full(_) | Error::SourceGone(_)))
+        self.fatal.as_ref().is_some_and(is_harmless) && !self.shared.latch.is_closed()
     }
+}
+
+/// Whether what was written before can still be believed after this error: neither a full disk nor a
+/// lost source makes it suspect.
+pub(super) fn is_harmless(error: &Error) -> bool {
+    matches!(error, Error::Full(_) | Error::SourceGone(_))
 }

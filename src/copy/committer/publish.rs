@@ -60,25 +60,35 @@ impl<F: Fs> Committer<'_, F> {
         self.emit(Event::Entry { path, outcome });
     }
 
-    /// The rename failed: the record that ran ahead of it is taken back.
+    /// The rename failed: the record that ran ahead of it is taken back. The partial stays until that
+    /// is durable; without it, a crash could make the record speak for an older file of that name.
     pub(super) fn not_published(&mut self, completed: Completed<F>, failure: Failure) {
-        let (fs, path) = (&*self.shared.fs, completed.path);
         match failure {
             Failure::Entry(error) => {
-                self.record(&Record::Removed(path.clone()));
-                if let (Some(attempt), Some((parent, _))) = (completed.attempt, path.split()) {
-                    // Left over at worst: its name is ours and is cleared away when it is in the way.
-                    let name = self.shared.names.name(&path, attempt);
-                    if let Ok(dir) = fs.open_dir(&parent) {
-                        let _ = found(fs.remove(&dir, &name));
-                    }
-                    self.shared.names.release(&path, attempt);
-                }
+                let path = completed.path;
+                let remove = |attempt| Then::Remove {
+                    path: path.clone(),
+                    attempt,
+                };
+                self.forget(path.clone(), completed.attempt.map(remove));
                 self.entry_failed(path, error);
             }
             Failure::Fatal(error) => self.fail(error),
             Failure::Stopped => {}
         }
+    }
+
+    /// Removes a partial that nothing speaks of any more. Left over at worst: its name is ours and is
+    /// cleared away when it is in the way.
+    pub(super) fn remove_partial(&mut self, path: &RelPath, attempt: u8) {
+        let (fs, name) = (&*self.shared.fs, self.shared.names.name(path, attempt));
+        if let Some((parent, _)) = path.split()
+            && let Ok(dir) = fs.open_dir(&parent)
+        {
+            let _ = found(fs.remove(&dir, &name));
+            self.dirty.parent(path);
+        }
+        self.shared.names.release(path, attempt);
     }
 
     /// A name in it changed, and with that its modification time: the directory that holds `path`

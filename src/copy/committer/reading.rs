@@ -106,7 +106,8 @@ impl<F: Fs> Committer<'_, F> {
         while let Some(reading) = &self.reading
             && reading.busy > 0
         {
-            let answer = reading.answers.recv().ok()?;
+            let answers = reading.answers.clone();
+            let answer = self.hear(&answers)?;
             self.read_back_answered(answer);
             self.pump();
             if self.has_failed() || self.shared.stopper.is_stopped() {

@@ -44,6 +44,9 @@ impl<F: Fs> Committer<'_, F> {
                 return;
             }
             let mut select = Select::new();
+            if !self.has_failed() {
+                select.recv(self.shared.panics.heard());
+            }
             if self.barrier.is_none() {
                 select.recv(self.shared.board.wake());
             } else if self.is_flushing() {
@@ -75,8 +78,34 @@ impl<F: Fs> Committer<'_, F> {
         }
     }
 
+    /// What comes next from another thread. `None`: it will not come, because a thread ended before its
+    /// time; the run has failed then.
+    pub(super) fn hear<T>(&mut self, from: &Receiver<T>) -> Option<T> {
+        let said = crossbeam_channel::select! {
+            recv(from) -> said => said.ok(),
+            recv(self.shared.panics.heard()) -> text => {
+                self.panicked(text.unwrap_or_default());
+                None
+            }
+        };
+        if said.is_none() && !self.has_failed() {
+            self.panicked("a thread ended before its time".into());
+        }
+        said
+    }
+
+    /// Ends the run, because one of its threads panicked. What that had in hand never comes back.
+    fn panicked(&mut self, text: String) {
+        self.fail(self.shared.panic_error(text));
+        self.naming = 0;
+        self.barrier = None;
+    }
+
     /// Takes what the flusher, the namers, the reader and the consumer have to say, if anything.
     fn hear_others(&mut self) {
+        if let Ok(text) = self.shared.panics.heard().try_recv() {
+            self.panicked(text);
+        }
         while self.naming > 0
             && let Ok(batch) = self.namers.1.try_recv()
         {

@@ -12,10 +12,7 @@ impl<F: Fs> Planner<'_, F> {
         known: Option<&Entry>,
     ) -> Result<(), Failure> {
         let path = scanned.dest;
-        if let Some(Entry::Partial(_)) = known {
-            self.drop_partial(&path, dir, known)?;
-            self.send(Message::Forget { path: path.clone() })?;
-        }
+        self.drop_partial(&path, dir, known)?;
         let stat = &scanned.stat;
         let bytes = match stat.kind {
             Kind::File => stat.size,

@@ -66,7 +66,8 @@ impl<F: Fs> Recovery<'_, F> {
             for parent in renamed {
                 let full = self.shared.full(&parent);
                 let flushed = fs.open_dir(&parent).and_then(|dir| fs.sync_dir(&dir));
-                flushed.map_err(|error| failure::flush_failed(fs, "flush", full, error))?;
+                flushed
+                    .map_err(|error| failure::flush_failed(self.shared, "flush", full, error))?;
             }
         }
         let mut store = lock_mutex(&self.shared.store);
@@ -76,9 +77,9 @@ impl<F: Fs> Recovery<'_, F> {
             let failed = |error| failure::manifest_failed(fs, error);
             store.write_out().map_err(failed)?;
             let flushed = store.file().sync().at("flush", &path);
-            flushed.map_err(|e| failure::flush_failed(fs, e.action, e.path, e.source))?;
+            flushed.map_err(|e| failure::flush_failed(self.shared, e.action, e.path, e.source))?;
             let covers = store.end();
-            store.append(&Record::Barrier { covers }).map_err(failed)?;
+            store.barrier(covers).map_err(failed)?;
         }
         Ok(())
     }
@@ -88,12 +89,13 @@ impl<F: Fs> Recovery<'_, F> {
         if fs.flush_by() == FlushBy::Whole {
             let flushed = fs.sync_all();
             let dest = self.shared.dest.clone();
-            flushed.map_err(|error| failure::flush_failed(fs, "flush", dest, error))?;
+            flushed.map_err(|error| failure::flush_failed(self.shared, "flush", dest, error))?;
             // And the device's own cache, which that alone does not empty everywhere.
             let file = lock_mutex(&self.shared.store).file();
             let dest = self.shared.dest.clone();
-            file.sync()
-                .map_err(|error| failure::flush_failed(fs, "flush the manifest in", dest, error))?;
+            file.sync().map_err(|error| {
+                failure::flush_failed(self.shared, "flush the manifest in", dest, error)
+            })?;
         }
         Ok(())
     }

@@ -2,6 +2,7 @@
 //! behind it.
 
 use super::*;
+use crate::error::Error;
 
 /// After so many bytes of a file the device is to begin with them, so that it works from the beginning
 /// and not only when a barrier is due.
@@ -33,7 +34,11 @@ impl<F: Fs> Worker<'_, F> {
         let fits = !size.is_single(stat.size) && partial.blocks <= size.count(stat.size);
         let same = fits && partial.begin.source == source_id(stat);
         let Some(file) = file.filter(|_| whole && same) else {
-            self.discard(work, attempt, &name)?;
+            let path = work.path.clone();
+            self.drop_recorded(work, attempt, |durable| Message::Forget {
+                path,
+                durable: Some(durable),
+            })?;
             return Ok(None);
         };
         file.set_len(kept).map_err(&at_dest)?;
@@ -54,7 +59,7 @@ impl<F: Fs> Worker<'_, F> {
             file: Arc::clone(&file),
         })?;
         let written = self.write_blocks(work, source, stat, &file, merger);
-        let settled = self.settle_blocks(work, stat, (attempt, &name), written);
+        let settled = self.settle_blocks(work, stat, attempt, written);
         settled.map(Some)
     }
 
@@ -103,7 +108,7 @@ impl<F: Fs> Worker<'_, F> {
         &self,
         work: &Work<F>,
         source: &Stat,
-        (attempt, name): (u8, &[u8]),
+        attempt: u8,
         written: Result<Option<(Hash32, DestMeta)>, Failure>,
     ) -> Result<Reading<F>, Failure> {
         match written {
@@ -122,20 +127,39 @@ impl<F: Fs> Worker<'_, F> {
                 file: None,
             }))),
             Ok(None) => {
-                self.send(Message::Left {
-                    worker: self.number,
-                    keep: false,
-                })?;
-                self.discard(work, attempt, name)?;
+                self.drop_blocks(work, attempt)?;
                 Ok(Reading::Changed)
             }
             Err(failure) => {
+                let is_suspect = self.shared.fs.flush_by() == FlushBy::Each && at_dest(&failure);
+                let leaving = match is_suspect {
+                    true => Leaving::CutBack,
+                    false => Leaving::Keep,
+                };
                 self.send(Message::Left {
                     worker: self.number,
-                    keep: true,
+                    leaving,
                 })?;
                 Err(failure)
             }
         }
+    }
+
+    /// Gives up the file of several blocks that this worker is at.
+    pub(in crate::copy) fn drop_blocks(&self, work: &Work<F>, attempt: u8) -> Result<(), Failure> {
+        self.drop_recorded(work, attempt, |durable| Message::Left {
+            worker: self.number,
+            leaving: Leaving::Forget(Some(durable)),
+        })
+    }
+}
+
+/// Whether a call at the destination failed. Where a server or a daemon is behind it, a failing write may
+/// tell of earlier writes of that file, and the flush after it of none.
+fn at_dest(failure: &Failure) -> bool {
+    match failure {
+        Failure::Entry(error) => matches!(error, EntryError::Dest(_)),
+        Failure::Fatal(error) => !matches!(error, Error::SourceGone(_)),
+        Failure::Stopped => false,
     }
 }

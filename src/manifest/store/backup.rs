@@ -146,6 +146,7 @@ impl<F: Fs> Store<F> {
         self.write_out()?;
         let dir = self.open_state_dir()?;
         let mut new = Self::begin_new(&self.fs, dir, &self.path, self.header, name)?;
+        new.latch = self.latch.clone();
         let (from, end) = (self.file(), self.end());
         let whole = new.journal.append_frames(&from, end);
         if !whole.at("copy", &self.path)? {

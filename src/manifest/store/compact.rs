@@ -37,6 +37,7 @@ impl<F: Fs> Store<F> {
     pub(super) fn compacted(&self, name: &[u8]) -> Result<Store<F>, ManifestError> {
         let dir = self.open_state_dir()?;
         let mut new = Self::begin_new(&self.fs, dir, &self.path, self.header, name)?;
+        new.latch = self.latch.clone();
         if let Some((begin, end)) = self.last_run {
             new.append(&self.read(begin)?)?;
             if let Some(end) = end {
@@ -82,7 +83,7 @@ impl<F: Fs> Store<F> {
     pub(super) fn seal(&mut self) -> Result<(), ManifestError> {
         for _ in 0..2 {
             let covers = self.end();
-            self.append(&Record::Barrier { covers })?;
+            self.barrier(covers)?;
         }
         self.trusted = self.end();
         Ok(())

@@ -318,6 +318,7 @@ impl<F: Fs> Store<F> {
             was_cut: false,
             verify: history::VerifyPositions::default(),
             may_note: false,
+            latch: Latch::default(),
         }
     }
 

@@ -58,7 +58,7 @@ impl<F: Fs> Rebuilt<F> {
         let Rebuilt { mut store, old } = self;
         for _ in 0..2 {
             let covers = store.end();
-            store.append(&Record::Barrier { covers })?;
+            store.barrier(covers)?;
         }
         store.write_out()?;
         store.file().sync().at("flush", &store.path)?;

@@ -16,6 +16,7 @@ pub(crate) struct VerifyLog<F: Fs> {
     path: PathBuf,
     /// Whether all that came before is trusted, so that a barrier may be put behind it.
     seals: bool,
+    latch: Latch,
 }
 
 impl<F: Fs> Store<F> {
@@ -31,6 +32,7 @@ impl<F: Fs> Store<F> {
             journal: Journal::new(file, self.header.id, self.end()),
             path: self.path.clone(),
             seals: self.tail().positions.is_empty(),
+            latch: self.latch.clone(),
         }))
     }
 }
@@ -72,7 +74,7 @@ impl<F: Fs> VerifyLog<F> {
     /// and everything before is trusted, so it makes nothing true that is not.
     pub(crate) fn flush(&mut self) -> Result<(), ManifestError> {
         self.sync()?;
-        if self.seals {
+        if self.seals && !self.latch.is_closed() {
             let covers = self.journal.end();
             self.append(&Record::Barrier { covers })?;
             self.sync()?;
@@ -87,6 +89,9 @@ impl<F: Fs> VerifyLog<F> {
 
     fn sync(&mut self) -> Result<(), ManifestError> {
         self.write_out()?;
-        Ok(self.journal.file().sync().at("flush", &self.path)?)
+        let flushed = self.journal.file().sync();
+        Ok(flushed
+            .inspect_err(|_| self.latch.close())
+            .at("flush", &self.path)?)
     }
 }
