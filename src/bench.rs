@@ -47,6 +47,7 @@ impl FileCase {
             attempt: Some(0),
             chain: 0,
             ctimes: None,
+            unsettled: false,
         };
         FileCase {
             source: stat,

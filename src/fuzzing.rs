@@ -10,7 +10,7 @@ use crate::block::BlockSize;
 use crate::error::ManifestError;
 use crate::fs::Fs;
 use crate::hash::{self, Hash32};
-use crate::manifest::{Entry, OpenMode, Record, RunBegin, RunEnd, Store};
+use crate::manifest::{Entry, Mounted, OpenMode, Record, RunBegin, RunEnd, Store};
 use crate::partial;
 use crate::path::RelPath;
 use crate::{checksum, codec};
@@ -51,6 +51,7 @@ struct Said {
     entries: Vec<(RelPath, Entry, Vec<Hash32>)>,
     totals: [u64; 5],
     last_run: Option<(RunBegin, Option<RunEnd>)>,
+    mounted: Vec<Mounted>,
 }
 
 /// Opens the manifest of `fs` as each command would, cuts its tail, compacts it, and empties it.
@@ -149,6 +150,7 @@ fn look<F: Fs>(store: &Store<F>) -> Said {
         entries,
         totals: totals(store),
         last_run: store.last_run().expect("the last run can be read"),
+        mounted: store.mounted().to_vec(),
     }
 }
 

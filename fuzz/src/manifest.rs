@@ -121,7 +121,10 @@ impl Script<'_> {
     }
 
     fn record(&mut self, end: u64) -> Vec<u8> {
-        let kind = self.byte() % 12;
+        let kind = match self.byte() % 13 {
+            12 => 18,
+            kind => kind,
+        };
         let mut out = vec![kind];
         match kind {
             0 => self.run_begin(&mut out),
@@ -157,6 +160,11 @@ impl Script<'_> {
                 self.path(&mut out);
             }
             10 => self.path(&mut out),
+            18 => {
+                self.path(&mut out);
+                put_bytes(&mut out, &[self.byte(); 16]);
+                self.numbers(&mut out, 1);
+            }
             _ => {
                 let covers = match self.byte() {
                     0 => end,
@@ -205,6 +213,9 @@ impl Script<'_> {
             _ => self.position(),
         };
         put_number(out, chain);
+        // No change times.
+        out.push(0);
+        out.push(self.byte() & 1);
     }
 
     fn dest_meta(&mut self, out: &mut Vec<u8>) {

@@ -175,6 +175,7 @@ mod tests {
             attempt: Some(0),
             chain: 0,
             ctimes: None,
+            unsettled: false,
         })
     }
 

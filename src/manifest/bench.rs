@@ -46,6 +46,7 @@ impl FileRecord {
             attempt: Some(0),
             chain: 0,
             ctimes: None,
+            unsettled: false,
         }))
     }
 

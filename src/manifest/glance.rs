@@ -49,7 +49,8 @@ impl Glance {
             | Record::VerifyBegin(_)
             | Record::Verified(_)
             | Record::Finding(_)
-            | Record::VerifyEnd(_) => {
+            | Record::VerifyEnd(_)
+            | Record::Mounted(_) => {
                 return match codec::decode(payload) {
                     Ok(record) => Glance::Whole(Box::new(record)),
                     Err(_) => Glance::Unknown,

@@ -36,8 +36,8 @@ pub(crate) use find::{found, nearest, no_manifest, open_destination, whose_state
 pub(crate) use header::Holder;
 pub(crate) use index::SlotKind;
 pub(crate) use record::{
-    Begin, Blocks, Cut, DirRecord, Done, Link, Record, RunBegin, RunEnd, SourceId, SpecialRecord,
-    SymlinkRecord,
+    Begin, Blocks, Cut, DirRecord, Done, Link, Mounted, Record, RunBegin, RunEnd, SourceId,
+    SpecialRecord, SymlinkRecord,
 };
 pub(crate) use store::{
     Entry, LastVerified, LastVerify, OpenMode, Partial, Rebuilt, Store, Tail, VerifyLog,

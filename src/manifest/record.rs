@@ -56,6 +56,8 @@ pub(crate) enum Record<P = RelPath> {
     VerifyEnd(VerifyEnd),
     /// A fifo, socket or device node is there, or still under its partial name.
     Special(SpecialRecord<P>),
+    /// The run writes to a file system without a journal.
+    Mounted(Mounted),
 }
 
 /// What identifies one version of a source file.
@@ -153,6 +155,9 @@ pub(crate) struct Done<P = RelPath> {
     pub(crate) chain: u64,
     /// Change times by which a later run need not list attributes; `None`: it has to.
     pub(crate) ctimes: Option<Ctimes>,
+    /// The source was changed so shortly before it was read, by the clock of its file system, that
+    /// a later change may show the same time: the next run compares the content.
+    pub(crate) unsettled: bool,
 }
 
 impl<P> Done<P> {
@@ -199,6 +204,24 @@ impl RunEnd {
     pub(crate) const FAILURES_MAX: usize = 100;
     /// The longest reason that is kept, in bytes.
     pub(crate) const REASON_BYTES_MAX: usize = 512;
+}
+
+/// A file system without a journal that a run writes to. The same boot and the same mount on the
+/// next run mean that nothing was lost in between.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Mounted {
+    /// Where in the destination it is mounted; the root path: the destination lies on it.
+    pub(crate) path: RelPath,
+    /// The boot id of the system at that time; zeros: unknown.
+    #[serde(with = "serde_bytes")]
+    pub(crate) boot: [u8; 16],
+    /// The identity of the mount at that time; 0: unknown.
+    pub(crate) mount: u64,
+}
+
+impl Mounted {
+    /// The most that are kept of one run. One that is not listed counts as unknown.
+    pub(crate) const KEPT_MAX: usize = 256;
 }
 
 /// Whether an encoded record seems to be about a path, going by where it stands in those that are: they
@@ -256,7 +279,8 @@ impl Record {
             | Record::VerifyBegin(_)
             | Record::Verified(_)
             | Record::Finding(_)
-            | Record::VerifyEnd(_) => None,
+            | Record::VerifyEnd(_)
+            | Record::Mounted(_) => None,
         }
     }
 }

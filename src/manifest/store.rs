@@ -15,7 +15,7 @@ use super::journal::{self, FRAMES_START, Journal};
 use super::record::{
     Begin, DirRecord, Done, Link, Record, RunBegin, RunEnd, SpecialRecord, SymlinkRecord,
 };
-use super::{MANIFEST, MANIFEST_NAME, STATE_DIR};
+use super::{MANIFEST, MANIFEST_NAME, Mounted, STATE_DIR};
 use crate::block::BlockSize;
 use crate::error::{ManifestError, PathContext, PathError};
 use crate::exit::Exit;
@@ -114,6 +114,8 @@ pub(crate) struct Store<F: Fs> {
     garbage_bytes: u64,
     outdated: order::Outdated,
     last_run: Option<(u64, Option<u64>)>,
+    /// The file systems without a journal that the last run wrote to.
+    mounted: Vec<Mounted>,
     /// From which position on done files are still to be read back.
     read_back_due: Option<u64>,
     /// Something was said of a path since the copy of the manifest was written.
@@ -221,6 +223,12 @@ impl<F: Fs> Store<F> {
         Ok(Some((begin, end)))
     }
 
+    /// The file systems without a journal that the newest run writes to, the first
+    /// [`Mounted::KEPT_MAX`] of them.
+    pub(crate) fn mounted(&self) -> &[Mounted] {
+        &self.mounted
+    }
+
     /// From which position on done files were to be read back and may not have been.
     pub(crate) fn read_back_due(&self) -> Option<u64> {
         self.read_back_due
@@ -296,7 +304,8 @@ impl<F: Fs> Store<F> {
             | Record::VerifyBegin(_)
             | Record::Verified(_)
             | Record::Finding(_)
-            | Record::VerifyEnd(_) => {
+            | Record::VerifyEnd(_)
+            | Record::Mounted(_) => {
                 return Err(self.damaged(pos, "the index points at a record without a path"));
             }
         };

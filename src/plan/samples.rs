@@ -40,5 +40,6 @@ pub(super) fn done(size: u64, mtime_ns: i128, dest_mtime_ns: i128) -> Entry {
         attempt: Some(0),
         chain: 0,
         ctimes: None,
+        unsettled: false,
     })
 }

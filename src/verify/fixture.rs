@@ -118,6 +118,7 @@ impl Fixture {
             attempt: Some(0),
             chain,
             ctimes: None,
+            unsettled: false,
         }));
     }
 
@@ -135,6 +136,7 @@ impl Fixture {
             attempt: Some(0),
             chain,
             ctimes: None,
+            unsettled: false,
         }));
     }
 

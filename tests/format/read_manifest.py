@@ -21,7 +21,7 @@ RECORDS = [
     ("Begin", [("path", "bytes"), ("size", "u"), ("mtime_ns", "i128"), ("ctime_ns", "i128"), ("ino", "u"), ("attempt", "u8"), ("adopts", "bool")]),
     ("Blocks", [("begin", "u"), ("prev", "u"), ("first", "u"), ("hashes", "hashes")]),
     ("Cut", [("begin", "u"), ("prev", "u"), ("keep", "u")]),
-    ("Done", [("path", "bytes"), ("size", "u"), ("mtime_ns", "i128"), ("dest", "dest"), ("hash", "hash"), ("attempt", "u8?"), ("chain", "u"), ("ctimes", "ctimes?")]),
+    ("Done", [("path", "bytes"), ("size", "u"), ("mtime_ns", "i128"), ("dest", "dest"), ("hash", "hash"), ("attempt", "u8?"), ("chain", "u"), ("ctimes", "ctimes?"), ("unsettled", "bool")]),
     ("LinkWanted", [("path", "bytes"), ("to", "bytes")]),
     ("Link", [("path", "bytes"), ("to", "bytes")]),
     ("Removed", [("path", "bytes")]),
@@ -32,6 +32,7 @@ RECORDS = [
     ("Finding", [("run", "u"), ("pos", "u"), ("what", "found")]),
     ("VerifyEnd", [("run", "u"), ("ended_ms", "u"), ("exit_code", "u8"), ("entries_ok", "u"), ("entries_bad", "u")]),
     ("Special", [("path", "bytes"), ("what", "special"), ("mtime_ns", "i128"), ("dest", "dest"), ("attempt", "u8")]),
+    ("Mounted", [("path", "bytes"), ("boot", "bytes"), ("mount", "u")]),
 ]
 SPECIAL = [("fifo", []), ("socket", []), ("block device", [("number", "u")]), ("character device", [("number", "u")])]
 DAMAGE = [("ranges", "[range"), ("blocks_bad", "u"), ("blocks_zero", "u"), ("blocks_shifted", "u"), ("first_shift", "shift?")]
@@ -176,7 +177,7 @@ def read(data):
             covers.append(record["covers"])
         elif kind == "Removed":
             paths.pop(record["path"], None)
-        elif "path" in record:
+        elif "path" in record and kind != "Mounted":
             paths[record["path"]] = record
         runs += kind == "RunBegin"
     return {"id": identity.hex(), "block_bytes": 1 << log2, "runs": runs, "trusted": covers[-2] if len(covers) > 1 else 4096,

@@ -124,6 +124,7 @@ fn done_record<F: Fs>(waiting: &Waiting<F>, now_ms: u64) -> Record {
                 Some(_) => ctimes.map(|ctimes| ctimes.at(now_ms)),
                 None => ctimes,
             },
+            unsettled: false,
         })
     };
     match &completed.content {

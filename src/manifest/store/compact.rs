@@ -40,6 +40,9 @@ impl<F: Fs> Store<F> {
         new.latch = self.latch.clone();
         if let Some((begin, end)) = self.last_run {
             new.append(&self.read(begin)?)?;
+            for mounted in self.mounted() {
+                new.append(&Record::Mounted(mounted.clone()))?;
+            }
             if let Some(end) = end {
                 new.append(&self.read(end)?)?;
             }

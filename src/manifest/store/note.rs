@@ -53,11 +53,18 @@ impl<F: Fs> Store<F> {
         let (hash, kind) = match record {
             Record::RunBegin(_) => {
                 self.last_run = Some((pos, None));
+                self.mounted.clear();
                 return Ok(());
             }
             Record::RunEnd(_) => {
                 if let Some((_, end)) = &mut self.last_run {
                     *end = Some(pos);
+                }
+                return Ok(());
+            }
+            Record::Mounted(mounted) => {
+                if self.mounted.len() < Mounted::KEPT_MAX && !self.mounted.contains(mounted) {
+                    self.mounted.push(mounted.clone());
                 }
                 return Ok(());
             }

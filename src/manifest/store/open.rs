@@ -309,6 +309,7 @@ impl<F: Fs> Store<F> {
             garbage_bytes: 0,
             outdated: order::Outdated::default(),
             last_run: None,
+            mounted: Vec::new(),
             read_back_due: None,
             changed: false,
             stands_for: None,

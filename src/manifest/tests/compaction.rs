@@ -25,6 +25,15 @@ fn every_entry_hash_and_total_and_the_last_run_outlive_a_compaction() {
     let dest = Dest::new();
     let mut store = dest.create();
     fill(&mut store);
+    let mounts = [mounted("", 1), mounted("d", 2)];
+    for record in [
+        Record::RunBegin(run_begin()),
+        Record::Mounted(mounts[0].clone()),
+        Record::Mounted(mounts[1].clone()),
+        Record::RunEnd(run_end()),
+    ] {
+        store.append(&record).unwrap();
+    }
     let (before, totals, run) = (listing(&store), store.totals(), store.last_run().unwrap());
     let (id, end) = (*store.id(), store.end());
     store.compact(None).unwrap();
@@ -32,6 +41,7 @@ fn every_entry_hash_and_total_and_the_last_run_outlive_a_compaction() {
         assert_eq!(listing(store), before);
         assert_eq!(store.totals(), totals);
         assert_eq!(store.last_run().unwrap(), run);
+        assert_eq!(store.mounted(), mounts);
         assert_eq!(*store.id(), id);
         assert_eq!(store.block_size(), crate::block::BlockSize::MIN);
         assert!(store.tail().positions.is_empty(), "all is trusted");

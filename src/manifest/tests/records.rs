@@ -213,6 +213,36 @@ fn the_last_run_is_the_newest_begun_with_its_own_end_only() {
 }
 
 #[test]
+fn the_mounts_of_the_last_run_are_known_and_no_more_of_them_than_are_kept() {
+    let dest = Dest::new();
+    let mut store = dest.create();
+    let mut add = |record: Record| store.append(&record).unwrap();
+    add(Record::RunBegin(run_begin()));
+    add(Record::Mounted(mounted("of an earlier run", 1)));
+    add(Record::RunBegin(run_begin()));
+    let mut expected = vec![mounted("", 2), mounted("d", 3)];
+    for mounted in expected.iter().chain(&expected[..1]) {
+        add(Record::Mounted(mounted.clone()));
+    }
+    assert_eq!(store.mounted(), expected, "one that is told twice is one");
+    let more = (4..).map(|n| mounted("d", n)).take(Mounted::KEPT_MAX);
+    for mounted in more {
+        store.append(&Record::Mounted(mounted.clone())).unwrap();
+        expected.push(mounted);
+    }
+    expected.truncate(Mounted::KEPT_MAX);
+    store.append(&Record::RunEnd(run_end())).unwrap();
+    assert_eq!(store.mounted(), expected);
+    assert!(store.lookup(&path("d")).unwrap().is_none(), "not an entry");
+    store.write_out().unwrap();
+    drop(store);
+    let mut store = dest.open(OpenMode::Write);
+    assert_eq!(store.mounted(), expected);
+    store.append(&Record::RunBegin(run_begin())).unwrap();
+    assert!(store.mounted().is_empty());
+}
+
+#[test]
 fn the_tail_is_what_lies_behind_the_last_barrier_but_one() {
     let dest = Dest::new();
     let mut store = dest.create();

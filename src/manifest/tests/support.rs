@@ -300,6 +300,7 @@ pub(super) fn done(at: &str, size: u64, chain: u64) -> Done {
         attempt: Some(0),
         chain,
         ctimes: None,
+        unsettled: false,
     }
 }
 
@@ -314,6 +315,14 @@ pub(super) fn run_begin() -> RunBegin {
     RunBegin {
         started_ms: 1_700_000_000_000,
         sources: vec![b"/home/photos".to_vec().into(), b"music/".to_vec().into()],
+    }
+}
+
+pub(super) fn mounted(at: &str, mount: u64) -> Mounted {
+    Mounted {
+        path: path(at),
+        boot: [7; 16],
+        mount,
     }
 }
 

@@ -143,6 +143,7 @@ impl<F: Fs> FileHashes<'_, F> {
             attempt: None,
             chain: self.written.map_or(0, |(_, last)| last),
             ctimes: None,
+            unsettled: false,
         }))?;
         self.scribe.files.fetch_add(1, Ordering::Relaxed);
         Ok(())
