@@ -8,7 +8,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard};
 
 use sprag::event::ReadHow;
-use sprag::fs::{Access, FlushBy, Fs, FsFile, FsMeta, Kind, Meta, Special, Stat, Xattrs};
+use sprag::fs::{Access, FlushBy, Fs, FsFile, FsMeta, MountNo, Kind, Meta, Rules, Special, Stat, Xattrs};
 use sprag::path::RelPath;
 
 /// No file gets longer: what a hostile manifest asks for must not eat this machine's memory.
@@ -370,23 +370,19 @@ impl Fs for MemoryFs {
         Ok(())
     }
 
-    fn sync_all(&self) -> io::Result<()> {
+    fn sync_mount(&self, _mount: MountNo) -> io::Result<()> {
         Ok(())
     }
 
-    fn flush_by(&self) -> FlushBy {
-        match self.journal {
-            true => FlushBy::Whole,
-            false => FlushBy::Each,
+    fn rules(&self, _mount: MountNo) -> Rules {
+        Rules {
+            flush_by: match self.journal {
+                true => FlushBy::Whole,
+                false => FlushBy::Each,
+            },
+            renames_want_flush: !self.journal,
+            lacks_journal: !self.journal,
         }
-    }
-
-    fn renames_want_flush(&self) -> bool {
-        !self.journal
-    }
-
-    fn lacks_journal(&self) -> bool {
-        !self.journal
     }
 
     fn device_gone(&self) -> bool {

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use super::failure::Failure;
 use super::message::{Completed, Content, Leaving, Message, Work};
 use super::worker::{PieceError, Reading, Worker, unreadable};
-use crate::fs::{ALIGN, AlignedBuf, FlushBy, Fs, FsFile, Stat, source::SourceFile};
+use crate::fs::{ALIGN, AlignedBuf, Fs, FsFile, Stat, source::SourceFile};
 use crate::hash::{BlockHasher, Hash32, TreeMerger};
 use crate::manifest::{Begin, Ctimes, DestMeta, Done};
 use crate::plan::source_id;
@@ -61,7 +61,7 @@ pub(super) fn adopt<F: Fs>(
     match compared {
         Ok(Some((hash, (dest, ctimes)))) => {
             worker.remove_left_over(work)?;
-            if worker.shared.fs.flush_by() == FlushBy::Each {
+            if worker.shared.flushes_each(&work.path) {
                 file.sync()
                     .map_err(|error| worker.flush_failed(work, error))?;
             }

@@ -84,7 +84,7 @@ pub(super) fn begin<F: Fs>(
     repair: Option<repair::Repair>,
     handles: &Handles,
 ) -> Result<Begun<F>, Error> {
-    let (store, after_cut) = run::open(&fs, &setup, &options)?;
+    let (store, after_cut, cuts) = run::open(&fs, &setup, &options)?;
     let limits = run::measure(&fs, &setup)?;
     let stopper = handles.stopper.clone();
     let throttle = Arc::new(Throttle::new(options.bytes_per_s, stopper.clone()));
@@ -104,7 +104,8 @@ pub(super) fn begin<F: Fs>(
         probing: Mutex::new(()),
         naming: Mutex::new(()),
         is_rerun: !store.totals().is_empty(),
-        was_cut: store.was_cut(),
+        cuts,
+        noted_mounts: Mutex::default(),
         fs,
         latch: store.latch().clone(),
         store: Mutex::new(store),

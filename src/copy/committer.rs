@@ -23,7 +23,7 @@ use super::{Shared, failure, namer};
 use crate::error::{EntryError, Error, ManifestError, PathError, Refusal};
 use crate::event::{CopySummary, Counted, Event, Outcome, Phase, Progress};
 use crate::exit::Exit;
-use crate::fs::{FlushBy, Fs};
+use crate::fs::Fs;
 use crate::lock_mutex;
 use crate::manifest::{Blocks, Done, Entry, Link, Record, RunEnd, Store, SymlinkRecord};
 use crate::path::RelPath;
@@ -60,10 +60,10 @@ pub(super) struct Committer<'a, F: Fs> {
     active: Vec<Option<Active<F>>>,
     waiting: Vec<Waiting<F>>,
     pub(super) dirty: Dirty<F>,
-    /// What is to be done once a barrier covers the record that ends a partial, in the order of those
-    /// records' positions. Until then its name must not be used again: after a crash, records of the
-    /// old content would speak for the new.
-    forgetting: Vec<(u64, Then)>,
+    /// What is to be done once a barrier covers the record at a position, in the order of positions.
+    /// Until a record that ends a partial is covered, its name must not be used again: after a
+    /// crash, records of the old content would speak for the new.
+    awaited: Vec<(u64, Then)>,
     /// Records before this position are covered by a barrier that was at least begun.
     covering: u64,
     /// Something was recorded that no barrier covers.
@@ -88,11 +88,11 @@ pub(super) struct Committer<'a, F: Fs> {
     due_dir: Option<RelPath>,
 }
 
-/// What is done once a partial is durably forgotten.
+/// What is done once a record is covered by a barrier.
 enum Then {
     /// Whoever waits for that is told.
     Tell(Sender<()>),
-    /// It is removed.
+    /// A partial that it ended is removed.
     Remove { path: RelPath, attempt: u8 },
 }
 
@@ -111,9 +111,9 @@ impl<'a, F: Fs> Committer<'a, F> {
         (jobs, flushed): (Sender<Job<F>>, Receiver<Result<(), PathError>>),
         namers: namer::Ends<F>,
     ) -> Committer<'a, F> {
-        let mut dirty = Dirty::new(shared.fs.flush_by());
+        let mut dirty = Dirty::new(&shared.fs);
         if shared.after_cut {
-            dirty.unlisted();
+            dirty.unlisted(&RelPath::root());
         }
         Committer {
             shared,
@@ -128,7 +128,7 @@ impl<'a, F: Fs> Committer<'a, F> {
             active: (0..workers).map(|_| None).collect(),
             waiting: Vec::new(),
             dirty,
-            forgetting: Vec::new(),
+            awaited: Vec::new(),
             covering: 0,
             unsealed: false,
             unflushed_bytes: 0,
@@ -167,7 +167,7 @@ impl<'a, F: Fs> Committer<'a, F> {
                     self.shared.latch.close();
                 }
                 // Nobody will see the barrier that they wait for.
-                self.forgetting.clear();
+                self.awaited.clear();
                 self.fatal.get_or_insert(error);
             }
         }
@@ -237,6 +237,11 @@ impl<'a, F: Fs> Committer<'a, F> {
             Message::Complete { worker, completed } => self.complete(worker, *completed),
             Message::Counted(counted) => self.counted(counted),
             Message::Forget { path, durable } => self.forget(path, durable.map(Then::Tell)),
+            Message::Mounted { mounted, durable } => {
+                if let Some(pos) = self.record(&Record::Mounted(*mounted)) {
+                    self.awaited.push((pos, Then::Tell(durable)));
+                }
+            }
             Message::Retry(retry) => self.emit(Event::Retry(retry)),
             Message::Planning => self.enter(Phase::Copying),
             Message::Warning(text) => self.emit(Event::Warning(text)),
@@ -247,7 +252,7 @@ impl<'a, F: Fs> Committer<'a, F> {
     /// Records that a partial is gone, and sees to what is to be done once that is durable.
     fn forget(&mut self, path: RelPath, then: Option<Then>) {
         if let (Some(pos), Some(then)) = (self.record(&Record::Removed(path)), then) {
-            self.forgetting.push((pos, then));
+            self.awaited.push((pos, then));
         }
     }
 
@@ -362,8 +367,10 @@ impl<'a, F: Fs> Committer<'a, F> {
             self.summary.bytes_copied += bytes;
         }
         match &completed.file {
-            Some(file) if self.shared.fs.flush_by() == FlushBy::Whole => self.dirty.file(file),
-            _ if worker.is_none() => self.dirty.unlisted(),
+            Some(file) if !self.shared.flushes_each(&completed.path) => {
+                self.dirty.file(&completed.path, file);
+            }
+            _ if worker.is_none() => self.dirty.unlisted(&completed.path),
             _ => {}
         }
         self.dirty.parent(&completed.path);

@@ -44,7 +44,7 @@ impl<F: Fs> Committer<'_, F> {
         }
         let shared = self.shared;
         let names = &shared.names;
-        let in_use = |name: &[u8]| shared.was_cut || names.is_in_use(name);
+        let in_use = |name: &[u8]| shared.cuts.any() || names.is_in_use(name);
         let untouchable = Untouchable {
             id: *names.id(),
             in_use: &in_use,
@@ -106,9 +106,6 @@ impl<F: Fs> Committer<'_, F> {
 
     /// Removes partial files that will never be gone on with, because their source is gone.
     fn drop_partials(&mut self, walk: &Extraneous<'_, F>) {
-        if self.shared.was_cut {
-            return;
-        }
         let mut dropped = Vec::new();
         let positions = self.store().positions_of(SlotKind::Partial);
         for pos in positions {
@@ -116,6 +113,9 @@ impl<F: Fs> Committer<'_, F> {
             let Some((path, Entry::Partial(partial))) = self.manifest(entry) else {
                 return;
             };
+            if self.shared.was_cut(&path) {
+                continue;
+            }
             // What cannot be told now will be told by the walk.
             if matches!(walk.is_extraneous(&path, Kind::File), Ok(true)) {
                 self.record(&Record::Removed(path.clone()));

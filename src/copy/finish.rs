@@ -9,7 +9,7 @@ use super::committer::Committer;
 use super::failure::{self, Failure};
 use crate::error::EntryError;
 use crate::event::Outcome;
-use crate::fs::{FlushBy, Fs, Kind, Meta, Xattrs};
+use crate::fs::{Fs, Kind, Meta, Xattrs};
 use crate::manifest::{DestMeta, DirRecord, Entry, Link, Record, Seen};
 use crate::path::RelPath;
 use crate::scan::Source;
@@ -27,7 +27,7 @@ impl<F: Fs> Committer<'_, F> {
         if self.has_failed() {
             return;
         }
-        if self.shared.fs.flush_by() == FlushBy::Each && self.has_unsealed() {
+        if self.dirty.has_each() && self.has_unsealed() {
             // A directory's final mode may keep us from opening it once more to flush it.
             self.barrier_now();
         }
@@ -157,9 +157,9 @@ impl<F: Fs> Committer<'_, F> {
             let seen = Seen::new(fs.stat_dir(&open)?, Xattrs::default());
             Ok((open, seen))
         });
-        self.dirty.unlisted();
+        self.dirty.unlisted_in(&dir.path);
         if let Ok((open, _)) = &set
-            && fs.flush_by() == FlushBy::Each
+            && self.shared.flushes_dirs_of(&dir.path)
             && let Err(error) = fs.sync_dir(open)
         {
             let full = self.shared.full(&dir.path);

@@ -2,12 +2,13 @@
 //!
 //! One job at a time: the committer asks, goes on with its messages, and hears of the end.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use crossbeam_channel::{Receiver, Sender};
 
 use crate::error::{PathContext, PathError};
-use crate::fs::{FlushBy, Fs, FsFile};
+use crate::fs::{FlushBy, Fs, FsFile, MountNo};
 use crate::path::RelPath;
 
 use super::Shared;
@@ -25,75 +26,124 @@ pub(super) enum Job<F: Fs> {
     Manifest,
 }
 
-/// What was changed since the last flush.
+/// What was changed since the last flush, by the mounted file system that it is on.
 pub(super) struct Dirty<F: Fs> {
-    by: FlushBy,
-    files: Vec<Arc<F::File>>,
-    dirs: Vec<RelPath>,
+    fs: Arc<F>,
+    mounts: BTreeMap<MountNo, OnMount<F>>,
     /// What need not stay in memory once it is flushed: nobody reads it there, and what others keep
     /// there would have to go for it.
     large: Vec<Arc<F::File>>,
-    /// Too much to list: everything is to be flushed.
+}
+
+/// What was changed on one of them.
+struct OnMount<F: Fs> {
+    by: FlushBy,
+    files: Vec<Arc<F::File>>,
+    dirs: Vec<RelPath>,
+    /// Too much to list, or the names were renamed where that wants a flush: everything is to be
+    /// flushed.
     all: bool,
 }
 
 impl<F: Fs> Dirty<F> {
-    pub(super) fn new(by: FlushBy) -> Dirty<F> {
+    pub(super) fn new(fs: &Arc<F>) -> Dirty<F> {
         Dirty {
-            by,
-            files: Vec::new(),
-            dirs: Vec::new(),
+            fs: Arc::clone(fs),
+            mounts: BTreeMap::new(),
             large: Vec::new(),
-            all: false,
         }
     }
 
-    /// Notes a file that has to be flushed by itself or with everything.
-    pub(super) fn file(&mut self, file: &Arc<F::File>) {
-        if !self.all || self.by == FlushBy::Each {
-            self.files.push(Arc::clone(file));
-            self.gather();
+    fn on(&mut self, mount: MountNo) -> &mut OnMount<F> {
+        let by = self.fs.rules(mount).flush_by;
+        self.mounts.entry(mount).or_insert_with(|| OnMount {
+            by,
+            files: Vec::new(),
+            dirs: Vec::new(),
+            all: false,
+        })
+    }
+
+    /// Notes the file `path`, which has to be flushed by itself or with everything.
+    pub(super) fn file(&mut self, path: &RelPath, file: &Arc<F::File>) {
+        let on = self.on(self.fs.mount_of(path));
+        if !on.all || on.by == FlushBy::Each {
+            on.files.push(Arc::clone(file));
+            on.gather();
         }
     }
 
     /// Notes a file of several blocks.
-    pub(super) fn large_file(&mut self, file: &Arc<F::File>) {
-        self.file(file);
+    pub(super) fn large_file(&mut self, path: &RelPath, file: &Arc<F::File>) {
+        self.file(path, file);
         if self.large.len() < DROPPED_MAX {
             self.large.push(Arc::clone(file));
         }
     }
 
-    /// Notes content of which no file is at hand; where each must be flushed by itself, the one
-    /// who wrote it has done so.
-    pub(super) fn unlisted(&mut self) {
-        if self.by == FlushBy::Whole {
-            self.everything();
-        }
+    /// Notes content beside or of `path` of which no file is at hand; where each must be flushed by
+    /// itself, whoever wrote it has done so.
+    pub(super) fn unlisted(&mut self, path: &RelPath) {
+        let on = self.on(self.fs.mount_of(path));
+        on.all |= on.by == FlushBy::Whole;
+        on.gather();
     }
 
-    /// Notes that everything has to be flushed, whatever is listed besides.
-    pub(super) fn everything(&mut self) {
-        self.all = true;
-        self.gather();
+    /// Notes that everything on the file system that holds `path` has to be flushed, whatever is
+    /// listed besides.
+    pub(super) fn everything(&mut self, path: &RelPath) {
+        let on = self.on(self.fs.mount_of(path));
+        on.all = true;
+        on.gather();
+    }
+
+    /// Notes content of a directory of which no file is at hand.
+    pub(super) fn unlisted_in(&mut self, dir: &RelPath) {
+        let on = self.on(self.fs.mount_of_dir(dir));
+        on.all |= on.by == FlushBy::Whole;
+        on.gather();
+    }
+
+    /// Whether anything was noted where each file and directory has to be flushed by itself.
+    pub(super) fn has_each(&self) -> bool {
+        self.mounts.values().any(|on| on.by == FlushBy::Each)
+    }
+
+    /// Whether names were given that want a flush at once.
+    pub(super) fn has_renames_to_flush(&self) -> bool {
+        let wants = |mount: &MountNo| self.fs.rules(*mount).renames_want_flush;
+        let mut noted = self.mounts.iter();
+        noted.any(|(mount, on)| on.all && wants(mount))
     }
 
     /// Notes a directory whose names changed.
     pub(super) fn dir(&mut self, path: &RelPath) {
-        if (!self.all || self.by == FlushBy::Each) && self.dirs.last() != Some(path) {
-            self.dirs.push(path.clone());
-            self.gather();
-        }
+        self.on(self.fs.mount_of_dir(path)).dir(path);
     }
 
     /// Notes the directory that holds `path`.
     pub(super) fn parent(&mut self, path: &RelPath) {
-        let is_covered = self.all && self.by == FlushBy::Whole;
-        if is_covered || self.dirs.last().is_some_and(|dir| path.stands_in(dir)) {
+        let on = self.on(self.fs.mount_of(path));
+        let is_covered = on.all && on.by == FlushBy::Whole;
+        if is_covered || on.dirs.last().is_some_and(|dir| path.stands_in(dir)) {
             return;
         }
         if let Some((parent, _)) = path.split() {
-            self.dir(&parent);
+            on.dir(&parent);
+        }
+    }
+
+    pub(super) fn is_empty(&self) -> bool {
+        let nothing = |on: &OnMount<F>| !on.all && on.files.is_empty() && on.dirs.is_empty();
+        self.mounts.values().all(nothing)
+    }
+}
+
+impl<F: Fs> OnMount<F> {
+    fn dir(&mut self, path: &RelPath) {
+        if (!self.all || self.by == FlushBy::Each) && self.dirs.last() != Some(path) {
+            self.dirs.push(path.clone());
+            self.gather();
         }
     }
 
@@ -103,10 +153,6 @@ impl<F: Fs> Dirty<F> {
             self.files = Vec::new();
             self.dirs = Vec::new();
         }
-    }
-
-    pub(super) fn is_empty(&self) -> bool {
-        !self.all && self.files.is_empty() && self.dirs.is_empty()
     }
 }
 
@@ -133,10 +179,24 @@ fn flush_one<F: Fs>(shared: &Shared<F>, manifest: &F::File, job: Job<F>) -> Resu
     manifest.sync().at("flush the manifest in", &shared.dest)
 }
 
-fn flush_data<F: Fs>(shared: &Shared<F>, mut dirty: Dirty<F>) -> Result<(), PathError> {
+fn flush_data<F: Fs>(shared: &Shared<F>, dirty: Dirty<F>) -> Result<(), PathError> {
+    for (mount, dirty) in dirty.mounts {
+        flush_mount(shared, mount, dirty)?;
+    }
+    for file in &dirty.large {
+        file.forget_flushed();
+    }
+    Ok(())
+}
+
+fn flush_mount<F: Fs>(
+    shared: &Shared<F>,
+    mount: MountNo,
+    mut dirty: OnMount<F>,
+) -> Result<(), PathError> {
     let fs = &*shared.fs;
     if dirty.all {
-        fs.sync_all().at("flush", &shared.dest)?;
+        fs.sync_mount(mount).at("flush", &shared.dest)?;
     }
     for file in &dirty.files {
         file.sync().at("flush a file in", &shared.dest)?;
@@ -149,9 +209,6 @@ fn flush_data<F: Fs>(shared: &Shared<F>, mut dirty: Dirty<F>) -> Result<(), Path
         if let Some(dir) = dir {
             fs.sync_dir(&dir).at("flush", &shared.full(path))?;
         }
-    }
-    for file in &dirty.large {
-        file.forget_flushed();
     }
     Ok(())
 }

@@ -9,7 +9,7 @@ use crate::error::{EntryError, Error};
 use crate::event::{Counted, Outcome, Retry};
 use crate::fs::{Fs, Special, Stat};
 use crate::hash::Hash32;
-use crate::manifest::{Begin, Ctimes, DestMeta, Done, Partial, Record};
+use crate::manifest::{Begin, Ctimes, DestMeta, Done, Mounted, Partial, Record};
 use crate::path::RelPath;
 
 /// One entry for a worker.
@@ -74,6 +74,12 @@ pub(super) enum Message<F: Fs> {
     Forget {
         path: RelPath,
         durable: Option<Sender<()>>,
+    },
+    /// A file system without a journal is about to be written to. Whoever will do that is told when
+    /// it is durably noted.
+    Mounted {
+        mounted: Box<Mounted>,
+        durable: Sender<()>,
     },
     /// An entry failed.
     Failed { path: RelPath, error: EntryError },

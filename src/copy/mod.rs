@@ -39,6 +39,7 @@ mod names;
 mod origin;
 mod place;
 mod planner;
+mod power_cuts;
 mod read_back;
 mod reader;
 mod recover;

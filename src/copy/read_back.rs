@@ -126,7 +126,7 @@ pub(super) fn hashes<F: Fs>(shared: &Shared<F>, done: &Done) -> Result<Vec<Hash3
 }
 
 impl<F: Fs> Committer<'_, F> {
-    /// Reads back every file whose record is at `since` or behind it; what differs fails and is
+    /// Reads back every file whose record is at `since` or behind it, where the last run was cut off; what differs fails and is
     /// forgotten, so that a rerun copies it again. A run that is asked to stop does this all the same:
     /// the next one will not know of the crash.
     pub(super) fn read_back_since(&mut self, since: u64) {
@@ -144,6 +144,9 @@ impl<F: Fs> Committer<'_, F> {
             let Entry::Done(done) = entry else {
                 continue;
             };
+            if !self.shared.was_cut(&path) {
+                continue;
+            }
             match read_back(self.shared, &done, &mut buf, |_| false) {
                 Ok(None) => {}
                 Ok(Some(found)) => {

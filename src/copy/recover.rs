@@ -25,6 +25,7 @@ use crate::verify::medium;
 
 mod apply;
 mod made;
+mod unflushed;
 
 /// What became of one claim.
 enum Finding {
@@ -59,6 +60,7 @@ pub(super) fn recover<F: Fs>(
     shared: &Shared<F>,
     threads: usize,
 ) -> Result<Option<Recovered>, Error> {
+    let changed = shared.cuts.any() && unflushed::cut(shared)?;
     let (tail, totals) = {
         let store = lock_mutex(&shared.store);
         (store.tail(), store.totals())
@@ -74,10 +76,7 @@ pub(super) fn recover<F: Fs>(
         }),
         tail,
     };
-    if shared.was_cut {
-        recovery.cut_partials()?;
-    }
-    if !recovery.tail.positions.is_empty() {
+    if changed || !recovery.tail.positions.is_empty() {
         recovery.check_all(threads)?;
         if shared.should_stop() {
             return Ok(None);
@@ -88,7 +87,7 @@ pub(super) fn recover<F: Fs>(
     let compacted = {
         let mut store = lock_mutex(&shared.store);
         // A position noted before has to stand until the end, to know what to read back.
-        if store.wants_compaction() && !shared.was_cut {
+        if store.wants_compaction() && !shared.cuts.any() {
             store.compact(Some(&crate::manifest::Holder::this_process()))
         } else {
             Ok(())
@@ -297,7 +296,7 @@ impl<F: Fs> Recovery<'_, F> {
             matching += 1;
         }
         lock_mutex(&self.totals).bytes_rehashed += reader.bytes_read();
-        if self.shared.fs.flush_by() == FlushBy::Each {
+        if self.shared.flushes_each(path) {
             let path = self.shared.full(path);
             let flushed = reader.file().sync();
             flushed.map_err(|error| failure::flush_failed(self.shared, "flush", path, error))?;

@@ -204,6 +204,7 @@ impl<F: Fs> Repairer<'_, F> {
         let fs = &*self.shared.fs;
         let at_dest = self.naming("open directory", path);
         if let Some(dir) = found(fs.open_dir(path)).map_err(&at_dest)? {
+            self.shared.note_mount(&self.messages, path)?;
             return Ok(dir);
         }
         let known = lock_mutex(&self.shared.store).lookup(path);

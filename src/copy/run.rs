@@ -11,6 +11,7 @@ use super::committer::Committer;
 use super::flusher;
 use super::message::Completed;
 use super::namer::{self, Named};
+use super::power_cuts::{self, PowerCuts};
 use super::read_back;
 use super::reader;
 use super::recover;
@@ -19,9 +20,9 @@ use super::stages::stages;
 use super::thread::spawn;
 use super::{Shared, failure};
 use crate::concurrency::{self, Seeks};
-use crate::error::{Error, ManifestError, PathError, UsageError};
+use crate::error::{Error, ManifestError, PathContext, PathError, UsageError};
 use crate::event::{Concurrency, CopySummary, Event, Phase};
-use crate::fs::Fs;
+use crate::fs::{Fs, FsFile};
 use crate::limits::{self, Limits};
 use crate::lock_mutex;
 use crate::manifest::{Holder, OpenMode, Record, RunBegin, Store};
@@ -32,12 +33,12 @@ use crate::time;
 use crate::verify::streams::Streams;
 
 /// Opens the manifest as the options say and notes the beginning of the run in it. Says, too,
-/// whether the run before was cut short.
+/// whether the run before was cut short, and where power was lost since.
 pub(super) fn open<F: Fs>(
     fs: &Arc<F>,
     setup: &Setup,
     options: &CopyOptions,
-) -> Result<(Store<F>, bool), Error> {
+) -> Result<(Store<F>, bool, PowerCuts), Error> {
     let asked = options.block_size;
     let required = options.require_manifest || options.known.is_some();
     let mode = match (options.restart, required) {
@@ -67,18 +68,35 @@ pub(super) fn open<F: Fs>(
     let after_cut = store.was_cut_short().map(|cut| cut || store.was_cut());
     let after_cut = after_cut.map_err(|error| failure::manifest_failed(&**fs, error))?;
     store.set_holder(Some(&Holder::this_process()));
+    let cuts = PowerCuts::since_the_last_run(&**fs, &store);
     let sources = setup.sources.iter().map(Source::as_given);
-    let begun = store
-        .append(&Record::RunBegin(RunBegin {
-            started_ms: time::now_ms(),
-            sources: sources
-                .take(RunBegin::SOURCES_MAX)
-                .map(serde_bytes::ByteBuf::from)
-                .collect(),
-        }))
-        .and_then(|_| store.write_out());
+    let begin = RunBegin {
+        started_ms: time::now_ms(),
+        sources: sources
+            .take(RunBegin::SOURCES_MAX)
+            .map(serde_bytes::ByteBuf::from)
+            .collect(),
+    };
+    let begun = begin_run(&**fs, &mut store, begin);
     begun.map_err(|error| failure::manifest_failed(&**fs, error))?;
-    Ok((store, after_cut))
+    Ok((store, after_cut, cuts))
+}
+
+/// Notes the beginning of a run; where there is no journal, durably, before anything else is written:
+/// the next run has to know of it, whatever becomes of this one.
+fn begin_run<F: Fs>(fs: &F, store: &mut Store<F>, begin: RunBegin) -> Result<(), ManifestError> {
+    // What the last run wrote to may be written to by this one's recovery.
+    let mounted = power_cuts::now_mounted(fs, store);
+    store.append(&Record::RunBegin(begin))?;
+    let is_noted = !mounted.is_empty();
+    for mounted in mounted {
+        store.append(&Record::Mounted(mounted))?;
+    }
+    store.write_out()?;
+    if is_noted {
+        store.file().sync().at("flush", store.path())?;
+    }
+    Ok(())
 }
 
 /// Finds out what the destination can hold.
@@ -129,7 +147,7 @@ pub(super) fn run<F: Fs>(
                 for text in &shared.origins.warnings {
                     committer.emit(Event::Warning(text.clone()));
                 }
-                if shared.was_cut {
+                if shared.cuts.any() {
                     committer.emit(Event::Warning(read_back::WARNING.into()));
                 }
                 // Only now: recovery may have put a new file in place.
@@ -210,7 +228,7 @@ fn close<F: Fs>(
 ) -> (CopySummary, Option<Error>) {
     if proven && !committer.has_failed() {
         make_durable(committer, sources);
-        if committer.shared.was_cut {
+        if committer.shared.cuts.any() {
             committer.enter(Phase::ReadingBack);
             committer.read_back_since(since);
         }
@@ -225,11 +243,12 @@ fn close<F: Fs>(
             committer.barrier_now();
             compact(committer);
         }
-    } else if proven && committer.failed_harmlessly() {
-        committer.last_barrier_despite_failure();
     }
+    let sealed = proven
+        && committer.failed_harmlessly()
+        && committer.seal_despite_failure(started.elapsed());
     committer.end(started.elapsed());
-    if !proven || committer.has_failed() {
+    if !sealed && (!proven || committer.has_failed()) {
         committer.note_failed_end(started.elapsed());
     }
     committer.store().set_holder(None);

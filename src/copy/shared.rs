@@ -1,5 +1,6 @@
 //! What every stage of a run shares.
 
+use std::collections::BTreeSet;
 use std::io;
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -10,14 +11,16 @@ use crossbeam_channel::Sender;
 use super::batch::BatchSender;
 use super::failure::{self, Failure};
 use super::message::Message;
+use super::power_cuts::{self, PowerCuts};
 use super::thread::Panics;
 use super::{board, metadata, names, origin, repair};
 use crate::block::BlockSize;
 use crate::event::Concurrency;
 use crate::fs::source::SourceRoot;
-use crate::fs::{Fs, found};
+use crate::fs::{FlushBy, Fs, MountNo, Rules, found};
 use crate::latch::Latch;
 use crate::limits::Limits;
+use crate::lock_mutex;
 use crate::manifest::Store;
 use crate::options::CopyOptions;
 use crate::partial::PartialName;
@@ -64,9 +67,11 @@ pub(super) struct Shared<F: Fs> {
     /// An earlier run was cut short: names and metadata of its making may not be flushed, even
     /// where nothing has to be done again.
     pub(super) after_cut: bool,
-    /// The last run was cut off on a file system without a journal: what it left under partial
-    /// names is not touched, and what this run writes is read back.
-    pub(super) was_cut: bool,
+    /// Where the last run was cut off on a file system without a journal: what it left there under
+    /// partial names is not touched, and what this run writes there is read back.
+    pub(super) cuts: PowerCuts,
+    /// File systems without a journal below the destination that are noted in the manifest.
+    pub(super) noted_mounts: Mutex<BTreeSet<MountNo>>,
     /// When this run began, in ms since the Unix epoch.
     pub(super) began_ms: u64,
     /// What this process's new files are like.
@@ -112,7 +117,7 @@ impl<F: Fs> Shared<F> {
                     self.names.release(path, attempt);
                     break Err(error);
                 }
-                Err(error) if self.was_cut => {
+                Err(error) if self.was_cut(path) => {
                     left_alone.push(attempt);
                     if attempt == u8::MAX {
                         break Err(error);
@@ -154,6 +159,50 @@ impl<F: Fs> Shared<F> {
         durable.recv().map_err(|_| Failure::Stopped)?;
         self.names.release(path, attempt);
         Ok(())
+    }
+
+    /// Whether the last run was cut off, by more than a kill, where this entry is.
+    pub(super) fn was_cut(&self, path: &RelPath) -> bool {
+        self.cuts.hit(&*self.fs, path)
+    }
+
+    /// Sees to it that a file system without a journal is durably noted in the manifest before anything
+    /// is written to it. `dir` was opened.
+    pub(super) fn note_mount(
+        &self,
+        messages: &BatchSender<Message<F>>,
+        dir: &RelPath,
+    ) -> Result<(), Failure> {
+        let mount = self.fs.mount_of_dir(dir);
+        if mount == MountNo::default() || !lock_mutex(&self.noted_mounts).insert(mount) {
+            return Ok(());
+        }
+        let Some(mounted) = power_cuts::noted(&*self.fs, dir) else {
+            return Ok(());
+        };
+        let (told, durable) = crossbeam_channel::bounded(1);
+        let mounted = Box::new(mounted);
+        let message = Message::Mounted {
+            mounted,
+            durable: told,
+        };
+        messages.send(message).map_err(|_| Failure::Stopped)?;
+        durable.recv().map_err(|_| Failure::Stopped)
+    }
+
+    /// The rules of the mounted file system that holds an entry.
+    pub(super) fn rules_of(&self, path: &RelPath) -> Rules {
+        self.fs.rules(self.fs.mount_of(path))
+    }
+
+    /// Whether each file has to be flushed by itself where this entry is.
+    pub(super) fn flushes_each(&self, path: &RelPath) -> bool {
+        self.rules_of(path).flush_by == FlushBy::Each
+    }
+
+    /// The same of what is in a directory.
+    pub(super) fn flushes_dirs_of(&self, dir: &RelPath) -> bool {
+        self.fs.rules(self.fs.mount_of_dir(dir)).flush_by == FlushBy::Each
     }
 
     /// The full path of a destination entry, for messages.

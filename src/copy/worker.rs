@@ -16,7 +16,7 @@ use super::shared::Dropped;
 use super::{Shared, adopt, origin, repair};
 use crate::error::EntryError;
 use crate::fs::source::SourceFile;
-use crate::fs::{FlushBy, Fs, FsFile, Stat};
+use crate::fs::{Fs, FsFile, Stat};
 use crate::hash::{BlockHasher, Hash32, TreeMerger};
 use crate::lock_mutex;
 use crate::manifest::{Begin, DestMeta, Partial, Seen, SourceId};
@@ -303,7 +303,7 @@ impl<'a, F: Fs> Worker<'a, F> {
 
     /// Removes what an earlier run may have begun beside a file that needs no copying.
     pub(super) fn remove_left_over(&self, work: &Work<F>) -> Result<(), Failure> {
-        if self.shared.was_cut {
+        if self.shared.was_cut(&work.path) {
             return Ok(());
         }
         let (attempt, name) = self.shared.names.claim(&work.path);

@@ -174,6 +174,38 @@ pub enum FlushBy {
     Each,
 }
 
+/// A number of one of the mounted file systems that a destination reaches over. The root's is 0; those
+/// that are mounted below get theirs when a directory of theirs is first opened.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord)]
+pub struct MountNo(pub u16);
+
+/// What a mounted file system does with what is written to it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Rules {
+    /// Which of the two ways to flush it honours.
+    pub flush_by: FlushBy,
+    /// Whether a renamed file shows up empty until its inode is flushed, so that a flush has to
+    /// follow renames at once. FAT enters the new name first and fills in where the content is
+    /// later.
+    pub renames_want_flush: bool,
+    /// Whether a crash can leave names whose content lies in space that counts as free: there is
+    /// no journal that keeps a file and its allocation together. What was not flushed must then
+    /// neither be kept (a new file may be put on top of it) nor removed (that may free what a new
+    /// file was given).
+    pub lacks_journal: bool,
+}
+
+impl Rules {
+    /// Those of a file system with a journal.
+    pub fn journaled(flush_by: FlushBy) -> Rules {
+        Rules {
+            flush_by,
+            renames_want_flush: false,
+            lacks_journal: false,
+        }
+    }
+}
+
 /// The data calls. Names are single components; no call follows a symlink.
 pub trait Fs: FsMeta {
     /// Creates a file that must not exist yet, mode 0600, for reading and writing.
@@ -198,22 +230,27 @@ pub trait Fs: FsMeta {
     ) -> io::Result<()>;
     /// Makes the names in a directory durable.
     fn sync_dir(&self, dir: &Self::Dir) -> io::Result<()>;
-    /// Hands everything dirty on the whole file system to the device.
-    fn sync_all(&self) -> io::Result<()>;
-    /// Which of the two ways to flush this file system honours.
-    fn flush_by(&self) -> FlushBy;
-    /// Whether a renamed file shows up empty until its inode is flushed, so that a flush has to
-    /// follow renames at once. FAT enters the new name first and fills in where the content is
-    /// later.
-    fn renames_want_flush(&self) -> bool {
-        false
+    /// Hands everything dirty on one of the mounted file systems to its device.
+    fn sync_mount(&self, mount: MountNo) -> io::Result<()>;
+    /// The rules of one of the mounted file systems.
+    fn rules(&self, mount: MountNo) -> Rules;
+    /// The mounted file system that a directory is on, as far as directories were opened so far.
+    fn mount_of_dir(&self, _dir: &RelPath) -> MountNo {
+        MountNo::default()
     }
-    /// Whether a crash can leave names whose content lies in space that counts as free: there is
-    /// no journal that keeps a file and its allocation together. What was not flushed must then
-    /// neither be kept (a new file may be put on top of it) nor removed (that may free what a new
-    /// file was given).
-    fn lacks_journal(&self) -> bool {
-        false
+    /// The one that holds a name: that of the directory the name is in.
+    fn mount_of(&self, _path: &RelPath) -> MountNo {
+        MountNo::default()
+    }
+    /// All that are known by now.
+    fn mounts(&self) -> Vec<MountNo> {
+        vec![MountNo::default()]
+    }
+    /// The boot and the mount that an open directory belongs to: while both are the same, nothing
+    /// that was written was lost to a power cut or an unplug. `None` where that cannot be known: the
+    /// system has no ids that last, or what is written goes to another machine.
+    fn session(&self, _dir: &Self::Dir) -> Option<([u8; 16], u64)> {
+        None
     }
     /// Whether owners and modes may not be stored but made up by whoever mounts it, and times be
     /// those of a local clock.

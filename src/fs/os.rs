@@ -3,15 +3,14 @@
 //! Everything is reached from that handle. When the drive is pulled and another directory shows
 //! at the same path, calls fail and nothing is written there.
 //!
-//! File systems that are mounted inside the tree are noticed when a directory of theirs is opened,
-//! and are flushed with the rest. [`Fs::device_gone`] speaks of the root's device only.
+//! File systems that are mounted inside the tree are noticed when a directory of theirs is opened;
+//! each has rules of its own. [`Fs::device_gone`] speaks of the root's device only.
 
 use std::fs::File;
 use std::io;
 use std::os::fd::{AsFd, OwnedFd};
 use std::path::Path;
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, OnceLock, PoisonError};
+use std::sync::{Arc, OnceLock, PoisonError, RwLock};
 
 use rustix::fs::{AtFlags, Dir, FileType, Mode, OFlags};
 use rustix::io::Errno;
@@ -20,7 +19,7 @@ use super::file::OsFile;
 use super::meta::{self, Target};
 use super::notice::Notice;
 use super::sys::{self, component, retry};
-use super::{About, Access, FlushBy, Fs, FsMeta, Kind, Meta, Special, Stat, Xattrs, found};
+use super::{About, Access, Fs, FsMeta, Kind, Meta, MountNo, Rules, Special, Stat, Xattrs, found};
 use crate::path::RelPath;
 
 const DIRECTORY: OFlags = OFlags::RDONLY
@@ -58,13 +57,46 @@ struct Shared {
     root_dev: u64,
     device: sys::Device,
     notice: Notice,
-    /// Whether any file system seen so far has to be flushed file by file.
-    flush_each: AtomicBool,
-    renames_want_flush: bool,
-    lacks_journal: bool,
     may_lack_modes: bool,
-    /// The file systems mounted inside the tree, each by its device number and one handle.
-    inside: Mutex<Vec<(u64, Arc<OwnedFd>)>>,
+    mounts: RwLock<Mounts>,
+}
+
+/// The file systems that the tree reaches over.
+#[derive(Debug)]
+struct Mounts {
+    /// Each by its device number, a handle and its rules; the root's first.
+    list: Vec<(u64, Arc<OwnedFd>, Rules)>,
+    /// Which one the directories from a path on are on, where that is another than above it. Outer
+    /// paths come before inner ones.
+    from: Vec<(RelPath, MountNo)>,
+}
+
+impl Mounts {
+    /// The last of `from` that a path `is_below`, or the root's.
+    fn of(&self, is_below: impl Fn(&RelPath) -> bool) -> MountNo {
+        let from = self.from.iter().rev().find(|(path, _)| is_below(path));
+        from.map_or(MountNo::default(), |(_, mount)| *mount)
+    }
+
+    /// Notes that a directory is on the file system with this device number, if that is news.
+    fn note(&mut self, path: &RelPath, dev: u64, fd: &OwnedFd) -> io::Result<()> {
+        let number = match self.list.iter().position(|(known, ..)| *known == dev) {
+            Some(number) => number,
+            None => {
+                let rules = sys::traits(fd)?.rules();
+                self.list.push((dev, Arc::new(fd.try_clone()?), rules));
+                self.list.len() - 1
+            }
+        };
+        // More than a tree can have; the root's rules are as good as any then.
+        let mount = MountNo(u16::try_from(number).unwrap_or_default());
+        // Directories further in may have been opened first.
+        self.from
+            .retain(|(known, of)| !(known.is_within(path) && *of == mount));
+        self.from.push((path.clone(), mount));
+        self.from.sort();
+        Ok(())
+    }
 }
 
 impl OsFs {
@@ -73,14 +105,16 @@ impl OsFs {
     pub fn open_root(path: &Path) -> io::Result<OsFs> {
         let fd = retry(|| rustix::fs::open(path, DIRECTORY, Mode::empty()))?;
         let traits = sys::traits(&fd)?;
+        let root_dev = stat_fd(&fd)?.dev;
+        let mounts = Mounts {
+            list: vec![(root_dev, Arc::new(fd.try_clone()?), traits.rules())],
+            from: Vec::new(),
+        };
         let shared = Shared {
-            root_dev: stat_fd(&fd)?.dev,
+            root_dev,
             device: sys::Device::below(&fd)?,
-            flush_each: AtomicBool::new(traits.flush_by == FlushBy::Each),
-            renames_want_flush: traits.renames_want_flush,
-            lacks_journal: traits.lacks_journal,
             may_lack_modes: traits.may_lack_modes,
-            inside: Mutex::new(Vec::new()),
+            mounts: RwLock::new(mounts),
             notice: Notice::default(),
             root: Arc::new(OsDir::new(fd)),
         };
@@ -89,28 +123,28 @@ impl OsFs {
         })
     }
 
-    /// Remembers the file system of `dir` if it is another than the root's.
-    fn note_file_system(&self, dir: &OwnedFd) -> io::Result<()> {
+    /// Remembers the file system of a directory if it is another than that above it.
+    fn note_file_system(&self, path: &RelPath, dir: &OwnedFd) -> io::Result<()> {
         let dev = stat_fd(dir)?.dev;
-        if dev == self.shared.root_dev {
-            return Ok(());
-        }
-        let mut inside = self.inside();
-        if inside.iter().all(|(known, _)| *known != dev) {
-            if sys::traits(dir)?.flush_by == FlushBy::Each {
-                self.shared.flush_each.store(true, Ordering::Relaxed);
+        {
+            let mounts = self.mounts();
+            if mounts.from.is_empty() && dev == self.shared.root_dev {
+                return Ok(());
             }
-            inside.push((dev, Arc::new(dir.try_clone()?)));
+            let known = mounts.of(|from| path.is_within(from));
+            if mounts.list[usize::from(known.0)].0 == dev {
+                return Ok(());
+            }
         }
-        Ok(())
+        // The list is whole between any two statements, so a panic elsewhere does not spoil it.
+        let mounts = self.shared.mounts.write();
+        let mut mounts = mounts.unwrap_or_else(PoisonError::into_inner);
+        mounts.note(path, dev, dir)
     }
 
-    fn inside(&self) -> std::sync::MutexGuard<'_, Vec<(u64, Arc<OwnedFd>)>> {
-        // The list is whole between any two statements, so a panic elsewhere does not spoil it.
-        self.shared
-            .inside
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
+    fn mounts(&self) -> std::sync::RwLockReadGuard<'_, Mounts> {
+        let mounts = self.shared.mounts.read();
+        mounts.unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -156,7 +190,7 @@ impl FsMeta for OsFs {
             return Ok(OsDir::new(sys::walk(root, path, DIRECTORY)?));
         }
         let fd = sys::open_below(root, path, DIRECTORY)?;
-        self.note_file_system(&fd)?;
+        self.note_file_system(path, &fd)?;
         Ok(OsDir::new(fd))
     }
 
@@ -291,26 +325,30 @@ impl Fs for OsFs {
         sys::sync_dir(&dir.fd)
     }
 
-    fn sync_all(&self) -> io::Result<()> {
-        sys::sync_fs(&self.shared.root.fd)?;
+    fn sync_mount(&self, mount: MountNo) -> io::Result<()> {
         // Copied, so that directories can be opened during a flush, which may take long.
-        let inside = self.inside().clone();
-        inside.iter().try_for_each(|(_, fd)| sys::sync_fs(fd))
+        let fd = Arc::clone(&self.mounts().list[usize::from(mount.0)].1);
+        sys::sync_fs(&fd)
     }
 
-    fn flush_by(&self) -> FlushBy {
-        match self.shared.flush_each.load(Ordering::Relaxed) {
-            true => FlushBy::Each,
-            false => FlushBy::Whole,
-        }
+    fn rules(&self, mount: MountNo) -> Rules {
+        self.mounts().list[usize::from(mount.0)].2
     }
 
-    fn lacks_journal(&self) -> bool {
-        self.shared.lacks_journal
+    fn mount_of_dir(&self, dir: &RelPath) -> MountNo {
+        self.mounts().of(|from| dir.is_within(from))
     }
 
-    fn renames_want_flush(&self) -> bool {
-        self.shared.renames_want_flush
+    fn mount_of(&self, path: &RelPath) -> MountNo {
+        self.mounts()
+            .of(|from| path != from && path.is_within(from))
+    }
+
+    fn mounts(&self) -> Vec<MountNo> {
+        let count = self.mounts().list.len();
+        (0..count)
+            .filter_map(|n| Some(MountNo(u16::try_from(n).ok()?)))
+            .collect()
     }
 
     fn may_lack_modes(&self) -> bool {

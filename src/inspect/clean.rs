@@ -106,9 +106,17 @@ fn forget(fs: &Arc<OsFs>, store: &mut Store<OsFs>, dest: &Path) -> Result<(), Er
     for path in paths {
         store.append(&Record::Removed(path))?;
     }
-    store.write_out()?;
-    let flushed = store.file().sync().at("flush", store.path());
-    Ok(flushed.map_err(ManifestError::Io)?)
+    // A barrier says that all of it is durable, if the one before said so of everything: without it
+    // the next copy would take this for a run that was cut off.
+    for seals in [store.is_sealed(), false] {
+        store.write_out()?;
+        let flushed = store.file().sync().at("flush", store.path());
+        flushed.map_err(ManifestError::Io)?;
+        if seals {
+            store.barrier(store.end())?;
+        }
+    }
+    Ok(())
 }
 
 fn stands_beside(fs: &OsFs, path: &RelPath, name: &[u8]) -> io::Result<bool> {

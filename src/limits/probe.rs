@@ -8,7 +8,7 @@ use rustix::io::Errno;
 
 use super::names::UTF16_MAX;
 use super::{Limits, NameMax, NameRules, same_spelling};
-use crate::fs::{About, Fs, Special, found};
+use crate::fs::{About, Fs, MountNo, Special, found};
 use crate::path::RelPath;
 
 pub(crate) const DIR: &[u8] = b"probe";
@@ -116,7 +116,7 @@ fn with_probe<F: Fs, T>(
     emptied?;
     // One that a cut-off run left may, without a journal, lie in space that is someone else's by
     // now: removing it would free that.
-    if made || !fs.lacks_journal() {
+    if made || !fs.rules(MountNo::default()).lacks_journal {
         found(fs.remove_dir(&state, DIR))?;
     }
     Ok(value)

@@ -68,8 +68,11 @@ pub(super) struct ScanEnd {
     pub(super) end: u64,
     /// What lies before this position is trusted.
     pub(super) trusted: u64,
-    /// Where the last barrier ends; the first frame's position if there is none.
-    pub(super) flushed: u64,
+    /// What the last barrier covers: everything said before this position was flushed. The first
+    /// frame's position if there is none.
+    pub(super) covered: u64,
+    /// Whether nothing was said that the last barrier does not cover.
+    pub(super) sealed: bool,
     /// The first bad frame, if a barrier behind it vouches for it.
     pub(super) damage: Option<(u64, &'static str)>,
 }
@@ -252,7 +255,7 @@ pub(super) fn scan<F: FsFile>(
 ) -> io::Result<ScanEnd> {
     let file_len = file.stat()?.size;
     let mut barriers = Barriers::default();
-    let mut flushed = FRAMES_START;
+    let (mut covered, mut sealed) = (FRAMES_START, true);
     let mut refused = None;
     let take = |frames: &mut Vec<_>, pos, payload: &[u8]| {
         frames.push((pos, Glance::of(payload, paths)));
@@ -265,15 +268,18 @@ pub(super) fn scan<F: FsFile>(
             let said = match glance {
                 Glance::Unknown => Err(NO_RECORD),
                 Glance::Barrier { covers } => {
-                    flushed = pos + (FRAME_PREFIX + chunk.payload(pos).len()) as u64;
+                    (covered, sealed) = (*covers, *covers == pos);
                     barriers.note(pos, *covers)
                 }
-                Glance::Sets { .. } | Glance::Whole(_) => visit(Scanned {
-                    pos,
-                    glance,
-                    behind,
-                    chunk,
-                })?,
+                Glance::Sets { .. } | Glance::Whole(_) => {
+                    sealed = false;
+                    visit(Scanned {
+                        pos,
+                        glance,
+                        behind,
+                        chunk,
+                    })?
+                }
             };
             refused = said.err().map(|what| (pos, what));
             if refused.is_some() {
@@ -294,7 +300,8 @@ pub(super) fn scan<F: FsFile>(
     Ok(ScanEnd {
         end,
         trusted,
-        flushed,
+        covered,
+        sealed: sealed && end == file_len.min(limit),
         damage,
     })
 }

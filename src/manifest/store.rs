@@ -98,6 +98,8 @@ pub(crate) struct Tail {
     pub(crate) positions: Vec<u64>,
     /// What lies before this position is trusted.
     pub(crate) trusted: u64,
+    /// What lies before this one was flushed, if the device told the truth.
+    pub(crate) covered: u64,
 }
 
 pub(crate) struct Store<F: Fs> {
@@ -110,6 +112,9 @@ pub(crate) struct Store<F: Fs> {
     journal: Journal<F::File>,
     index: Index,
     trusted: u64,
+    /// What the last barrier covered when it was opened, and whether that was everything.
+    covered: u64,
+    sealed: bool,
     totals: Totals,
     garbage_bytes: u64,
     outdated: order::Outdated,
@@ -170,6 +175,11 @@ impl<F: Fs> Store<F> {
         self.was_cut
     }
 
+    /// Whether a barrier covered everything when it was opened: the last run ended in good order.
+    pub(crate) fn is_sealed(&self) -> bool {
+        self.sealed
+    }
+
     /// Whether verifications can be noted in it.
     pub(crate) fn may_note(&self) -> bool {
         self.may_note
@@ -185,7 +195,11 @@ impl<F: Fs> Store<F> {
             .filter(|pos| *pos >= trusted)
             .collect();
         positions.sort_unstable();
-        Tail { positions, trusted }
+        Tail {
+            positions,
+            trusted,
+            covered: self.covered,
+        }
     }
 
     /// Positions of every path's newest record, in file order.

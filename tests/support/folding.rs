@@ -6,8 +6,8 @@ use std::path::Path;
 use std::sync::Arc;
 
 use sprag::fs::{
-    About, Access, FlushBy, Fs, FsKind, FsMeta, Kind, Meta, OsDir, OsFile, OsFs, Special, Stat,
-    Xattrs,
+    About, Access, Fs, FsKind, FsMeta, Kind, Meta, MountNo, OsDir, OsFile, OsFs, Rules, Special,
+    Stat, Xattrs,
 };
 use sprag::path::RelPath;
 
@@ -75,11 +75,11 @@ impl Fs for Folding {
     fn sync_dir(&self, dir: &OsDir) -> io::Result<()> {
         self.os.sync_dir(dir)
     }
-    fn sync_all(&self) -> io::Result<()> {
-        self.os.sync_all()
+    fn sync_mount(&self, mount: MountNo) -> io::Result<()> {
+        self.os.sync_mount(mount)
     }
-    fn flush_by(&self) -> FlushBy {
-        self.os.flush_by()
+    fn rules(&self, mount: MountNo) -> Rules {
+        self.os.rules(mount)
     }
     fn device_gone(&self) -> bool {
         self.os.device_gone()

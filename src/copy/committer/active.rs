@@ -147,8 +147,8 @@ impl<F: Fs> Committer<'_, F> {
         };
         if std::mem::take(&mut active.dirty) {
             match &active.file {
-                Some(file) => self.dirty.large_file(file),
-                None => self.dirty.unlisted(),
+                Some(file) => self.dirty.large_file(&active.path, file),
+                None => self.dirty.unlisted(&active.path),
             }
         }
     }

@@ -45,7 +45,7 @@ impl<F: Fs> Committer<'_, F> {
         self.barrier.is_none()
             && !self.has_failed()
             && (self.shared.board.is_asked()
-                || !self.forgetting.is_empty()
+                || !self.awaited.is_empty()
                 || self.unflushed_bytes >= options.checkpoint_bytes
                 || self.waiting.len() >= WAITING_DUE
                 || self
@@ -78,7 +78,7 @@ impl<F: Fs> Committer<'_, F> {
             return;
         }
         self.covering = self.store().end();
-        let dirty = Dirty::new(self.shared.fs.flush_by());
+        let dirty = Dirty::new(&self.shared.fs);
         let dirty = std::mem::replace(&mut self.dirty, dirty);
         self.barrier = Some(Barrier {
             covers: self.covering,
@@ -126,7 +126,7 @@ impl<F: Fs> Committer<'_, F> {
             self.progress.bytes_durable = barrier.bytes_written;
             self.shared.board.flush_ended(barrier.asked);
             self.tell_progress();
-            self.forgotten(barrier.covers);
+            self.covered(barrier.covers);
             self.read_back_soon(barrier.published);
             return;
         }
@@ -147,10 +147,10 @@ impl<F: Fs> Committer<'_, F> {
         self.publish_more();
     }
 
-    /// A barrier covers what was recorded before a position: partials that were forgotten there are.
-    fn forgotten(&mut self, covers: u64) {
-        let durable = self.forgetting.partition_point(|(pos, _)| *pos < covers);
-        let durable: Vec<_> = self.forgetting.drain(..durable).collect();
+    /// A barrier covers what was recorded before a position: what waited for that is done.
+    fn covered(&mut self, covers: u64) {
+        let durable = self.awaited.partition_point(|(pos, _)| *pos < covers);
+        let durable: Vec<_> = self.awaited.drain(..durable).collect();
         for (_, then) in durable {
             match then {
                 // Whoever asked may have ended meanwhile.
@@ -223,8 +223,8 @@ impl<F: Fs> Committer<'_, F> {
         if let Some(barrier) = &mut self.barrier {
             barrier.step = Step::Sealing;
         }
-        if self.shared.fs.renames_want_flush() {
-            let dirty = Dirty::new(self.shared.fs.flush_by());
+        if self.dirty.has_renames_to_flush() {
+            let dirty = Dirty::new(&self.shared.fs);
             let dirty = std::mem::replace(&mut self.dirty, dirty);
             self.send_job(Job::Data(dirty));
         } else {
@@ -242,15 +242,22 @@ impl<F: Fs> Committer<'_, F> {
         self.await_barrier();
     }
 
-    /// After the disk was found full: what was written before is made durable if there is room
-    /// left for saying so; if not, a rerun proves it by reading it back.
-    pub(in crate::copy) fn last_barrier_despite_failure(&mut self) {
-        let full = self.fatal.take();
+    /// After a failure that leaves what was written before believable: that is made durable, and how
+    /// the run ended, if there is room left for saying so; whether it was. If not, a rerun proves it by
+    /// reading it back.
+    pub(in crate::copy) fn seal_despite_failure(&mut self, elapsed: Duration) -> bool {
+        self.await_barrier();
+        let (end, _) = self.end(elapsed);
+        let failure = self.fatal.take();
         self.barrier_now();
         if self.has_unsealed() {
             self.barrier_now();
         }
-        self.fatal = full;
+        self.record(&Record::RunEnd(end));
+        self.barrier_now();
+        let sealed = !self.has_failed() && !self.has_unsealed();
+        self.fatal = failure;
+        sealed
     }
 
     pub(in crate::copy) fn await_barrier(&mut self) {

@@ -19,9 +19,12 @@ impl<F: Fs> Committer<'_, F> {
         if outcome == Outcome::Mended {
             self.summary.metadata_mended += 1;
         }
-        if self.shared.after_cut && self.shared.fs.flush_by() == FlushBy::Each {
+        if self.shared.after_cut {
             // Nothing else would flush what was renamed into it, if all of that is there.
-            self.dirty.dir(&path);
+            match self.shared.flushes_dirs_of(&path) {
+                true => self.dirty.dir(&path),
+                false => self.dirty.unlisted_in(&path),
+            }
             self.dirty.parent(&path);
             self.oldest.get_or_insert_with(Instant::now);
         }
@@ -48,7 +51,7 @@ impl<F: Fs> Committer<'_, F> {
         if self.record(record).is_none() {
             return;
         }
-        self.dirty.unlisted();
+        self.dirty.unlisted(&path);
         self.summary.metadata_mended += 1;
         match record {
             Record::Done(done) => {

@@ -37,8 +37,8 @@ impl<F: Fs> Committer<'_, F> {
         let outcome = match completed.attempt {
             Some(_) => {
                 self.dirty.parent(&completed.path);
-                if self.shared.fs.renames_want_flush() {
-                    self.dirty.everything();
+                if self.shared.rules_of(&completed.path).renames_want_flush {
+                    self.dirty.everything(&completed.path);
                 }
                 self.mark_parent(&completed.path);
                 Outcome::Copied

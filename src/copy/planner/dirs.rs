@@ -20,7 +20,9 @@ impl<F: Fs> Planner<'_, F> {
             self.shared.fs.root()
         } else {
             let opened = (self.trier()).name(path, || self.shared.fs.open_dir(path));
-            Arc::new(opened.map_err(self.at_dest("open directory", path))?)
+            let dir = Arc::new(opened.map_err(self.at_dest("open directory", path))?);
+            self.shared.note_mount(&self.messages, path)?;
+            dir
         };
         self.open.push(OpenDir {
             path: path.clone(),

@@ -1,47 +1,8 @@
 //! The second half of recovery: what was found out is acted on, recorded and made durable.
 
 use super::*;
-use crate::fs::Access;
 
 impl<F: Fs> Recovery<'_, F> {
-    /// Cuts every partial at its last recorded block, before anything new is written: what is
-    /// behind was not flushed, and may lie in space that counts as free.
-    pub(super) fn cut_partials(&self) -> Result<(), Error> {
-        let fs = &*self.shared.fs;
-        let entries = {
-            let store = lock_mutex(&self.shared.store);
-            let positions = store.positions_of(SlotKind::Partial);
-            let entries: Result<Vec<_>, _> =
-                positions.iter().map(|pos| store.entry_at(*pos)).collect();
-            entries.map_err(|error| failure::manifest_failed(fs, error))?
-        };
-        for (path, entry) in entries {
-            let Entry::Partial(partial) = entry else {
-                continue;
-            };
-            if partial.begin.adopts {
-                continue;
-            }
-            let recorded = partial
-                .blocks
-                .saturating_mul(self.shared.block_size.bytes());
-            let Some(dir) = self.parent(&path)? else {
-                continue;
-            };
-            let name = self.partial_name(&path, partial.begin.attempt);
-            let cut = fs.open(&dir, &name, Access::Write).and_then(|file| {
-                if file.stat()?.size > recorded {
-                    file.set_len(recorded)?;
-                }
-                Ok(())
-            });
-            if self.unless_gone(&path, cut)?.is_none() {
-                self.record(&Record::Removed(path))?;
-            }
-        }
-        Ok(())
-    }
-
     /// Flushes what was proved, renames what has to be, records the rest, and makes two barriers.
     pub(super) fn apply(&self) -> Result<(), Error> {
         let fs = &*self.shared.fs;
@@ -59,11 +20,10 @@ impl<F: Fs> Recovery<'_, F> {
                 Finding::Untrue(path) => self.record(&Record::Removed(path))?,
             }
         }
-        if fs.flush_by() == FlushBy::Whole {
-            self.flush_all()?;
-        } else {
-            renamed.dedup();
-            for parent in renamed {
+        self.flush_all()?;
+        renamed.dedup();
+        for parent in renamed {
+            if self.shared.flushes_dirs_of(&parent) {
                 let full = self.shared.full(&parent);
                 let flushed = fs.open_dir(&parent).and_then(|dir| fs.sync_dir(&dir));
                 flushed
@@ -84,20 +44,25 @@ impl<F: Fs> Recovery<'_, F> {
         Ok(())
     }
 
+    /// Flushes every mounted file system that takes one flush for all; of the others, each file was
+    /// flushed when it was looked at.
     fn flush_all(&self) -> Result<(), Error> {
         let fs = &*self.shared.fs;
-        if fs.flush_by() == FlushBy::Whole {
-            let flushed = fs.sync_all();
-            let dest = self.shared.dest.clone();
-            flushed.map_err(|error| failure::flush_failed(self.shared, "flush", dest, error))?;
-            // And the device's own cache, which that alone does not empty everywhere.
-            let file = lock_mutex(&self.shared.store).file();
-            let dest = self.shared.dest.clone();
-            file.sync().map_err(|error| {
-                failure::flush_failed(self.shared, "flush the manifest in", dest, error)
-            })?;
+        for mount in fs.mounts() {
+            if fs.rules(mount).flush_by == FlushBy::Whole {
+                let dest = self.shared.dest.clone();
+                let flushed = fs.sync_mount(mount);
+                flushed
+                    .map_err(|error| failure::flush_failed(self.shared, "flush", dest, error))?;
+            }
         }
-        Ok(())
+        // Once more by way of the manifest, for a device that answers the first a little early.
+        let file = lock_mutex(&self.shared.store).file();
+        let dest = self.shared.dest.clone();
+        let flushed = file.sync();
+        flushed.map_err(|error| {
+            failure::flush_failed(self.shared, "flush the manifest in", dest, error)
+        })
     }
 
     /// Gives a proved file its final name. Gives the directory, if it was renamed.

@@ -131,7 +131,7 @@ impl<F: Fs> Worker<'_, F> {
                 Ok(Reading::Changed)
             }
             Err(failure) => {
-                let is_suspect = self.shared.fs.flush_by() == FlushBy::Each && at_dest(&failure);
+                let is_suspect = self.shared.flushes_each(&work.path) && at_dest(&failure);
                 let leaving = match is_suspect {
                     true => Leaving::CutBack,
                     false => Leaving::Keep,

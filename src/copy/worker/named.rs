@@ -124,7 +124,7 @@ impl<F: Fs> Worker<'_, F> {
 
     /// Flushes a file of which only the metadata changed, where each has to be flushed by itself.
     fn flush_mended(&self, work: &Work<F>) -> Result<(), Failure> {
-        if self.shared.fs.flush_by() != FlushBy::Each {
+        if !self.shared.flushes_each(&work.path) {
             return Ok(());
         }
         let opened = (self.shared.fs).open(&work.dir, work.path.name(), Access::Read);

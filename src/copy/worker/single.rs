@@ -52,7 +52,7 @@ impl<F: Fs> Worker<'_, F> {
             return Ok(None);
         }
         let dest = self.set_meta(work, source, file, stat)?;
-        if self.shared.fs.flush_by() == FlushBy::Each {
+        if self.shared.flushes_each(&work.path) {
             file.sync()
                 .map_err(|error| self.flush_failed(work, error))?;
         }

@@ -17,7 +17,7 @@ use rustix::process::{Pid, Resource, getrlimit, setrlimit};
 
 use crate::path::RelPath;
 
-use super::{FlushBy, Kind, Special, Stat};
+use super::{FlushBy, Kind, Rules, Special, Stat};
 
 #[cfg(target_os = "linux")]
 mod about;
@@ -70,6 +70,17 @@ pub(super) struct Traits {
     pub(super) lacks_journal: bool,
     /// It may be unable to keep owners and modes, and refuses to set them then.
     pub(super) may_lack_modes: bool,
+}
+
+impl Traits {
+    /// What of it the engine goes by.
+    pub(super) fn rules(&self) -> Rules {
+        Rules {
+            flush_by: self.flush_by,
+            renames_want_flush: self.renames_want_flush,
+            lacks_journal: self.lacks_journal,
+        }
+    }
 }
 
 /// Whether this process runs as root, and so may give files away and make device nodes.

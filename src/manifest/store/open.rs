@@ -4,8 +4,9 @@ use super::aside::set_aside;
 use super::head::{header_error, read_header};
 use super::locked::{locked, name_of, open_locked, still_named};
 use super::*;
-use crate::fs::{AlignedBuf, Meta};
+use crate::fs::{AlignedBuf, Meta, MountNo};
 use crate::id::ManifestId;
+use crate::manifest::glance::Glance;
 use crate::time;
 
 /// What a manifest is opened for.
@@ -255,8 +256,18 @@ impl<F: Fs> Store<F> {
         }
         store.begins = HashMap::new();
         store.trusted = scanned.trusted;
+        // All that was kept is covered by the barrier at which the rest was cut off.
+        store.covered = match store.was_cut {
+            true => limit,
+            false => scanned.covered,
+        };
+        store.sealed = scanned.sealed;
         store.journal = Journal::new(Arc::clone(&file), header.id, scanned.end);
-        if mode == OpenMode::Note && fs.lacks_journal() && scanned.flushed < len {
+        if mode == OpenMode::Note
+            && fs.rules(MountNo::default()).lacks_journal
+            && !scanned.sealed
+            && !store.is_mounted_as(store.mounted())
+        {
             // What to do with it is for the next copy to say.
             return Ok(store);
         }
@@ -274,19 +285,38 @@ impl<F: Fs> Store<F> {
         Ok(store)
     }
 
-    /// Up to where frames may be kept. Without a journal below, those behind the last barrier may
-    /// lie in space that counts as free.
+    /// Up to where frames may be kept. Without a journal below, after a cut, those that the last
+    /// barrier does not cover may lie in space that counts as free.
     fn frames_to_keep(&self, file: &F::File) -> Result<u64, ManifestError> {
-        if !self.fs.lacks_journal() {
+        if !self.fs.rules(MountNo::default()).lacks_journal {
             return Ok(u64::MAX);
         }
+        let mut mounted = Vec::new();
         let paths = self.index.hasher();
-        let scanned = journal::scan(file, &self.header.id, u64::MAX, paths, |_| Ok(Ok(())));
+        let scanned = journal::scan(file, &self.header.id, u64::MAX, paths, |frame| {
+            match frame.glance {
+                Glance::Whole(record) => match &**record {
+                    Record::RunBegin(_) => mounted.clear(),
+                    Record::Mounted(at) if at.path.is_root() => mounted = vec![at.clone()],
+                    _ => {}
+                },
+                _ => {}
+            }
+            Ok(Ok(()))
+        });
         let scanned = scanned.at("read", &self.path)?;
         match scanned.damage {
             Some((offset, what)) => Err(self.damaged(offset, what)),
-            None => Ok(scanned.flushed),
+            None if scanned.sealed || self.is_mounted_as(&mounted) => Ok(u64::MAX),
+            None => Ok(scanned.covered),
         }
+    }
+
+    /// Whether the destination is still mounted as a run noted it, so that nothing was lost since.
+    fn is_mounted_as(&self, mounted: &[Mounted]) -> bool {
+        let top = mounted.iter().find(|mounted| mounted.path.is_root());
+        let now = self.fs.session(&self.fs.root());
+        now.is_some() && top.map(|top| (top.boot, top.mount)) == now
     }
 
     /// A store that knows of nothing yet.
@@ -305,6 +335,8 @@ impl<F: Fs> Store<F> {
             journal,
             index: Index::new(),
             trusted: FRAMES_START,
+            covered: FRAMES_START,
+            sealed: true,
             totals: Totals::default(),
             garbage_bytes: 0,
             outdated: order::Outdated::default(),

@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 
 use crate::fs::{
-    Access, FlushBy, Fs, FsMeta, Kind, Meta, OsDir, OsFile, OsFs, Special, Stat, Xattrs,
+    Access, Fs, FsMeta, Kind, Meta, MountNo, OsDir, OsFile, OsFs, Rules, Special, Stat, Xattrs,
 };
 use crate::manifest::MANIFEST;
 use crate::path::RelPath;
@@ -58,11 +58,11 @@ impl Fs for Hooked {
     fn sync_dir(&self, dir: &OsDir) -> io::Result<()> {
         self.os.sync_dir(dir)
     }
-    fn sync_all(&self) -> io::Result<()> {
-        self.os.sync_all()
+    fn sync_mount(&self, mount: MountNo) -> io::Result<()> {
+        self.os.sync_mount(mount)
     }
-    fn flush_by(&self) -> FlushBy {
-        self.os.flush_by()
+    fn rules(&self, mount: MountNo) -> Rules {
+        self.os.rules(mount)
     }
     fn device_gone(&self) -> bool {
         self.os.device_gone()

@@ -130,7 +130,7 @@ impl<F: Fs> Shared<F> {
         let looked = file.stat().and_then(|stat| Ok((stat, file.xattrs()?)));
         let failed = match looked {
             Ok((stat, xattrs)) if source_id(&stat) == source_id(before) => {
-                if self.fs.flush_by() == FlushBy::Each {
+                if self.fs.rules(self.fs.mount_of(recording.path())).flush_by == FlushBy::Each {
                     rebuild::flush(&*self.fs, file, &self.dest)?;
                 }
                 self.noted(recording.done(rebuild::as_it_is(stat, xattrs)))?;

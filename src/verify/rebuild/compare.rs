@@ -207,7 +207,7 @@ impl<F: Fs> Worker<'_, F> {
         if reader.how() == ReadHow::Cached && shared.require_medium {
             return Ok(Verdict::Unproven);
         }
-        if shared.fs.flush_by() == FlushBy::Each {
+        if shared.fs.rules(shared.fs.mount_of(&scanned.dest)).flush_by == FlushBy::Each {
             super::flush(
                 &*shared.fs,
                 reader.file(),

@@ -246,10 +246,12 @@ impl<F: Fs> Rebuilding<'_, F> {
     }
 
     fn put_in_place(&self) -> Result<(), Halt> {
-        match self.fs.flush_by() {
-            FlushBy::Whole => self.flushed(self.fs.sync_all())?,
-            FlushBy::Each => self.sync_dirs()?,
+        for mount in self.fs.mounts() {
+            if self.fs.rules(mount).flush_by == FlushBy::Whole {
+                self.flushed(self.fs.sync_mount(mount))?;
+            }
         }
+        self.sync_dirs()?;
         let Some(rebuilt) = self.scribe.take() else {
             return Ok(());
         };
@@ -266,15 +268,25 @@ impl<F: Fs> Rebuilding<'_, F> {
         }
     }
 
-    /// Flushes every directory that is recorded: the files in them were when they were read.
+    /// Flushes every directory that is recorded where each has to be flushed by itself: the files in
+    /// them were when they were read.
     fn sync_dirs(&self) -> Result<(), Halt> {
-        self.flushed(self.fs.sync_dir(&self.fs.root()))?;
+        let by_itself = |path: &RelPath| {
+            let mount = self.fs.mount_of_dir(path);
+            self.fs.rules(mount).flush_by == FlushBy::Each
+        };
+        if by_itself(&RelPath::root()) {
+            self.flushed(self.fs.sync_dir(&self.fs.root()))?;
+        }
         let dirs = self
             .scribe
             .with(|store| Ok(store.positions_of(SlotKind::Dir)));
         for pos in dirs.map_err(|error| self.failed(error))? {
             let path = self.scribe.with(|store| Ok(store.entry_at(pos)?.0));
             let path = path.map_err(|error| self.failed(error))?;
+            if !by_itself(&path) {
+                continue;
+            }
             let flush = || match found(self.fs.open_dir(&path))? {
                 Some(dir) => self.fs.sync_dir(&dir),
                 None => Ok(()),

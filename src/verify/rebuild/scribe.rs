@@ -89,6 +89,11 @@ pub(in crate::verify) struct FileHashes<'a, F: Fs> {
 }
 
 impl<F: Fs> FileHashes<'_, F> {
+    /// The file that it is about.
+    pub(in crate::verify) fn path(&self) -> &RelPath {
+        &self.path
+    }
+
     pub(in crate::verify) fn push(&mut self, hash: Hash32) -> Result<(), ManifestError> {
         self.merger.push(hash);
         self.waiting.push(hash);

@@ -1,6 +1,6 @@
 //! The scenarios: what is copied, onto what, and what happens between the recording and the rerun.
 
-use sprag::fs::{FlushBy, Fs};
+use sprag::fs::FlushBy;
 
 use super::check::{Expected, FLUSH_TAKES};
 use super::engine::{self, End, Stop};

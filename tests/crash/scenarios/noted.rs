@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use sprag::event::{VerifyEvent, VerifySummary};
 use sprag::exit::Exit;
-use sprag::fs::{FlushBy, Fs};
+use sprag::fs::FlushBy;
 use sprag::{VerifyOptions, VerifyRun};
 
 use super::check::FLUSH_TAKES;

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use rustix::io::Errno;
 use sprag::event::ReadHow;
-use sprag::fs::{Access, FlushBy, Fs, FsFile, FsMeta, Kind, Meta, Special, Stat, Xattrs};
+use sprag::fs::{Access, Fs, FsFile, FsMeta, Kind, Meta, MountNo, Rules, Special, Stat, Xattrs};
 use sprag::path::RelPath;
 
 use super::disk::{Ino, Node, ROOT};
@@ -180,20 +180,16 @@ impl Fs for SimFs {
         self.shared.flush(Call::SyncDir, Flush::Dir(dir.ino))
     }
 
-    fn sync_all(&self) -> io::Result<()> {
+    fn sync_mount(&self, _mount: MountNo) -> io::Result<()> {
         self.shared.flush(Call::SyncAll, Flush::All)
     }
 
-    fn flush_by(&self) -> FlushBy {
-        self.shared.flush_by
-    }
-
-    fn renames_want_flush(&self) -> bool {
-        self.shared.is_fat
-    }
-
-    fn lacks_journal(&self) -> bool {
-        self.shared.is_fat
+    fn rules(&self, _mount: MountNo) -> Rules {
+        Rules {
+            flush_by: self.shared.flush_by,
+            renames_want_flush: self.shared.is_fat,
+            lacks_journal: self.shared.is_fat,
+        }
     }
 
     fn device_gone(&self) -> bool {

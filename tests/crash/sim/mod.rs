@@ -141,6 +141,11 @@ impl SimFs {
         Arc::get_mut(&mut self.shared).expect("a disk that is not in use yet")
     }
 
+    /// Makes everything durable.
+    pub(crate) fn sync_all(&self) -> io::Result<()> {
+        self.shared.flush(Call::SyncAll, Flush::All)
+    }
+
     /// The recording so far.
     pub(crate) fn log(&self) -> Log {
         self.shared.lock().log.clone()
