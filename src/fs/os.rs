@@ -351,6 +351,10 @@ impl Fs for OsFs {
             .collect()
     }
 
+    fn session(&self, dir: &OsDir) -> Option<([u8; 16], u64)> {
+        sys::session(&dir.fd)
+    }
+
     fn may_lack_modes(&self) -> bool {
         self.shared.may_lack_modes
     }

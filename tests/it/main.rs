@@ -20,6 +20,7 @@ mod elsewhere;
 mod existing;
 mod export;
 mod fat32;
+mod file_systems;
 mod filters;
 mod format;
 mod guards;

@@ -43,6 +43,11 @@ pub(crate) fn about(fd: impl AsFd) -> io::Result<About> {
     })
 }
 
+/// No mount has an id that is never given again.
+pub(crate) fn session(_dir: impl AsFd) -> Option<([u8; 16], u64)> {
+    None
+}
+
 /// Not told for each directory.
 pub(crate) fn dir_folds(_dir: impl AsFd) -> bool {
     false

@@ -32,6 +32,8 @@ mod linux;
 #[cfg(target_os = "linux")]
 mod mountinfo;
 #[cfg(target_os = "linux")]
+mod session;
+#[cfg(target_os = "linux")]
 mod xattrs;
 
 #[cfg(target_os = "linux")]
@@ -48,6 +50,8 @@ pub(super) use fallback::*;
 pub use linux::random_bytes;
 #[cfg(target_os = "linux")]
 pub(super) use linux::*;
+#[cfg(target_os = "linux")]
+pub(super) use session::session;
 #[cfg(target_os = "linux")]
 pub(super) use xattrs::{XattrsOf, has_room, remove_xattr, set_xattr, xattrs, xattrs_in};
 
