@@ -4,13 +4,15 @@
 //! Only directories that some source has as well are looked through, so nothing outside of what was
 //! copied is ever named. Never named are: `.sprag` directories, partial files that are in use, what the
 //! rules leave out (unless asked for), and directories that hold any of those. An entry that the
-//! source may have after all, because looking there failed or the file system takes other names
-//! for it, is not named either.
+//! walk of this run met is not named, even if the source does not have it any more: a file system
+//! may have been unmounted there. Nor is one that the source may have after all, because looking
+//! there failed or the file system takes other names for it.
 //!
 //! One directory's names are held at a time, and those of the directories above it.
 
 use std::collections::VecDeque;
 use std::io;
+use std::path::PathBuf;
 
 use crate::error::{EntryError, PathError};
 use crate::fs::{Fs, Kind, found, source};
@@ -18,7 +20,7 @@ use crate::manifest::STATE_DIR;
 use crate::options::CopyOptions;
 use crate::partial;
 use crate::path::RelPath;
-use crate::scan::Source;
+use crate::scan::{Source, Walked};
 
 /// What was found.
 #[derive(Debug)]
@@ -34,6 +36,8 @@ pub(crate) enum Found {
     Unlisted { path: RelPath, error: io::Error },
     /// A source could not be looked at, so that nothing is known of the entry.
     Unseen { path: RelPath, error: EntryError },
+    /// The source of a directory is on another file system than it was when it was walked.
+    Moved { path: RelPath, error: EntryError },
 }
 
 /// What is not to be touched, whatever the sources have.
@@ -49,6 +53,7 @@ pub(crate) struct Extraneous<'a, F: Fs> {
     fs: &'a F,
     sources: &'a [Source],
     options: &'a CopyOptions,
+    walked: &'a Walked,
     untouchable: Untouchable<'a>,
     /// Where it begins: the outermost directories that were copied.
     roots: Vec<RelPath>,
@@ -81,7 +86,7 @@ enum Fate {
 impl<'a, F: Fs> Extraneous<'a, F> {
     pub(crate) fn new(
         fs: &'a F,
-        sources: &'a [Source],
+        (sources, walked): (&'a [Source], &'a Walked),
         options: &'a CopyOptions,
         untouchable: Untouchable<'a>,
     ) -> Extraneous<'a, F> {
@@ -98,6 +103,7 @@ impl<'a, F: Fs> Extraneous<'a, F> {
             fs,
             sources,
             options,
+            walked,
             untouchable,
             roots,
             next_root: 0,
@@ -120,14 +126,23 @@ impl<'a, F: Fs> Extraneous<'a, F> {
             match self.judge(&here, kind) {
                 Ok(Fate::Enter) => above = here,
                 Ok(fate) => return Ok(fate == Fate::Extraneous),
-                Err(error) => return Err(error.source),
+                Err(NotJudged::Unseen(error)) => return Err(error.source),
+                Err(NotJudged::Moved(_)) => return Ok(false),
             }
         }
         Ok(false)
     }
 
+    /// Why nothing may be deleted now, if that is so: a source, or a mount point below one, is not what
+    /// was walked.
+    pub(crate) fn moved(&self) -> Option<EntryError> {
+        let one_file_system = self.options.selection.one_file_system;
+        let moved = self.walked.moved(self.sources, one_file_system);
+        moved.map(EntryError::SourceMoved)
+    }
+
     /// What is to become of an entry in a directory that stays.
-    fn judge(&self, path: &RelPath, kind: Kind) -> Result<Fate, PathError> {
+    fn judge(&self, path: &RelPath, kind: Kind) -> Result<Fate, NotJudged> {
         if let Some(fate) = self.judge_by_name(path, kind) {
             return Ok(fate);
         }
@@ -142,6 +157,9 @@ impl<'a, F: Fs> Extraneous<'a, F> {
                     let crosses = self.options.selection.one_file_system
                         && source.dir.is_some_and(|(dev, _)| dev != stat.dev);
                     let enters = kind == Kind::Dir && stat.kind == Kind::Dir && !crosses;
+                    if enters && !self.walked.is_where_it_was(source, &at, &stat) {
+                        return Err(NotJudged::Moved(at));
+                    }
                     match fate {
                         Fate::Enter => {}
                         _ if enters => fate = Fate::Enter,
@@ -149,10 +167,16 @@ impl<'a, F: Fs> Extraneous<'a, F> {
                     }
                 }
                 Err(error) if is_not_there(&error) => {}
-                Err(error) => return Err(PathError::new("look at", at, error)),
+                Err(error) => {
+                    let error = PathError::new("look at", at, error);
+                    return Err(NotJudged::Unseen(error));
+                }
             }
         }
-        Ok(fate)
+        match fate == Fate::Extraneous && self.walked.has_met(path) {
+            true => Ok(Fate::Stays),
+            false => Ok(fate),
+        }
     }
 
     /// What the name alone says, wherever the entry is.
@@ -197,11 +221,8 @@ impl<'a, F: Fs> Extraneous<'a, F> {
                 Ok(child) if extraneous => {
                     self.judge_by_name(&child, kind).unwrap_or(Fate::Extraneous)
                 }
-                Ok(child) => self.judge(&child, kind).unwrap_or_else(|error| {
-                    self.told.push_back(Found::Unseen {
-                        path: child,
-                        error: EntryError::Undecided(error),
-                    });
+                Ok(child) => self.judge(&child, kind).unwrap_or_else(|why| {
+                    self.told.push_back(why.found(child));
                     Fate::Stays
                 }),
             };
@@ -328,6 +349,29 @@ impl<F: Fs> Iterator for Extraneous<'_, F> {
             if found.is_some() {
                 return found;
             }
+        }
+    }
+}
+
+/// Why nothing can be said of an entry.
+enum NotJudged {
+    /// Looking for it in a source failed.
+    Unseen(PathError),
+    /// Its source is on another file system than it was.
+    Moved(PathBuf),
+}
+
+impl NotJudged {
+    fn found(self, path: RelPath) -> Found {
+        match self {
+            NotJudged::Unseen(error) => Found::Unseen {
+                path,
+                error: EntryError::Undecided(error),
+            },
+            NotJudged::Moved(source) => Found::Moved {
+                path,
+                error: EntryError::SourceMoved(source),
+            },
         }
     }
 }

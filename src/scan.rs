@@ -18,9 +18,11 @@ use crate::selection::Selection;
 mod first_names;
 mod given;
 mod listed;
+mod walked;
 
 pub(crate) use first_names::FirstNames;
 use listed::Listed;
+pub(crate) use walked::{MountPoints, Walked};
 
 /// One source, resolved.
 #[derive(Debug, Clone)]

@@ -129,6 +129,7 @@ pub(super) fn begin<F: Fs>(
         panics: Panics::new(),
         failed: AtomicBool::new(false),
         walk_failed: AtomicBool::new(false),
+        walked: Mutex::default(),
     };
     Ok(Begun {
         shared,

@@ -23,7 +23,7 @@ use crate::fs::{Fs, Kind};
 use crate::lock_mutex;
 use crate::manifest::Entry;
 use crate::plan::source_id;
-use crate::scan::{Scan, Scanned, Source};
+use crate::scan::{MountPoints, Scan, Scanned, Source};
 
 /// How long copying waits for the counting walk.
 pub(super) const WAIT_MAX: Duration = Duration::from_secs(10);
@@ -110,14 +110,19 @@ impl<'a, F: Fs> Counter<'a, F> {
 
     /// `Break`: the run ended meanwhile.
     fn walk(&mut self, sources: &[Source], mut keeper: Option<&mut Keeper>) -> ControlFlow<()> {
+        let deletes = self.shared.options.delete.is_some();
         for (number, source) in sources.iter().enumerate() {
             let mut scan = Scan::new(source, &self.shared.options.selection);
+            let mut mount_points = MountPoints::new(source);
             let mut scanned = Box::<Scanned>::default();
             while let Some(next) = scan.next_in(&mut scanned) {
                 if self.shared.should_stop() {
                     return ControlFlow::Break(());
                 }
                 if next.is_ok() {
+                    if deletes {
+                        mount_points.meet(&scanned);
+                    }
                     self.meet(&scanned)?;
                 }
                 if let Some(keeper) = keeper.as_mut().filter(|keeper| keeper.keeps()) {
@@ -125,6 +130,8 @@ impl<'a, F: Fs> Counter<'a, F> {
                     keeper.keep((number, found.map_err(Box::new)));
                 }
             }
+            // One that is gone when the scanner comes there has moved as well.
+            lock_mutex(&self.shared.walked).mount_points(mount_points);
         }
         self.counted.complete = true;
         self.report()

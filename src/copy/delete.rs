@@ -4,16 +4,15 @@
 //! become durable with the next barrier. So after a crash there may be entries that nothing
 //! speaks for, which a rerun deletes, and never a record of something that was deleted.
 
-use std::path::PathBuf;
 use std::sync::atomic::Ordering;
 
 use super::committer::Committer;
 use super::failure;
-use crate::error::{EntryError, PathError};
 use crate::event::{Event, Outcome};
 use crate::exit::Exit;
 use crate::extraneous::{Extraneous, Found, Untouchable};
-use crate::fs::{Fs, Kind, Meta, found, source};
+use crate::fs::{Fs, Kind, Meta, found};
+use crate::lock_mutex;
 use crate::manifest::{Entry, Record, SlotKind};
 use crate::path::RelPath;
 use crate::plan::DIR_WORKING_BITS;
@@ -31,6 +30,8 @@ struct Tally {
     named: u64,
     kept: u64,
     over: u64,
+    /// A source is not what was walked.
+    moved: bool,
 }
 
 impl<F: Fs> Committer<'_, F> {
@@ -49,7 +50,13 @@ impl<F: Fs> Committer<'_, F> {
             id: *names.id(),
             in_use: &in_use,
         };
-        let mut walk = Extraneous::new(&*shared.fs, sources, &shared.options, untouchable);
+        let mut walked = std::mem::take(&mut *lock_mutex(&shared.walked));
+        walked.over();
+        let from = (sources, &walked);
+        let mut walk = Extraneous::new(&*shared.fs, from, &shared.options, untouchable);
+        if let Some(error) = walk.moved() {
+            return self.entry_failed(RelPath::root(), error);
+        }
         self.drop_partials(&walk);
         let mut tally = Tally::default();
         let max = rules.max.unwrap_or(u64::MAX);
@@ -59,14 +66,14 @@ impl<F: Fs> Committer<'_, F> {
                 if let Some(entry) = self.note_found(found, max, &mut tally) {
                     batch.push(entry);
                 }
-                if batch.len() >= BATCH_MAX || self.shared.should_stop() {
+                if batch.len() >= BATCH_MAX || tally.moved || self.shared.should_stop() {
                     break;
                 }
             }
-            if batch.is_empty() || self.shared.should_stop() {
+            if batch.is_empty() || tally.moved || self.shared.should_stop() {
                 break;
             }
-            if !self.delete_batch(&batch, sources) {
+            if !self.delete_batch(&batch, &walk) {
                 break;
             }
             self.pump_all();
@@ -100,6 +107,10 @@ impl<F: Fs> Committer<'_, F> {
                 self.finish_failed(path, failure);
             }
             Found::Unseen { path, error } => self.entry_failed(path, error),
+            Found::Moved { path, error } => {
+                tally.moved = true;
+                self.entry_failed(path, error);
+            }
         }
         None
     }
@@ -135,7 +146,7 @@ impl<F: Fs> Committer<'_, F> {
     }
 
     /// Whether the next batch may follow.
-    fn delete_batch(&mut self, batch: &[(RelPath, Kind)], sources: &[Source]) -> bool {
+    fn delete_batch(&mut self, batch: &[(RelPath, Kind)], walk: &Extraneous<'_, F>) -> bool {
         for (path, _) in batch {
             let known = self.store().lookup(path);
             if let Some(Some(_)) = self.manifest(known) {
@@ -146,8 +157,7 @@ impl<F: Fs> Committer<'_, F> {
             return false;
         }
         // A source that was unmounted meanwhile looks empty.
-        if let Some((path, error)) = lost_source(sources) {
-            let error = EntryError::Undecided(PathError::new("find again", path, error));
+        if let Some(error) = walk.moved() {
             self.entry_failed(RelPath::root(), error);
             return false;
         }
@@ -252,16 +262,4 @@ impl<F: Fs> Committer<'_, F> {
             self.note_exit(Exit::DeleteLimit);
         }
     }
-}
-
-/// A source directory that is not where it was when the run began.
-fn lost_source(sources: &[Source]) -> Option<(PathBuf, std::io::Error)> {
-    sources.iter().find_map(|source| {
-        let (dev, ino) = source.dir?;
-        match source::stat_follow(&source.path) {
-            Ok(stat) if (stat.dev, stat.ino) == (dev, ino) => None,
-            Ok(_) => Some((source.path.clone(), std::io::ErrorKind::NotFound.into())),
-            Err(error) => Some((source.path.clone(), error)),
-        }
-    })
 }

@@ -21,7 +21,7 @@ use crate::fs::{Kind, OsFs, Stat, found, source};
 use crate::manifest::{OpenMode, Store};
 use crate::options::CopyOptions;
 use crate::path::RelPath;
-use crate::scan::{self, Scan, Scanned};
+use crate::scan::{self, MountPoints, Scan, Scanned, Walked};
 use crate::stop::Stopper;
 
 mod decide;
@@ -135,18 +135,23 @@ impl DryRun {
             return Ok(Err(error));
         }
         let mut met = HashSet::new();
-        let mut walked = true;
+        let (mut walked, mut all_walked) = (Walked::default(), true);
         for (number, from) in setup.iter().enumerate() {
             let mut scan = Scan::new(from, &options.selection);
+            let mut mount_points = MountPoints::new(from);
             while let Some(scanned) = scan.next() {
                 let scanned = match scanned {
                     Ok(scanned) => scanned,
                     Err(failed) => {
-                        walked = false;
+                        all_walked = false;
                         self.problem(failed.dest, failed.error)?;
                         continue;
                     }
                 };
+                if options.delete.is_some() {
+                    mount_points.meet(&scanned);
+                    walked.meet(&scanned.dest);
+                }
                 let is_dir = scanned.stat.kind == Kind::Dir;
                 let path = scanned.dest.clone();
                 let stat = scanned.stat;
@@ -169,14 +174,16 @@ impl DryRun {
                     }
                 }
             }
+            walked.mount_points(mount_points);
         }
+        walked.over();
         match (&self.there, self.options.delete) {
-            (Some(_), Some(_)) if !walked => {
+            (Some(_), Some(_)) if !all_walked => {
                 self.send(Event::Warning(super::delete::WALK_FAILED.into()))?;
             }
             (Some(there), Some(_)) => {
                 let fs = Arc::clone(&there.fs);
-                return self.tell_deletions(&fs, &setup);
+                return self.tell_deletions(&fs, (&setup, &walked));
             }
             _ => {}
         }

@@ -11,8 +11,9 @@ use super::ahead::Kept;
 use super::batch::{self, BatchSender};
 use super::counter;
 use crate::fs::Fs;
+use crate::lock_mutex;
 use crate::path::RelPath;
-use crate::scan::{Scan, ScanFailure, Scanned, Source};
+use crate::scan::{MountPoints, Scan, ScanFailure, Scanned, Source};
 
 /// An entry, or why there is none, and the number of its source. Small, since it is handed on often.
 pub(super) type Found = (usize, Result<Box<Scanned>, Box<ScanFailure>>);
@@ -37,8 +38,12 @@ pub(super) fn scan<F: Fs>(
     found: &BatchSender<Found>,
     given_back: &Receiver<Vec<Spare>>,
 ) {
+    let deletes = shared.options.delete.is_some();
     if let Some(kept) = kept.take(counter::WAIT_MAX) {
         for each in kept {
+            if let (Ok(scanned), true) = (&each.1, deletes) {
+                lock_mutex(&shared.walked).meet(&scanned.dest);
+            }
             if shared.should_stop() || found.offer(each, 0).is_err() {
                 return;
             }
@@ -48,6 +53,7 @@ pub(super) fn scan<F: Fs>(
     let mut spares = Vec::new();
     for (number, source) in sources.iter().enumerate() {
         let mut scan = Scan::new(source, &shared.options.selection);
+        let mut mount_points = MountPoints::new(source);
         loop {
             if spares.is_empty() {
                 spares = given_back.try_recv().unwrap_or_default();
@@ -55,13 +61,20 @@ pub(super) fn scan<F: Fs>(
             let mut scanned = spares.pop().map_or_else(Box::default, |Spare(spare)| spare);
             let next = match scan.next_in(&mut scanned) {
                 None => break,
-                Some(Ok(())) => Ok(scanned),
+                Some(Ok(())) => {
+                    if deletes {
+                        mount_points.meet(&scanned);
+                        lock_mutex(&shared.walked).meet(&scanned.dest);
+                    }
+                    Ok(scanned)
+                }
                 Some(Err(failure)) => Err(Box::new(failure)),
             };
             if shared.should_stop() || found.offer((number, next), 0).is_err() {
                 return;
             }
         }
+        lock_mutex(&shared.walked).mount_points(mount_points);
     }
 }
 

@@ -25,6 +25,7 @@ use crate::manifest::Store;
 use crate::options::CopyOptions;
 use crate::partial::PartialName;
 use crate::path::RelPath;
+use crate::scan::Walked;
 use crate::stop::Stopper;
 use crate::throttle::Throttle;
 use crate::verify::medium::Medium;
@@ -86,6 +87,8 @@ pub(super) struct Shared<F: Fs> {
     pub(super) failed: AtomicBool,
     /// Set when an entry of a source could not be looked at: nothing is deleted then.
     pub(super) walk_failed: AtomicBool,
+    /// What the walk met, with `--delete` only.
+    pub(super) walked: Mutex<Walked>,
 }
 
 /// A partial that will not be gone on with.

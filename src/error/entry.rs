@@ -115,6 +115,12 @@ pub enum EntryError {
     /// Whether the source still has an entry cannot be told.
     #[error("{0}; so nothing is known of what has to be deleted there, and it was kept")]
     Undecided(#[source] PathError),
+    /// A directory of the source is not the one that was walked, so nothing more is deleted.
+    #[error(
+        "{} is not what it was when it was walked: a file system was mounted or unmounted there, or another directory took its place. Nothing more was deleted; rerun when all of the source is there",
+        Printable(.0)
+    )]
+    SourceMoved(PathBuf),
     /// Somebody changed it since it was copied.
     #[error(
         "{} was changed since it was copied, and is left alone; a rerun of the copy brings back what was copied",
@@ -227,6 +233,7 @@ impl EntryError {
             EntryError::ChangedSince(_) => "changed_since",
             EntryError::NotReadBack { .. } => "not_read_back",
             EntryError::Undecided(_) => "undecided",
+            EntryError::SourceMoved(_) => "source_moved",
             EntryError::Modified(_) => "modified",
             EntryError::SourceEdited { .. } => "source_edited",
             EntryError::NoSource(_) => "no_source",

@@ -14,6 +14,7 @@ mod concurrent;
 mod copy;
 mod ctimes;
 mod delete;
+mod delete_mounts;
 mod desk;
 mod dry_run;
 mod elsewhere;

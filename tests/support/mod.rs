@@ -15,6 +15,7 @@ use serde_json::Value;
 pub(crate) mod folding;
 pub(crate) mod fuse;
 pub(crate) mod image;
+pub(crate) mod mount;
 pub(crate) mod pty;
 pub(crate) mod python;
 pub(crate) mod strace;

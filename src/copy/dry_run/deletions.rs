@@ -10,7 +10,7 @@ impl DryRun {
     pub(super) fn tell_deletions(
         &mut self,
         fs: &OsFs,
-        sources: &[scan::Source],
+        from: (&[scan::Source], &Walked),
     ) -> Result<Result<(), Error>, Over> {
         let (id, in_use) = match self.partials() {
             Ok(partials) => partials,
@@ -23,7 +23,12 @@ impl DryRun {
         };
         let options = self.options.clone();
         let max = options.delete.and_then(|delete| delete.max);
-        for found in Extraneous::new(fs, sources, &options, untouchable) {
+        let mut walk = Extraneous::new(fs, from, &options, untouchable);
+        if let Some(error) = walk.moved() {
+            self.problem(RelPath::root(), error)?;
+            return Ok(Ok(()));
+        }
+        while let Some(found) = walk.next() {
             match found {
                 Found::Extraneous { path, .. } => {
                     if max.is_some_and(|max| self.summary.files_deleted >= max) {
@@ -43,6 +48,10 @@ impl DryRun {
                     self.problem(path, error)?;
                 }
                 Found::Unseen { path, error } => self.problem(path, error)?,
+                Found::Moved { path, error } => {
+                    self.problem(path, error)?;
+                    break;
+                }
             }
         }
         Ok(Ok(()))
