@@ -252,12 +252,6 @@ pub trait Fs: FsMeta {
     fn session(&self, _dir: &Self::Dir) -> Option<([u8; 16], u64)> {
         None
     }
-    /// The boot and the mount that an open directory belongs to: while both are the same, nothing
-    /// that was written was lost to a power cut or an unplug. `None` where that cannot be known: the
-    /// system has no ids that last, or what is written goes to another machine.
-    fn session(&self, _dir: &Self::Dir) -> Option<([u8; 16], u64)> {
-        None
-    }
     /// Whether owners and modes may not be stored but made up by whoever mounts it, and times be
     /// those of a local clock.
     fn may_lack_modes(&self) -> bool {
