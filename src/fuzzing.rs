@@ -21,8 +21,11 @@ pub fn header_checksum(bytes: &[u8]) -> u64 {
 }
 
 /// The checksum of a frame.
-pub fn frame_checksum(id: &[u8; 16], position: u64, payload: &[u8]) -> u64 {
-    checksum::frame_checksum(id, position, payload)
+pub fn frame_checksum(id: &[u8; 16], nonce: &[u8; 16], position: u64, payload: &[u8]) -> u64 {
+    let mut key = checksum::FileKey::default();
+    key[..16].copy_from_slice(id);
+    key[16..].copy_from_slice(nonce);
+    checksum::frame_checksum(&key, position, payload)
 }
 
 /// The name of a partial file.

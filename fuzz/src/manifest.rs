@@ -7,6 +7,9 @@ use sprag::fuzzing::{frame_checksum, header_checksum};
 /// The id of every manifest that is made here.
 pub const ID: [u8; 16] = *b"sprag fuzz id 16";
 
+/// The nonce of every file that is made here.
+const NONCE: [u8; 16] = *b"sprag fuzz nonce";
+
 const HEADER_BYTES: usize = 4096;
 /// The log2 of the smallest block size, so that small files have several blocks.
 const BLOCK_LOG2: u8 = 16;
@@ -43,6 +46,7 @@ fn header() -> Vec<u8> {
     bytes.extend_from_slice(&1u32.to_le_bytes());
     bytes.extend_from_slice(&[BLOCK_LOG2, 0, 0, 0]);
     bytes.extend_from_slice(&ID);
+    bytes.extend_from_slice(&NONCE);
     bytes.extend_from_slice(&1_700_000_000_000u64.to_le_bytes());
     let checksum = header_checksum(&bytes);
     bytes.extend_from_slice(&checksum.to_le_bytes());
@@ -51,7 +55,7 @@ fn header() -> Vec<u8> {
 }
 
 fn push_frame(file: &mut Vec<u8>, payload: &[u8]) {
-    let checksum = frame_checksum(&ID, file.len() as u64, payload);
+    let checksum = frame_checksum(&ID, &NONCE, file.len() as u64, payload);
     file.extend_from_slice(&(payload.len() as u32).to_le_bytes());
     file.extend_from_slice(&checksum.to_le_bytes());
     file.extend_from_slice(payload);

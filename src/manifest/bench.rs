@@ -9,12 +9,13 @@ use super::index::{Found, Index};
 use super::journal::{self, FRAMES_START, Journal};
 use super::{DestMeta, Done, OpenMode, Record, SlotKind, Store};
 use crate::block::BlockSize;
+use crate::checksum::FileKey;
 use crate::codec;
 use crate::fs::{Fs, FsFile, FsMeta, OsFile, OsFs};
 use crate::path::RelPath;
 
-/// The id of every journal that is made here.
-const ID: [u8; 16] = *b"sprag bench id 1";
+/// The key of every journal that is made here.
+const KEY: FileKey = *b"sprag bench id 1sprag bench nonc";
 
 /// The record of a small file that is finished.
 #[derive(Debug)]
@@ -85,7 +86,7 @@ impl JournalFile {
 
     /// Appends records to the empty file and hands all of them to the system. Gives its length.
     pub fn append(&self, records: &[FileRecord]) -> u64 {
-        let mut journal = Journal::new(Arc::clone(&self.0), ID, FRAMES_START);
+        let mut journal = Journal::new(Arc::clone(&self.0), KEY, FRAMES_START);
         for record in records {
             journal.append(&record.0).expect("it can be appended");
         }
@@ -97,7 +98,7 @@ impl JournalFile {
     pub fn scan(&self) -> u64 {
         let mut records = 0;
         let paths = Index::new().hasher().clone();
-        let end = journal::scan(&*self.0, &ID, u64::MAX, &paths, |frame| {
+        let end = journal::scan(&*self.0, &KEY, u64::MAX, &paths, |frame| {
             black_box(frame.pos);
             records += 1;
             Ok(Ok(()))

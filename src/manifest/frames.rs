@@ -15,6 +15,7 @@ use crossbeam_channel::{Receiver, Sender};
 
 use super::journal::{FRAME_PREFIX, FRAMES_START};
 use super::window::{checked, frame_bytes};
+use crate::checksum::FileKey;
 use crate::fs::{ALIGN, AlignedBuf, FsFile};
 use crate::lock_mutex;
 
@@ -68,7 +69,7 @@ type Order<T> = Sender<Receiver<io::Result<Checked<T>>>>;
 /// `visit` then gets what it took from a chunk, in the order of the file.
 pub(super) fn each<F: FsFile, T: Default + Send>(
     file: &F,
-    id: &[u8; 16],
+    key: &FileKey,
     (file_len, limit): (u64, u64),
     take: impl Fn(&mut T, u64, &[u8]) + Sync,
     mut visit: impl FnMut(T, &Chunk) -> io::Result<bool>,
@@ -84,7 +85,7 @@ pub(super) fn each<F: FsFile, T: Default + Send>(
     if cores == 1 || file_len.min(limit) < ALONE_BYTES {
         let (mut end, mut chunk) = (cutter.pos, Chunk::new());
         while cutter.next(&mut chunk)? {
-            let batch = Batch::check(id, chunk, &take);
+            let batch = Batch::check(key, chunk, &take);
             end = batch.end;
             if !visit(batch.taken, &batch.chunk)? || batch.is_cut {
                 break;
@@ -97,7 +98,7 @@ pub(super) fn each<F: FsFile, T: Default + Send>(
     let (desk, take) = (&Mutex::new((cutter, Some(order))), &take);
     thread::scope(|scope| {
         for _ in 0..cores.min(THREADS_MAX) {
-            scope.spawn(move || check_chunks(desk, id, take));
+            scope.spawn(move || check_chunks(desk, key, take));
         }
         hand_out(ordered, visit)
     })
@@ -106,7 +107,7 @@ pub(super) fn each<F: FsFile, T: Default + Send>(
 /// Takes chunk after chunk and checks it. Its place among the others is settled while it is cut.
 fn check_chunks<F: FsFile, T: Default + Send>(
     desk: &Mutex<(Cutter<'_, F>, Option<Order<T>>)>,
-    id: &[u8; 16],
+    key: &FileKey,
     take: &(impl Fn(&mut T, u64, &[u8]) + Sync),
 ) {
     let (back, used) = crossbeam_channel::bounded(AHEAD_CHUNKS);
@@ -131,7 +132,7 @@ fn check_chunks<F: FsFile, T: Default + Send>(
             }
             checked
         };
-        let batch = Batch::check(id, chunk, take);
+        let batch = Batch::check(key, chunk, take);
         // Fails only if nobody wants to know any more.
         let _ = checked.send(Ok((batch, back.clone())));
     }
@@ -183,10 +184,10 @@ impl Chunk {
 
 impl<T: Default> Batch<T> {
     /// Checks the frames of a chunk, up to the first bad one, and takes what is wanted of them.
-    fn check(id: &[u8; 16], chunk: Chunk, take: &impl Fn(&mut T, u64, &[u8])) -> Batch<T> {
+    fn check(key: &FileKey, chunk: Chunk, take: &impl Fn(&mut T, u64, &[u8])) -> Batch<T> {
         let (mut end, mut rest) = (chunk.start, chunk.bytes());
         let mut taken = T::default();
-        while let Some(payload) = checked(id, end, rest) {
+        while let Some(payload) = checked(key, end, rest) {
             take(&mut taken, end, payload);
             let frame = FRAME_PREFIX + payload.len();
             end += frame as u64;

@@ -5,27 +5,37 @@
 //!    8   4  format version, little endian
 //!   12   1  log2 of the block size in bytes
 //!   13   3  zero
-//!   16  16  id, random
-//!   32   8  made at, ms since the Unix epoch, little endian
-//!   40   8  checksum of bytes 0..40
+//!   16  16  id of the destination, random
+//!   32  16  nonce of this file, random
+//!   48   8  when the manifest was begun, ms since the Unix epoch, little endian
+//!   56   8  checksum of bytes 0..56
 //!   64   4  length of the holder's record, little endian; 0: none
 //!   68   8  checksum of the holder's record
 //!   76   …  the holder's record (bincode), at most 436 bytes
 //! ```
 //!
-//! Bytes 0..48 are written once and keep their meaning in every later version. The holder's part
+//! Bytes 0..64 are written once and keep their meaning in every later version. The holder's part
 //! is rewritten in place by each exclusive holder and is never needed for anything but a message.
+//!
+//! The id and the beginning stay the same while a manifest is compacted and copied. The nonce is
+//! that of one file: with the id it is part of the checksum of every frame.
+
+use std::io;
 
 use serde::{Deserialize, Serialize};
 
 use crate::block::BlockSize;
+use crate::checksum::FileKey;
 use crate::codec;
+use crate::fs;
 use crate::hash::header_checksum;
 
 /// The length of the header in bytes.
 pub(super) const HEADER_BYTES: usize = 4096;
 /// How much of it every version has, with the same meaning.
-const FIXED_BYTES: usize = 48;
+const FIXED_BYTES: usize = 64;
+/// Where the checksum of what stands before it is.
+const CHECKSUM_AT: usize = 56;
 /// The newest format version, the one that is written.
 pub(super) const VERSION: u32 = 1;
 /// Where the holder's part begins.
@@ -35,10 +45,12 @@ const MAGIC: [u8; 8] = *b"\x89sprag\r\n";
 const HOLDER_BYTES: usize = 512 - HOLDER_OFFSET as usize;
 const HOLDER_PREFIX: usize = 12;
 
-/// What is fixed for the life of a manifest.
+/// What is fixed for the life of a manifest file.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Header {
     pub(super) id: [u8; 16],
+    /// Of this file.
+    pub(super) nonce: [u8; 16],
     pub(super) block_size: BlockSize,
     pub(super) made_ms: u64,
 }
@@ -61,9 +73,10 @@ impl Header {
         bytes[8..12].copy_from_slice(&VERSION.to_le_bytes());
         bytes[12] = self.block_size.log2();
         bytes[16..32].copy_from_slice(&self.id);
-        bytes[32..40].copy_from_slice(&self.made_ms.to_le_bytes());
-        let checksum = header_checksum(&bytes[0..40]);
-        bytes[40..48].copy_from_slice(&checksum.to_le_bytes());
+        bytes[32..48].copy_from_slice(&self.nonce);
+        bytes[48..56].copy_from_slice(&self.made_ms.to_le_bytes());
+        let checksum = header_checksum(&bytes[..CHECKSUM_AT]);
+        bytes[CHECKSUM_AT..FIXED_BYTES].copy_from_slice(&checksum.to_le_bytes());
         bytes
     }
 
@@ -78,7 +91,7 @@ impl Header {
         if bytes[0..8] != MAGIC {
             return Err(HeaderError::Damaged("it does not begin as a manifest does"));
         }
-        if u64_at(bytes, 40) != header_checksum(&bytes[0..40]) {
+        if u64_at(bytes, CHECKSUM_AT) != header_checksum(&bytes[..CHECKSUM_AT]) {
             return Err(HeaderError::Damaged("the header's checksum does not match"));
         }
         let version = u32_at(bytes, 8);
@@ -92,15 +105,39 @@ impl Header {
             .ok_or(HeaderError::Damaged("the block size is out of range"))?;
         let mut id = [0; 16];
         id.copy_from_slice(&bytes[16..32]);
+        let mut nonce = [0; 16];
+        nonce.copy_from_slice(&bytes[32..48]);
         Ok(Header {
             id,
+            nonce,
             block_size,
-            made_ms: u64_at(bytes, 32),
+            made_ms: u64_at(bytes, 48),
         })
     }
 }
 
 impl Header {
+    /// What binds frames to the file.
+    pub(super) fn key(&self) -> FileKey {
+        let mut key = FileKey::default();
+        key[..16].copy_from_slice(&self.id);
+        key[16..].copy_from_slice(&self.nonce);
+        key
+    }
+
+    /// That of another file of the same manifest.
+    pub(super) fn of_new_file(self) -> io::Result<Header> {
+        Ok(Header {
+            nonce: fs::random_bytes()?,
+            ..self
+        })
+    }
+
+    /// Whether both are of one manifest: the same file, or one that was made of the other.
+    pub(super) fn is_same_manifest(&self, other: &Header) -> bool {
+        (self.id, self.made_ms) == (other.id, other.made_ms)
+    }
+
     /// The header that this would be if one of its bytes were another. The checksum says which: that
     /// a wrong one passes is as unlikely as ever, a few thousand times.
     pub(super) fn mended(bytes: &[u8]) -> Option<Header> {
@@ -186,6 +223,7 @@ mod tests {
     fn header() -> Header {
         Header {
             id: *b"0123456789abcdef",
+            nonce: *b"ghijklmnopqrstuv",
             block_size: BlockSize::default(),
             made_ms: 1_700_000_000_000,
         }
@@ -195,7 +233,7 @@ mod tests {
     fn a_header_reads_back_and_any_flipped_byte_of_it_is_noticed_and_found() {
         let bytes = header().encode();
         assert_eq!(Header::decode(&bytes), Ok(header()));
-        for at in 0..48 {
+        for at in 0..FIXED_BYTES {
             let mut flipped = bytes.clone();
             flipped[at] ^= 1;
             assert!(
@@ -203,7 +241,7 @@ mod tests {
                 "byte {at}"
             );
             assert_eq!(Header::mended(&flipped), Some(header()), "byte {at}");
-            flipped[(at + 1) % 48] ^= 0x40;
+            flipped[(at + 1) % FIXED_BYTES] ^= 0x40;
             assert_eq!(Header::mended(&flipped), None, "byte {at} and the next");
         }
     }
@@ -218,8 +256,8 @@ mod tests {
     fn a_newer_version_is_told_apart_from_damage() {
         let mut bytes = header().encode();
         bytes[8..12].copy_from_slice(&7u32.to_le_bytes());
-        let checksum = header_checksum(&bytes[0..40]);
-        bytes[40..48].copy_from_slice(&checksum.to_le_bytes());
+        let checksum = header_checksum(&bytes[..CHECKSUM_AT]);
+        bytes[CHECKSUM_AT..FIXED_BYTES].copy_from_slice(&checksum.to_le_bytes());
         assert_eq!(Header::decode(&bytes), Err(HeaderError::Newer(7)));
     }
 

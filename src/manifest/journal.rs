@@ -2,7 +2,7 @@
 //!
 //! ```text
 //!    0   4  length of the payload in bytes, little endian, 1..=FRAME_MAX
-//!    4   8  checksum over manifest id, position of the frame, length and payload
+//!    4   8  checksum over the file's key, position of the frame, length and payload
 //!   12   …  payload: one bincode `Record`
 //! ```
 //!
@@ -20,7 +20,7 @@ use super::header::HEADER_BYTES;
 use super::index::PathHasher;
 use super::record::{self, Record};
 use super::window::{Window, checked, frame_bytes};
-use crate::checksum::frame_checksum;
+use crate::checksum::{FileKey, frame_checksum};
 use crate::codec;
 use crate::fs::FsFile;
 
@@ -43,7 +43,7 @@ pub(super) const NO_RECORD: &str = "a record that is whole cannot be understood"
 /// The appending end of a manifest, and random reads of it.
 pub(super) struct Journal<F> {
     file: Arc<F>,
-    id: [u8; 16],
+    key: FileKey,
     /// Read only: what stands before `file`, whose positions begin behind it.
     before: Option<Before<F>>,
     /// Everything before this position was handed to the system.
@@ -53,9 +53,10 @@ pub(super) struct Journal<F> {
     ahead: Ahead,
 }
 
-/// Another file of the same manifest, whose frames come before those of the first.
+/// Another file, whose frames come before those of the first.
 struct Before<F> {
     file: Arc<F>,
+    key: FileKey,
     ahead: Ahead,
     /// What is added to the positions of the first.
     base: u64,
@@ -78,10 +79,10 @@ pub(super) struct ScanEnd {
 }
 
 impl<F: FsFile> Journal<F> {
-    pub(super) fn new(file: Arc<F>, id: [u8; 16], end: u64) -> Journal<F> {
+    pub(super) fn new(file: Arc<F>, key: FileKey, end: u64) -> Journal<F> {
         Journal {
             file,
-            id,
+            key,
             before: None,
             written: end,
             pending: Vec::new(),
@@ -90,15 +91,17 @@ impl<F: FsFile> Journal<F> {
         }
     }
 
-    /// Two files as one, to be read: the positions of `file` begin at `base`, behind `before`.
-    pub(super) fn behind(before: Arc<F>, base: u64, file: Arc<F>, id: [u8; 16], end: u64) -> Self {
+    /// The same to be read only, with another file before it: its own positions begin at `base`.
+    pub(super) fn behind(self, before: Arc<F>, key: FileKey, base: u64) -> Self {
         Journal {
+            written: base.saturating_add(self.written),
             before: Some(Before {
                 file: before,
+                key,
                 ahead: Ahead::default(),
                 base,
             }),
-            ..Journal::new(file, id, base.saturating_add(end))
+            ..self
         }
     }
 
@@ -123,7 +126,7 @@ impl<F: FsFile> Journal<F> {
         }
         let payload = &self.pending[start + FRAME_PREFIX..];
         let len = (payload.len() as u32).to_le_bytes();
-        let checksum = frame_checksum(&self.id, pos, payload).to_le_bytes();
+        let checksum = frame_checksum(&self.key, pos, payload).to_le_bytes();
         self.pending[start..start + 4].copy_from_slice(&len);
         self.pending[start + 4..start + FRAME_PREFIX].copy_from_slice(&checksum);
         if self.pending.len() >= WRITE_BYTES {
@@ -137,7 +140,7 @@ impl<F: FsFile> Journal<F> {
     pub(super) fn append_frames(&mut self, from: &F, end: u64) -> io::Result<bool> {
         let mut window = Window::new(from, end);
         while self.end() < end {
-            let Some(frame) = window.whole_frame(&self.id, self.end())? else {
+            let Some(frame) = window.whole_frame(&self.key, self.end())? else {
                 return Ok(false);
             };
             self.pending.extend_from_slice(frame);
@@ -175,15 +178,15 @@ impl<F: FsFile> Journal<F> {
     pub(super) fn read(&self, pos: u64) -> io::Result<(Record, u64)> {
         if pos >= self.written {
             let start = usize::try_from(pos - self.written).unwrap_or(usize::MAX);
-            return self.decode(pos, self.pending.get(start..).unwrap_or(&[]));
+            return decode(&self.key, pos, self.pending.get(start..).unwrap_or(&[]));
         }
-        let (file, ahead, base) = match &self.before {
-            Some(before) if pos < before.base => (&before.file, &before.ahead, 0),
-            Some(before) => (&self.file, &self.ahead, before.base),
-            None => (&self.file, &self.ahead, 0),
+        let (file, key, ahead, base) = match &self.before {
+            Some(before) if pos < before.base => (&before.file, &before.key, &before.ahead, 0),
+            Some(before) => (&self.file, &self.key, &self.ahead, before.base),
+            None => (&self.file, &self.key, &self.ahead, 0),
         };
         let within = (pos - base, self.written - base);
-        let read = ahead.read(&**file, within, |bytes| self.decode(pos - base, bytes));
+        let read = ahead.read(&**file, within, |bytes| decode(key, pos - base, bytes));
         let (mut record, frame) = read?;
         record.move_by(base);
         Ok((record, frame))
@@ -205,19 +208,20 @@ impl<F: FsFile> Journal<F> {
             let payload = frame.get(FRAME_PREFIX..);
             payload.is_some_and(|payload| record::seems_about(payload, path)) && counts(pos)
         };
-        let take = |pos, frame: &[u8]| take(pos, checked(&self.id, pos, frame)?);
+        let take = |pos, frame: &[u8]| take(pos, checked(&self.key, pos, frame)?);
         self.ahead
             .next(&*self.file, self.written, is_it, take)
             .flatten()
     }
+}
 
-    fn decode(&self, pos: u64, bytes: &[u8]) -> io::Result<(Record, u64)> {
-        let frame = frame_bytes(bytes).ok_or_else(|| bad(pos))?;
-        let payload = checked(&self.id, pos, bytes).ok_or_else(|| bad(pos))?;
-        let record = codec::decode(payload)
-            .map_err(|error| io::Error::new(io::ErrorKind::InvalidData, error))?;
-        Ok((record, frame as u64))
-    }
+/// The record in the frame that begins with `bytes`, and the length of the frame.
+fn decode(key: &FileKey, pos: u64, bytes: &[u8]) -> io::Result<(Record, u64)> {
+    let frame = frame_bytes(bytes).ok_or_else(|| bad(pos))?;
+    let payload = checked(key, pos, bytes).ok_or_else(|| bad(pos))?;
+    let record = codec::decode(payload)
+        .map_err(|error| io::Error::new(io::ErrorKind::InvalidData, error))?;
+    Ok((record, frame as u64))
 }
 
 fn bad(pos: u64) -> io::Error {
@@ -248,7 +252,7 @@ impl Scanned<'_> {
 /// `visit` gets each frame but the barriers; what it refuses is damage, since the frame itself is whole.
 pub(super) fn scan<F: FsFile>(
     file: &F,
-    id: &[u8; 16],
+    key: &FileKey,
     limit: u64,
     paths: &PathHasher,
     mut visit: impl FnMut(Scanned<'_>) -> io::Result<Result<(), &'static str>>,
@@ -260,7 +264,7 @@ pub(super) fn scan<F: FsFile>(
     let take = |frames: &mut Vec<_>, pos, payload: &[u8]| {
         frames.push((pos, Glance::of(payload, paths)));
     };
-    let end = frames::each(file, id, (file_len, limit), take, |frames, chunk| {
+    let end = frames::each(file, key, (file_len, limit), take, |frames, chunk| {
         let mut rest = &frames[..];
         while let [(pos, glance), behind @ ..] = rest {
             let pos = *pos;
@@ -293,7 +297,7 @@ pub(super) fn scan<F: FsFile>(
         Some((pos, what)) => (pos, Some((pos, what))),
         None if end < file_len.min(limit) => {
             let mut window = Window::new(file, file_len);
-            (end, vouched(&mut window, id, end, barriers)?)
+            (end, vouched(&mut window, key, end, barriers)?)
         }
         None => (end, None),
     };
@@ -309,14 +313,14 @@ pub(super) fn scan<F: FsFile>(
 /// Looks behind the bad frame at `bad` for barriers that say it was once whole.
 fn vouched<F: FsFile>(
     window: &mut Window<'_, F>,
-    id: &[u8; 16],
+    key: &FileKey,
     bad: u64,
     mut barriers: Barriers,
 ) -> io::Result<Option<(u64, &'static str)>> {
     let mut tried: u64 = 0;
     let mut pos = bad + 1;
     while pos + (FRAME_PREFIX as u64) < window.file_len {
-        let Some(payload) = window.frame(id, pos)? else {
+        let Some(payload) = window.frame(key, pos)? else {
             tried += 1 + window.tried_bytes;
             if tried > RESYNC_BYTES_MAX {
                 return Ok(Some((bad, BAD_CHECKSUM)));

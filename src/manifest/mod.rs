@@ -7,7 +7,7 @@
 //! Invariants:
 //! - A record may run ahead of what it tells of; a [`Record::Barrier`] makes everything before the
 //!   position it names true. Only what lies before the last barrier *but one* is trusted.
-//! - A frame is valid at one position of one manifest only: both are part of its checksum.
+//! - A frame is valid at one position of one file only: both are part of its checksum.
 //! - Links between records (`prev`, `begin`, `chain`) point backwards, so every walk ends.
 
 mod ahead;

@@ -11,6 +11,7 @@ use std::ops::Range;
 use super::journal::{FRAME_PREFIX, FRAMES_START, RESYNC_BYTES_MAX};
 use super::record::Record;
 use super::window::Window;
+use crate::checksum::FileKey;
 use crate::codec;
 use crate::fs::FsFile;
 
@@ -32,14 +33,14 @@ pub(super) struct Survey {
 impl Survey {
     /// Goes through a file. With `is_sealed` all of it was durable once; otherwise what lies behind
     /// the last barrier and behind a bad frame is a torn tail, and nothing is lost by that.
-    pub(super) fn of<F: FsFile>(file: &F, id: &[u8; 16], is_sealed: bool) -> io::Result<Survey> {
-        Survey::with_effort(file, id, is_sealed, RESYNC_BYTES_MAX)
+    pub(super) fn of<F: FsFile>(file: &F, key: &FileKey, is_sealed: bool) -> io::Result<Survey> {
+        Survey::with_effort(file, key, is_sealed, RESYNC_BYTES_MAX)
     }
 
     /// Gives up looking after so many bytes in vain.
     fn with_effort<F: FsFile>(
         file: &F,
-        id: &[u8; 16],
+        key: &FileKey,
         is_sealed: bool,
         effort_max: u64,
     ) -> io::Result<Survey> {
@@ -51,7 +52,7 @@ impl Survey {
         let mut pos = FRAMES_START;
         loop {
             let start = pos;
-            while let Some(payload) = window.frame(id, pos)? {
+            while let Some(payload) = window.frame(key, pos)? {
                 pos += (FRAME_PREFIX + payload.len()) as u64;
                 if let Ok(Record::Barrier { .. }) = codec::decode::<Record>(payload) {
                     sealed = sealed.max(pos);
@@ -63,7 +64,7 @@ impl Survey {
             if pos >= file_len {
                 break;
             }
-            let next = next_frame(&mut window, id, pos, &mut effort)?;
+            let next = next_frame(&mut window, key, pos, &mut effort)?;
             if stretches.len() == STRETCHES_MAX || effort == 0 {
                 // Nothing is known of the rest.
                 sealed = file_len;
@@ -98,7 +99,7 @@ impl Survey {
     pub(super) fn records<F: FsFile, E>(
         &self,
         file: &F,
-        id: &[u8; 16],
+        key: &FileKey,
         within: Range<u64>,
         mut visit: impl FnMut(u64, Record) -> Result<(), E>,
     ) -> io::Result<Result<(), E>> {
@@ -106,7 +107,7 @@ impl Survey {
         for stretch in &self.stretches {
             let mut pos = stretch.start;
             while pos < stretch.end
-                && let Some(payload) = window.frame(id, pos)?
+                && let Some(payload) = window.frame(key, pos)?
             {
                 let frame = (FRAME_PREFIX + payload.len()) as u64;
                 if within.contains(&pos)
@@ -126,13 +127,13 @@ impl Survey {
 /// of nothing but candidates cannot keep anybody busy for long.
 fn next_frame<F: FsFile>(
     window: &mut Window<'_, F>,
-    id: &[u8; 16],
+    key: &FileKey,
     bad: u64,
     effort: &mut u64,
 ) -> io::Result<Option<u64>> {
     // Most likely its content is bad and its length is not.
     if let Some(end) = window.end_of_frame(bad)? {
-        if window.frame(id, end)?.is_some() {
+        if window.frame(key, end)?.is_some() {
             return Ok(Some(end));
         }
         *effort = effort.saturating_sub(end - bad + window.tried_bytes);
@@ -141,7 +142,7 @@ fn next_frame<F: FsFile>(
     while pos + (FRAME_PREFIX as u64) < window.file_len && *effort > 0 {
         let end = window.end_of_frame(pos)?;
         if end.is_some_and(|end| end - pos <= CANDIDATE_BYTES_MAX) {
-            if window.frame(id, pos)?.is_some() {
+            if window.frame(key, pos)?.is_some() {
                 return Ok(Some(pos));
             }
             *effort = effort.saturating_sub(window.tried_bytes);
@@ -158,7 +159,7 @@ mod tests {
     use crate::fs::{Access, Fs, FsMeta, OsFs};
     use crate::manifest::journal::Journal;
 
-    const ID: [u8; 16] = [7; 16];
+    const KEY: FileKey = [7; 32];
 
     /// One good frame, then these bytes, then another.
     fn file(between: &[u8]) -> (tempfile::TempDir, <OsFs as FsMeta>::File, u64) {
@@ -169,7 +170,7 @@ mod tests {
             let covers = FRAMES_START;
             let barrier: Record = Record::Barrier { covers };
             codec::encode(&barrier, &mut payload).unwrap();
-            let sum = crate::checksum::frame_checksum(&ID, bytes.len() as u64, &payload);
+            let sum = crate::checksum::frame_checksum(&KEY, bytes.len() as u64, &payload);
             bytes.extend_from_slice(&(payload.len() as u32).to_le_bytes());
             bytes.extend_from_slice(&sum.to_le_bytes());
             bytes.extend_from_slice(&payload);
@@ -229,13 +230,13 @@ mod tests {
         let (_temp, file, first) = file(&[0; 10_000]);
         let bad = 2 * FRAMES_START..3 * FRAMES_START;
         let file = Scratched { file, bad };
-        let survey = Survey::of(&file, &ID, false).unwrap();
+        let survey = Survey::of(&file, &KEY, false).unwrap();
         let gap = first..first + 10_000;
         assert!(survey.gaps().eq([gap.clone()]));
         // A frame is read with what is behind it, unless that cannot be.
         let bad = first..2 * FRAMES_START;
         let file = Scratched { bad, ..file };
-        let journal = Journal::new(std::sync::Arc::new(file), ID, u64::MAX);
+        let journal = Journal::new(std::sync::Arc::new(file), KEY, u64::MAX);
         for pos in [FRAMES_START, gap.end] {
             assert!(matches!(
                 journal.read(pos).unwrap().0,
@@ -255,7 +256,7 @@ mod tests {
             &[b'x'; 300_000],
         ] {
             let (_temp, file, first) = file(between);
-            let survey = Survey::of(&file, &ID, false).unwrap();
+            let survey = Survey::of(&file, &KEY, false).unwrap();
             let gap = first..first + between.len() as u64;
             assert!(survey.gaps().eq([gap]));
             assert_eq!(survey.stretches.len(), 2);
@@ -268,7 +269,7 @@ mod tests {
         let hostile: Vec<u8> = [0x10, 0x10, 0, 0].repeat(20_000);
         let (_temp, file, first) = file(&hostile);
         let len = file.stat().unwrap().size;
-        let survey = Survey::with_effort(&file, &ID, false, 1 << 20).unwrap();
+        let survey = Survey::with_effort(&file, &KEY, false, 1 << 20).unwrap();
         let gap = first..len;
         assert!(survey.gaps().eq([gap]));
     }

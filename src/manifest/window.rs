@@ -5,7 +5,7 @@ use std::io;
 use rustix::io::Errno;
 
 use super::journal::FRAME_PREFIX;
-use crate::checksum::frame_checksum;
+use crate::checksum::{FileKey, frame_checksum};
 use crate::codec::FRAME_MAX;
 use crate::fs::FsFile;
 
@@ -51,12 +51,12 @@ pub(super) fn frame_bytes(bytes: &[u8]) -> Option<usize> {
 }
 
 /// The payload of the frame that begins with `bytes`, if all of it is there and right.
-pub(super) fn checked<'a>(id: &[u8; 16], pos: u64, bytes: &'a [u8]) -> Option<&'a [u8]> {
+pub(super) fn checked<'a>(key: &FileKey, pos: u64, bytes: &'a [u8]) -> Option<&'a [u8]> {
     let frame = bytes.get(..frame_bytes(bytes)?)?;
     let (prefix, payload) = frame.split_at(FRAME_PREFIX);
     let mut checksum = [0; 8];
     checksum.copy_from_slice(&prefix[4..]);
-    (u64::from_le_bytes(checksum) == frame_checksum(id, pos, payload)).then_some(payload)
+    (u64::from_le_bytes(checksum) == frame_checksum(key, pos, payload)).then_some(payload)
 }
 
 /// A moving view of the file that reads ahead.
@@ -99,13 +99,13 @@ impl<'a, F: FsFile> Window<'a, F> {
     }
 
     /// The payload of the frame at `pos`; `None` if there is no good frame.
-    pub(super) fn frame(&mut self, id: &[u8; 16], pos: u64) -> io::Result<Option<&[u8]>> {
-        let frame = self.whole_frame(id, pos)?;
+    pub(super) fn frame(&mut self, key: &FileKey, pos: u64) -> io::Result<Option<&[u8]>> {
+        let frame = self.whole_frame(key, pos)?;
         Ok(frame.map(|frame| &frame[FRAME_PREFIX..]))
     }
 
     /// The frame at `pos` with what stands before its payload; `None` if there is no good frame.
-    pub(super) fn whole_frame(&mut self, id: &[u8; 16], pos: u64) -> io::Result<Option<&[u8]>> {
+    pub(super) fn whole_frame(&mut self, key: &FileKey, pos: u64) -> io::Result<Option<&[u8]>> {
         self.tried_bytes = 0;
         let Some(end) = self.end_of_frame(pos)? else {
             return Ok(None);
@@ -113,7 +113,7 @@ impl<'a, F: FsFile> Window<'a, F> {
         let frame = (end - pos) as usize;
         self.tried_bytes = end - pos;
         let bytes = self.view(pos, frame)?;
-        Ok(checked(id, pos, bytes).and_then(|_| bytes.get(..frame)))
+        Ok(checked(key, pos, bytes).and_then(|_| bytes.get(..frame)))
     }
 
     /// The bytes from `pos` on, at least `want` of them unless the file ends before.

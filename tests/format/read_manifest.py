@@ -151,14 +151,14 @@ def xxh64(data):
 
 
 def frames(data, identity):
-    """Position and payload of every good frame, up to the first that is not."""
-    at = 4096
+    """Position and payload of every good frame of a destination's manifest, up to the first that is not."""
+    at, key = 4096, identity + data[32:48]
     while at + 12 <= len(data):
         length, checksum = struct.unpack_from("<IQ", data, at)
         payload = data[at + 12:at + 12 + length]
         if not 1 <= length <= 1 << 20 or len(payload) < length:
             return
-        if xxh64(identity + struct.pack("<QQ", at, length) + payload) != checksum:
+        if xxh64(key + struct.pack("<QQ", at, length) + payload) != checksum:
             return
         yield at, payload
         at += 12 + length
@@ -167,7 +167,7 @@ def frames(data, identity):
 def read(data):
     magic, version, log2 = struct.unpack_from("<8sIB", data)
     identity = data[16:32]
-    if magic != b"\x89sprag\r\n" or version != 1 or header_checksum(b"sprag header" + data[:40]) != data[40:48]:
+    if magic != b"\x89sprag\r\n" or version != 1 or header_checksum(b"sprag header" + data[:56]) != data[56:64]:
         raise ValueError("this is no manifest of version 1")
     paths, covers, runs = {}, [], 0
     for _, payload in frames(data, identity):

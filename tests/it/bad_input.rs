@@ -335,8 +335,8 @@ fn a_manifest_of_a_newer_version_is_refused_and_not_touched() {
     fixture.copy(0);
     let mut bytes = fs::read(manifest(&fixture)).unwrap();
     bytes[8..12].copy_from_slice(&2u32.to_le_bytes());
-    let checksum = blake3::hash(&[b"sprag header", &bytes[0..40]].concat());
-    bytes[40..48].copy_from_slice(&checksum.as_bytes()[..8]);
+    let checksum = blake3::hash(&[b"sprag header", &bytes[..56]].concat());
+    bytes[56..64].copy_from_slice(&checksum.as_bytes()[..8]);
     fs::write(manifest(&fixture), &bytes).unwrap();
     let text = "format version 2, and this sprag knows only up to 1";
     fails(3, text, [fixture.contents(), fixture.dest.clone()]);

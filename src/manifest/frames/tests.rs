@@ -1,12 +1,12 @@
 //! Cutting and decoding: on one thread and on several, whole, torn, damaged and limited.
 
 use super::*;
-use crate::checksum::frame_checksum;
+use crate::checksum::{FileKey, frame_checksum};
 use crate::codec;
 use crate::fs::scripted::Scripted;
 use crate::manifest::{Record, VerifyBegin};
 
-const ID: [u8; 16] = *b"0123456789abcdef";
+const KEY: FileKey = *b"0123456789abcdefghijklmnopqrstuv";
 
 /// A file of frames of all lengths, some longer than a chunk, and where each frame begins.
 fn file() -> (Vec<u8>, Vec<u64>) {
@@ -26,7 +26,7 @@ fn file() -> (Vec<u8>, Vec<u64>) {
         let pos = bytes.len() as u64;
         positions.push(pos);
         bytes.extend((payload.len() as u32).to_le_bytes());
-        bytes.extend(frame_checksum(&ID, pos, &payload).to_le_bytes());
+        bytes.extend(frame_checksum(&KEY, pos, &payload).to_le_bytes());
         bytes.extend(payload);
     }
     assert!(bytes.len() as u64 > 2 * ALONE_BYTES);
@@ -58,7 +58,7 @@ fn positions(bytes: &[u8], limit: u64, chunks: usize) -> (Vec<u64>, u64) {
         visited += 1;
         Ok(visited < chunks)
     };
-    let end = each(&file, &ID, (file_len, limit), take, visit);
+    let end = each(&file, &KEY, (file_len, limit), take, visit);
     (seen, end.unwrap())
 }
 
@@ -130,7 +130,7 @@ fn what_cannot_be_read_is_an_error_behind_what_can() {
     let mut seen = 0;
     let read = each(
         &file,
-        &ID,
+        &KEY,
         (file_len, u64::MAX),
         take,
         |positions: Vec<u64>, _| {

@@ -88,6 +88,12 @@ impl<F: Fs> Store<F> {
         let Ok(header) = read_header(&file, &path)? else {
             return Err(damage);
         };
+        if let Some(lock) = &lock
+            && let Ok(of_manifest) = read_header(lock, &path)?
+            && !header.is_same_manifest(&of_manifest)
+        {
+            return Err(damage);
+        }
         let there = fs.open_dir(&RelPath::state_dir()).at("open", state)?;
         let loaded = Self::load(fs, there, &path, file, header, OpenMode::Read);
         let mut store = match loaded {

@@ -36,7 +36,9 @@ impl<F: Fs> Store<F> {
     /// Every record that counts, in a new file under this temporary name.
     pub(super) fn compacted(&self, name: &[u8]) -> Result<Store<F>, ManifestError> {
         let dir = self.open_state_dir()?;
-        let mut new = Self::begin_new(&self.fs, dir, &self.path, self.header, name)?;
+        let header = self.header.of_new_file();
+        let header = header.at("make a nonce for", &self.path)?;
+        let mut new = Self::begin_new(&self.fs, dir, &self.path, header, name)?;
         new.latch = self.latch.clone();
         if let Some((begin, end)) = self.last_run {
             new.append(&self.read(begin)?)?;

@@ -117,10 +117,16 @@ impl<F: Fs> Store<F> {
             }
         };
         let file = self.journal.file();
-        let read = frames::each(&**file, self.id(), (end, end), take, |folded, _| {
-            merge(folded);
-            Ok(true)
-        });
+        let read = frames::each(
+            &**file,
+            &self.header.key(),
+            (end, end),
+            take,
+            |folded, _| {
+                merge(folded);
+                Ok(true)
+            },
+        );
         let read = read.at("read", &self.path)?;
         match read < end {
             true => Err(self.damaged(read, journal::BAD_CHECKSUM)),

@@ -1,6 +1,7 @@
 //! Opening a manifest: find or make it, lock it, read it, cut its torn tail.
 
 use super::aside::set_aside;
+use super::backup::MANIFEST_BAK;
 use super::head::{header_error, read_header};
 use super::locked::{locked, name_of, open_locked, still_named};
 use super::*;
@@ -156,6 +157,7 @@ impl<F: Fs> Store<F> {
         };
         let header = Header {
             id,
+            nonce: fs::random_bytes().at("make a nonce for", path)?,
             block_size,
             made_ms: time::now_ms(),
         };
@@ -168,6 +170,7 @@ impl<F: Fs> Store<F> {
             crate::fs::found(fs.remove(&store.dir, MANIFEST_NEW)).at("remove", path)?;
             return Ok(Found::AnotherMeanwhile);
         }
+        store.forget_copy()?;
         store.put_in_place(MANIFEST_NEW, MANIFEST)?;
         fs.sync_dir(&fs.root()).at("flush the directory of", path)?;
         Ok(Found::Store(Box::new(store)))
@@ -195,8 +198,17 @@ impl<F: Fs> Store<F> {
         // Already now: once the file is in place, others may want to know.
         let holder = Holder::encode(Some(&Holder::this_process()));
         file.write_at(&holder, HOLDER_OFFSET).at("write to", &new)?;
-        let journal = Journal::new(Arc::new(file), header.id, FRAMES_START);
+        let journal = Journal::new(Arc::new(file), header.key(), FRAMES_START);
         Ok(Self::empty(fs, dir, path, header, journal))
+    }
+
+    /// Removes the copy of the manifest that this one is about to replace. To be called before
+    /// [`Store::put_in_place`], which makes that durable first: so the copy never stands in for
+    /// a manifest that it knows nothing of.
+    pub(super) fn forget_copy(&self) -> Result<(), ManifestError> {
+        let removed = crate::fs::found(self.fs.remove(&self.dir, MANIFEST_BAK));
+        removed.at("remove the copy of", &self.path)?;
+        Ok(())
     }
 
     /// Makes a manifest begun under the temporary name durable, then gives it the final one.
@@ -225,7 +237,7 @@ impl<F: Fs> Store<F> {
         mode: OpenMode,
     ) -> Result<Store<F>, ManifestError> {
         let len = file.stat().at("look at", path)?.size;
-        let journal = Journal::new(Arc::new(file), header.id, len);
+        let journal = Journal::new(Arc::new(file), header.key(), len);
         let mut store = Self::empty(fs, dir, path, header, journal);
         let mut refused = None;
         // After a failed flush the page cache may show frames that the medium does not have.
@@ -241,7 +253,7 @@ impl<F: Fs> Store<F> {
         };
         store.was_cut = limit < len;
         let paths = store.index.hasher().clone();
-        let scanned = journal::scan(to_scan, &header.id, limit, &paths, |frame| {
+        let scanned = journal::scan(to_scan, &header.key(), limit, &paths, |frame| {
             Ok(store.note_read(&frame).map_err(|error| {
                 refused = Some(error);
                 "a record contradicts the ones before it"
@@ -262,7 +274,7 @@ impl<F: Fs> Store<F> {
             false => scanned.covered,
         };
         store.sealed = scanned.sealed;
-        store.journal = Journal::new(Arc::clone(&file), header.id, scanned.end);
+        store.journal = Journal::new(Arc::clone(&file), header.key(), scanned.end);
         if mode == OpenMode::Note
             && fs.rules(MountNo::default()).lacks_journal
             && !scanned.sealed
@@ -293,14 +305,13 @@ impl<F: Fs> Store<F> {
         }
         let mut mounted = Vec::new();
         let paths = self.index.hasher();
-        let scanned = journal::scan(file, &self.header.id, u64::MAX, paths, |frame| {
-            match frame.glance {
-                Glance::Whole(record) => match &**record {
+        let scanned = journal::scan(file, &self.header.key(), u64::MAX, paths, |frame| {
+            if let Glance::Whole(record) = frame.glance {
+                match &**record {
                     Record::RunBegin(_) => mounted.clear(),
                     Record::Mounted(at) if at.path.is_root() => mounted = vec![at.clone()],
                     _ => {}
-                },
-                _ => {}
+                }
             }
             Ok(Ok(()))
         });

@@ -4,19 +4,22 @@
 use std::ops::Range;
 
 use super::*;
+use crate::checksum::FileKey;
 use crate::manifest::survey::Survey;
 use crate::manifest::window::read_what_can_be;
 
 /// One of the two files, and what of it can be read.
 pub(super) struct Part<F> {
     file: Arc<F>,
+    key: FileKey,
     pub(super) survey: Survey,
     pub(super) lost: Vec<Range<u64>>,
 }
 
 /// Both, as far as they are there.
 pub(super) struct Parts<F> {
-    header: Header,
+    /// That of the manifest; that of its copy if it has none that can be read.
+    pub(super) header: Header,
     pub(super) main: Option<Part<F>>,
     pub(super) copy: Option<Part<F>>,
     /// The position in the manifest up to which the copy knows it.
@@ -26,9 +29,9 @@ pub(super) struct Parts<F> {
 }
 
 impl<F: FsFile> Part<F> {
-    fn survey(file: F, id: &[u8; 16], is_sealed: bool, path: &Path) -> Result<Self, PathError> {
+    fn survey(file: F, key: FileKey, is_sealed: bool, path: &Path) -> Result<Self, PathError> {
         let len = file.stat().at("look at", path)?.size;
-        let survey = Survey::of(&file, id, is_sealed).at("read", path)?;
+        let survey = Survey::of(&file, &key, is_sealed).at("read", path)?;
         let all = FRAMES_START..len.max(FRAMES_START + 1);
         let lost = match survey.stretches.is_empty() {
             true => Vec::from([all]),
@@ -36,6 +39,7 @@ impl<F: FsFile> Part<F> {
         };
         Ok(Part {
             file: Arc::new(file),
+            key,
             survey,
             lost,
         })
@@ -56,6 +60,10 @@ impl<F: FsFile> Part<F> {
         }
     }
 
+    fn journal(&self) -> Journal<F> {
+        Journal::new(Arc::clone(&self.file), self.key, self.end())
+    }
+
     /// How many places are lost, and how many bytes.
     pub(super) fn losses(&self) -> (u64, u64) {
         let bytes = self.lost.iter().map(|lost| lost.end - lost.start);
@@ -69,13 +77,19 @@ impl<F: FsFile> Part<F> {
 }
 
 impl<F: FsFile> Parts<F> {
+    /// `None`: neither has a header that can be read.
     pub(super) fn survey(
-        header: Header,
         main: Option<F>,
         copy: Option<F>,
         damage: &ManifestError,
         path: &Path,
-    ) -> Result<Parts<F>, ManifestError> {
+    ) -> Result<Option<Parts<F>>, ManifestError> {
+        let (of_main, of_copy) = (known_header(&main, path)?, known_header(&copy, path)?);
+        let Some(header) = of_main.or(of_copy) else {
+            return Ok(None);
+        };
+        // One without a header may be the same file: if it is not, none of its frames is good.
+        let of_copy = of_copy.unwrap_or(header);
         let mut parts = Parts {
             header,
             main: None,
@@ -85,7 +99,7 @@ impl<F: FsFile> Parts<F> {
         };
         if let Some(file) = main {
             let is_header_whole = header_in(&file, path)?.is_ok();
-            let mut main = Part::survey(file, &header.id, false, path)?;
+            let mut main = Part::survey(file, header.key(), false, path)?;
             if is_header_whole {
                 main.lose(damage);
             }
@@ -94,30 +108,24 @@ impl<F: FsFile> Parts<F> {
         let is_whole = |main: &Part<F>| main.lost.is_empty();
         if let Some(file) = copy
             && !parts.main.as_ref().is_some_and(is_whole)
-            && is_of(&file, &header, path)?
+            && of_copy.is_same_manifest(&header)
         {
-            let copy = Part::survey(file, &header.id, true, path)?;
+            let copy = Part::survey(file, of_copy.key(), true, path)?;
             parts.copy = Some(copy).filter(|copy| !copy.survey.stretches.is_empty());
         }
         parts.find_seam(path)?;
-        Ok(parts)
+        Ok(Some(parts))
     }
 
     /// The two files as one to be read, and where the positions of the manifest begin.
     pub(super) fn journal(&self) -> Option<(Journal<F>, u64)> {
-        let id = self.header.id;
         Some(match (&self.main, &self.copy) {
             (Some(main), Some(copy)) => {
-                let (main_file, copy_file) = (Arc::clone(&main.file), Arc::clone(&copy.file));
-                let base = copy.end();
-                let journal = Journal::behind(copy_file, base, main_file, id, main.end());
-                (journal, base)
+                let (before, base) = (Arc::clone(&copy.file), copy.end());
+                (main.journal().behind(before, copy.key, base), base)
             }
-            (Some(main), None) => (Journal::new(Arc::clone(&main.file), id, main.end()), 0),
-            (None, Some(copy)) => {
-                let journal = Journal::new(Arc::clone(&copy.file), id, copy.end());
-                (journal, u64::MAX)
-            }
+            (Some(main), None) => (main.journal(), 0),
+            (None, Some(copy)) => (copy.journal(), u64::MAX),
             (None, None) => return None,
         })
     }
@@ -209,32 +217,32 @@ impl<F: FsFile> Parts<F> {
         path: &Path,
         visit: impl FnMut(u64, Record) -> Result<(), ManifestError>,
     ) -> Result<(), ManifestError> {
-        let read = part
-            .survey
-            .records(&*part.file, &self.header.id, within, visit);
+        let read = part.survey.records(&*part.file, &part.key, within, visit);
         read.at("read", path)?
     }
 }
 
-pub(super) fn header_in<F: FsFile>(
+fn header_in<F: FsFile>(
     file: &F,
     path: &Path,
 ) -> Result<Result<Header, HeaderError>, ManifestError> {
     Ok(Header::decode(&header_bytes(file, path)?))
 }
 
-pub(super) fn header_bytes<F: FsFile>(file: &F, path: &Path) -> Result<Vec<u8>, ManifestError> {
+fn header_bytes<F: FsFile>(file: &F, path: &Path) -> Result<Vec<u8>, ManifestError> {
     let mut bytes = vec![0; HEADER_BYTES];
     let have = read_what_can_be(file, &mut bytes, 0).at("read", path)?;
     bytes.truncate(have);
     Ok(bytes)
 }
 
-/// Whether the copy is not known to be one of another manifest, as `--restart` leaves it.
-fn is_of<F: FsFile>(copy: &F, header: &Header, path: &Path) -> Result<bool, ManifestError> {
-    Ok(match header_in(copy, path)? {
-        Ok(own) => own == *header,
-        Err(HeaderError::Newer(_)) => false,
-        Err(_) => true,
-    })
+/// The header of a file, if need be with one wrong byte put right.
+fn known_header<F: FsFile>(file: &Option<F>, path: &Path) -> Result<Option<Header>, ManifestError> {
+    let Some(file) = file else {
+        return Ok(None);
+    };
+    let bytes = header_bytes(file, path)?;
+    Ok(Header::decode(&bytes)
+        .ok()
+        .or_else(|| Header::mended(&bytes)))
 }

@@ -35,11 +35,13 @@ impl<F: Fs> Rebuilt<F> {
         }
         let header = match header {
             Some(header) => Header {
+                nonce: fs::random_bytes().at("make a nonce for", &path)?,
                 made_ms: time::now_ms(),
                 ..header
             },
             None => Header {
                 id: fs::random_bytes().at("make an id for", &path)?,
+                nonce: fs::random_bytes().at("make a nonce for", &path)?,
                 block_size: BlockSize::default(),
                 made_ms: time::now_ms(),
             },
@@ -70,6 +72,7 @@ impl<F: Fs> Rebuilt<F> {
             aside::keep(&store.fs, &store.dir, &store.path, name)?;
         }
         store.set_holder(None);
+        store.forget_copy()?;
         store.put_in_place(MANIFEST_NEW, MANIFEST)?;
         let root = store.fs.root();
         let flushed = store.fs.sync_dir(&root);

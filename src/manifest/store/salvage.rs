@@ -15,7 +15,7 @@ use std::ops::Range;
 use super::backup::{MANIFEST_BAK, missing};
 use super::locked::open_locked;
 use super::open::state_dir;
-use super::parts::{Part, Parts, header_bytes, header_in};
+use super::parts::{Part, Parts};
 use super::*;
 use crate::error::{ManifestCopy, ManifestDamage};
 use crate::manifest::index::POS_MAX;
@@ -91,14 +91,13 @@ impl<F: Fs> Store<F> {
         damage: ManifestError,
     ) -> Result<Store<F>, ManifestError> {
         let main = open_locked(fs, &dir, path, OpenMode::Read)?;
-        let Some(header) = header_of([main.as_ref(), copy.as_ref()], path)? else {
+        let Some(parts) = Parts::survey(main, copy, &damage, path)? else {
             return Err(damage);
         };
-        let parts = Parts::survey(header, main, copy, &damage, path)?;
         let Some((journal, base)) = parts.journal() else {
             return Err(damage);
         };
-        let mut store = Self::empty(fs, dir, path, header, journal);
+        let mut store = Self::empty(fs, dir, path, parts.header, journal);
         store.salvaged = Some(parts.salvaged(base, &damage));
         parts.records(path, base, |pos, record| store.take_salvaged(pos, record))?;
         store.begins = HashMap::new();
@@ -219,24 +218,4 @@ fn is_damage<F: Fs>(fs: &Arc<F>, error: &ManifestError) -> bool {
         }
         _ => false,
     }
-}
-
-/// The header of either file, if need be with one wrong byte put right.
-fn header_of<F: FsFile>(
-    files: [Option<&F>; 2],
-    path: &Path,
-) -> Result<Option<Header>, ManifestError> {
-    let files = || files.iter().flatten();
-    for file in files() {
-        if let Ok(header) = header_in(*file, path)? {
-            return Ok(Some(header));
-        }
-    }
-    for file in files() {
-        let header = Header::mended(&header_bytes(*file, path)?);
-        if header.is_some() {
-            return Ok(header);
-        }
-    }
-    Ok(None)
 }

@@ -29,7 +29,7 @@ impl<F: Fs> Store<F> {
             return Ok(None);
         }
         Ok(Some(VerifyLog {
-            journal: Journal::new(file, self.header.id, self.end()),
+            journal: Journal::new(file, self.header.key(), self.end()),
             path: self.path.clone(),
             seals: self.tail().positions.is_empty(),
             latch: self.latch.clone(),

@@ -1,9 +1,12 @@
 //! Torn tails are cut and nothing else is; damage is told and the file left as it is.
 
 use super::support::*;
+use crate::block::BlockSize;
 use crate::error::ManifestError;
 use crate::manifest::journal::FRAMES_START;
 use crate::manifest::*;
+
+const RESTART: OpenMode = OpenMode::Restart(BlockSize::MIN);
 
 /// The bytes of a manifest, what it held after each record, and up to where it is trusted.
 struct Sample {
@@ -137,7 +140,7 @@ fn any_byte_changed_gives_damage_or_an_earlier_state_and_never_another_content()
         let mut changed = bytes.clone();
         changed[at as usize] ^= [0x01, 0x80, 0xff][at as usize % 3];
         dest.put(&changed);
-        let must_be_damage = at < 48 || (FRAMES_START..trusted).contains(&at);
+        let must_be_damage = at < 64 || (FRAMES_START..trusted).contains(&at);
         for mode in [OpenMode::Read, OpenMode::Write] {
             let opened = dest.try_open(mode);
             if must_be_damage {
@@ -199,6 +202,45 @@ fn a_frame_of_another_manifest_or_another_place_does_not_pass() {
     foreign.extend_from_slice(&bytes[FRAMES_START as usize..]);
     other.put(&foreign);
     assert!(listing(&other.open(OpenMode::Read)).is_empty());
+}
+
+#[test]
+fn frames_of_an_older_file_are_never_good_in_a_newer_one() {
+    for anew in [
+        |dest: &Dest| drop(dest.open(RESTART)),
+        |dest: &Dest| {
+            dest.open(OpenMode::Write).compact(None).unwrap();
+        },
+    ] {
+        let dest = Dest::new();
+        let mut store = dest.create();
+        // Nothing is garbage, so that what is compacted has the same frames at the same places.
+        for name in ["a", "b", "c"] {
+            store.append(&Record::Done(done(name, 5, 0))).unwrap();
+        }
+        barrier(&mut store);
+        barrier(&mut store);
+        let second = store.positions()[1] as usize;
+        store.write_out().unwrap();
+        let id = *store.id();
+        drop(store);
+        let old = dest.bytes();
+        anew(&dest);
+        let mut store = dest.open(OpenMode::Write);
+        assert_eq!(*store.id(), id);
+        if store.positions().is_empty() {
+            store.append(&Record::Done(done("a", 5, 0))).unwrap();
+        }
+        store.write_out().unwrap();
+        drop(store);
+        // As where a file was given the space of the older one, and was not flushed before a cut.
+        let mut bytes = dest.bytes();
+        bytes.truncate(second);
+        bytes.extend_from_slice(&old[second..]);
+        dest.put(&bytes);
+        let paths: Vec<_> = listing(&dest.open(OpenMode::Read)).into_keys().collect();
+        assert_eq!(paths, [path("a")]);
+    }
 }
 
 #[test]

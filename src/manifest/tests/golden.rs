@@ -26,6 +26,7 @@ use crate::path::RelPath;
 
 const HEADER: Header = Header {
     id: *b"\x00\x01\x02\x03sprag test\xfe\xff",
+    nonce: *b"\xff\xfe\xfd\xfcnonce of i\x01\x00",
     block_size: BlockSize::MIN,
     made_ms: 1_700_000_000_000,
 };
@@ -264,7 +265,7 @@ fn composed() -> Vec<u8> {
     let file = dest.fs.open(&dir, MANIFEST, Access::Write).unwrap();
     let part = Holder::encode(Some(&holder()));
     file.write_at(&part, HOLDER_OFFSET).unwrap();
-    let mut journal = Journal::new(Arc::new(file), HEADER.id, FRAMES_START);
+    let mut journal = Journal::new(Arc::new(file), HEADER.key(), FRAMES_START);
     put_all(|record| journal.append(&record).unwrap());
     journal.write_out().unwrap();
     dest.bytes()
@@ -290,7 +291,7 @@ fn reading_version_1_gives_exactly_these_records() {
     let dest = Dest::with(&golden);
     let dir = dest.fs.open_dir(&RelPath::state_dir()).unwrap();
     let file = dest.fs.open(&dir, MANIFEST, Access::Read).unwrap();
-    let journal = Journal::new(Arc::new(file), HEADER.id, golden.len() as u64);
+    let journal = Journal::new(Arc::new(file), HEADER.key(), golden.len() as u64);
     let mut pos = FRAMES_START;
     put_all(|expected| {
         let at = pos;
@@ -302,7 +303,7 @@ fn reading_version_1_gives_exactly_these_records() {
     assert_eq!(pos, golden.len() as u64);
     let mut count = 0;
     let (file, paths) = (journal.file(), Index::new().hasher().clone());
-    let scanned = journal::scan(&**file, &HEADER.id, u64::MAX, &paths, |_| {
+    let scanned = journal::scan(&**file, &HEADER.key(), u64::MAX, &paths, |_| {
         count += 1;
         Ok(Ok(()))
     });

@@ -4,6 +4,7 @@ use std::io;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
+use crate::checksum::FileKey;
 use crate::codec::FRAME_MAX;
 use crate::fs::scripted::Scripted;
 use crate::fs::{ALIGN, FsFile};
@@ -40,13 +41,13 @@ impl<F: FsFile> Spy<F> {
 
     fn scanned(&self) -> journal::ScanEnd {
         let paths = Index::new().hasher().clone();
-        journal::scan(&*self.file, &ID, u64::MAX, &paths, |_| Ok(Ok(()))).unwrap()
+        journal::scan(&*self.file, &KEY, u64::MAX, &paths, |_| Ok(Ok(()))).unwrap()
     }
 }
 
 /// The longest frame, in the whole pages that it may lie in.
 const READ_MAX: usize = (FRAME_MAX + 12).next_multiple_of(ALIGN) + ALIGN;
-const ID: [u8; 16] = *b"0123456789abcdef";
+const KEY: FileKey = *b"0123456789abcdefghijklmnopqrstuv";
 
 #[test]
 fn no_length_field_makes_a_read_longer_than_a_frame_may_be() {
@@ -59,7 +60,7 @@ fn no_length_field_makes_a_read_longer_than_a_frame_may_be() {
         let scanned = file.scanned();
         assert_eq!((scanned.end, scanned.damage), (FRAMES_START, None), "{len}");
         let end = file.file.stat().unwrap().size;
-        let journal = Journal::new(Arc::clone(&file.file), ID, end);
+        let journal = Journal::new(Arc::clone(&file.file), KEY, end);
         let error = journal.read(FRAMES_START).unwrap_err();
         assert_eq!(error.kind(), io::ErrorKind::InvalidData, "{len}");
         assert!(file.longest() <= READ_MAX, "{len}: {}", file.longest());

@@ -3,7 +3,9 @@
 use std::collections::BTreeSet;
 use std::fs;
 use std::ops::Range;
+use std::sync::atomic::Ordering;
 
+use super::hooked::Hooked;
 use super::support::*;
 use crate::block::BlockSize;
 use crate::error::{ManifestCopy, ManifestDamage, ManifestError};
@@ -136,7 +138,7 @@ fn a_changed_byte_costs_the_record_that_it_is_in_and_no_other() {
 #[test]
 fn a_changed_byte_of_the_header_costs_nothing() {
     let sample = sample();
-    for at in 0..48 {
+    for at in 0..64 {
         let store = sample.read(&[at], None);
         assert_eq!(paths(&store), sample.paths(), "byte {at}");
         assert!(damage(&store).complete);
@@ -290,6 +292,45 @@ fn a_copy_that_restart_left_behind_is_none_of_this_manifest() {
     let store = store.unwrap().unwrap();
     assert_eq!(paths(&store), BTreeSet::from([path("y")]));
     assert_eq!(damage(&store).copy, ManifestCopy::None);
+}
+
+#[test]
+fn a_copy_of_an_earlier_manifest_never_stands_in() {
+    let sample = sample();
+    let copy = sample.dest.state("manifest.bak");
+    sample.dest.put(&sample.manifest);
+    let before = crate::time::now_ms();
+    while crate::time::now_ms() == before {
+        std::hint::spin_loop();
+    }
+    fs::write(&copy, &sample.copy).unwrap();
+    let mut store = sample.dest.open(OpenMode::Restart(BlockSize::MIN));
+    assert!(!copy.exists(), "restarting forgets it");
+    store.append(&Record::Done(done("x", 5, 0))).unwrap();
+    let at = store.positions()[0] + 13;
+    barrier(&mut store);
+    barrier(&mut store);
+    store.write_out().unwrap();
+    drop(store);
+    // A drive that kept nothing of its removal.
+    fs::write(&copy, &sample.copy).unwrap();
+    sample.dest.put(&changed(&sample.dest.bytes(), &[at]));
+    for mode in [OpenMode::Read, OpenMode::Create(BlockSize::MIN)] {
+        let opened = Store::open_or_backup(&sample.dest.fs, sample.dest.root(), mode);
+        assert!(matches!(opened, Err(ManifestError::Damaged { .. })));
+    }
+}
+
+#[test]
+fn a_restart_that_is_cut_off_leaves_the_earlier_manifest_without_a_copy() {
+    let sample = sample();
+    sample.dest.put(&sample.manifest);
+    let fs = Hooked::new(&sample.dest.fs, || {});
+    fs.fails_renames.store(true, Ordering::Relaxed);
+    let restart = OpenMode::Restart(BlockSize::MIN);
+    assert!(Store::open(&fs, sample.dest.root(), restart).is_err());
+    assert!(sample.dest.bytes() == sample.manifest);
+    assert!(!sample.dest.state("manifest.bak").exists());
 }
 
 /// A large file, finished and begun anew, and a small one.
