@@ -1,6 +1,6 @@
 //! Power cuts on real file systems: a loop image is shut down under a running copy, so that every
-//! later write fails and what was not flushed is gone after the next mount. `tests/media/run` is
-//! the long form.
+//! later write fails and what was not flushed is gone after the next mount. `tests/media/run` cuts
+//! more file systems, on a disk that loses only some of that.
 
 use std::fs;
 use std::path::{Path, PathBuf};

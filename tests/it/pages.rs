@@ -9,12 +9,13 @@ use serde_json::Value;
 use crate::support::{Fixture, begin_copy, mixed_tree, rot, run, sprag, write};
 
 /// Options of other programs that the pages speak of.
-const OTHERS: [(&str, &str); 15] = [
+const OTHERS: [(&str, &str); 16] = [
     ("--append-verify", "rsync"),
     ("--bench", "cargo"),
     ("--cycles", "tests/media/run"),
     ("--fsync", "rsync"),
     ("--lib", "cargo"),
+    ("--lie", "tests/media/run"),
     ("--locked", "cargo"),
     ("--nocapture", "cargo"),
     ("--plot", "benches/compare/table"),
