@@ -55,12 +55,13 @@ impl<F: Fs> Dirty<F> {
     }
 
     fn on(&mut self, mount: MountNo) -> &mut OnMount<F> {
-        let by = self.fs.rules(mount).flush_by;
+        let rules = self.fs.rules(mount);
         self.mounts.entry(mount).or_insert_with(|| OnMount {
-            by,
+            by: rules.flush_by,
             files: Vec::new(),
             dirs: Vec::new(),
-            all: false,
+            // A flushed file may still lie in space that counts as free.
+            all: rules.lacks_journal,
         })
     }
 
@@ -174,9 +175,10 @@ fn flush_one<F: Fs>(shared: &Shared<F>, manifest: &F::File, job: Job<F>) -> Resu
     if let Job::Data(dirty) = job {
         flush_data(shared, dirty)?;
     }
-    // Besides the records, this sends the device its cache-flush command, which the whole-system
-    // flush does not do on every file system (not on exFAT, for one).
-    manifest.sync().at("flush the manifest in", &shared.dest)
+    // Besides the records, this sends the device its cache-flush command, which the flush of a whole
+    // file system does not do everywhere.
+    let synced = manifest.sync().at("flush the manifest in", &shared.dest);
+    synced.and_then(|()| shared.settle_manifest(manifest))
 }
 
 fn flush_data<F: Fs>(shared: &Shared<F>, dirty: Dirty<F>) -> Result<(), PathError> {
@@ -197,6 +199,10 @@ fn flush_mount<F: Fs>(
     let fs = &*shared.fs;
     if dirty.all {
         fs.sync_mount(mount).at("flush", &shared.dest)?;
+        if fs.rules(mount).lacks_journal {
+            // What the first wrote last, behind its own cache-flush command.
+            fs.sync_mount(mount).at("flush", &shared.dest)?;
+        }
     }
     for file in &dirty.files {
         file.sync().at("flush a file in", &shared.dest)?;

@@ -6,6 +6,7 @@
 //! covered by two new barriers, so that the run begins with a manifest that is trusted as a whole.
 //! A crash in the middle of this changes nothing: it is simply done again.
 
+use std::collections::BTreeSet;
 use std::io;
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -44,6 +45,8 @@ struct Claim {
     size: u64,
     first: u64,
     hashes: Vec<Hash32>,
+    /// The time that the file must show, where its blocks alone do not tell it from an older one.
+    mtime_ns: Option<i128>,
 }
 
 struct Recovery<'a, F: Fs> {
@@ -51,6 +54,8 @@ struct Recovery<'a, F: Fs> {
     tail: Tail,
     next: AtomicUsize,
     findings: Mutex<Vec<Finding>>,
+    /// The directories of what was looked at.
+    dirs: Mutex<BTreeSet<RelPath>>,
     totals: Mutex<Recovered>,
 }
 
@@ -69,6 +74,7 @@ pub(super) fn recover<F: Fs>(
         shared,
         next: AtomicUsize::new(0),
         findings: Mutex::new(Vec::with_capacity(tail.positions.len())),
+        dirs: Mutex::default(),
         totals: Mutex::new(Recovered {
             files_done: totals.files_done + totals.symlinks + totals.specials,
             files_partial: totals.files_partial,
@@ -126,6 +132,9 @@ impl<F: Fs> Recovery<'_, F> {
             let entry = lock_mutex(&self.shared.store).entry_at(*pos);
             let (path, entry) =
                 entry.map_err(|error| failure::manifest_failed(&*self.shared.fs, error))?;
+            if let Some((dir, _)) = path.split() {
+                lock_mutex(&self.dirs).insert(dir);
+            }
             let finding = self.check(&path, entry, &mut buf)?;
             lock_mutex(&self.findings).push(finding);
         }
@@ -202,6 +211,7 @@ impl<F: Fs> Recovery<'_, F> {
                 size: done.size,
                 first: 0,
                 hashes: vec![done.hash],
+                mtime_ns: None,
             },
             chain => self.claim(chain, done.size)?,
         };
@@ -245,6 +255,7 @@ impl<F: Fs> Recovery<'_, F> {
             size,
             first,
             hashes,
+            mtime_ns: None,
         })
     }
 
@@ -260,6 +271,7 @@ impl<F: Fs> Recovery<'_, F> {
             Some((first, hash)) => Claim {
                 first,
                 hashes: vec![hash],
+                mtime_ns: Some(done.dest_mtime_ns()),
                 ..claim
             },
             None => claim,
@@ -315,7 +327,10 @@ impl<F: Fs> Recovery<'_, F> {
     ) -> Result<bool, Error> {
         let stat = self.unless_gone(path, self.shared.fs.stat(dir, name))?;
         match stat.flatten() {
-            Some(stat) if stat.kind == Kind::File && stat.size == claim.size => {}
+            Some(stat)
+                if stat.kind == Kind::File
+                    && stat.size == claim.size
+                    && claim.mtime_ns.is_none_or(|time| time == stat.mtime_ns) => {}
             _ => return Ok(false),
         }
         let matching = self.matching(path, dir, name, claim, buf)?;

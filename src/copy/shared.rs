@@ -15,6 +15,7 @@ use super::power_cuts::{self, PowerCuts};
 use super::thread::Panics;
 use super::{board, metadata, names, origin, repair};
 use crate::block::BlockSize;
+use crate::error::{PathContext, PathError};
 use crate::event::Concurrency;
 use crate::fs::source::SourceRoot;
 use crate::fs::{FlushBy, Fs, MountNo, Rules, found};
@@ -162,6 +163,12 @@ impl<F: Fs> Shared<F> {
         durable.recv().map_err(|_| Failure::Stopped)?;
         self.names.release(path, attempt);
         Ok(())
+    }
+
+    /// Makes durable where the flushed manifest lies, where its own flush does not do that.
+    pub(super) fn settle_manifest(&self, manifest: &F::File) -> Result<(), PathError> {
+        let settled = crate::fs::settle(&*self.fs, manifest);
+        settled.at("flush the manifest in", &self.dest)
     }
 
     /// Whether the last run was cut off, by more than a kill, where this entry is.

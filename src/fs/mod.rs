@@ -376,6 +376,18 @@ pub fn is_gone<F: Fs>(fs: &F, error: &io::Error) -> bool {
     }
 }
 
+/// Makes durable where a file lies that was flushed, on the file system of the root. Without a journal
+/// neither the flush of the file nor that of its directory writes which space and which inode it takes
+/// (ext4 keeps that in bitmaps); the flush of everything does, but may write it only behind its own
+/// cache-flush command (`sync_filesystem` writes the device's buffers last), so that another one follows.
+pub fn settle<F: Fs>(fs: &F, file: &F::File) -> io::Result<()> {
+    let root = MountNo::default();
+    match fs.rules(root).lacks_journal {
+        true => fs.sync_mount(root).and_then(|()| file.sync()),
+        false => Ok(()),
+    }
+}
+
 /// `None` for "there is nothing of that name", which is an answer and not a failure.
 pub fn found<T>(result: io::Result<T>) -> io::Result<Option<T>> {
     match result {

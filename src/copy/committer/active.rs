@@ -65,6 +65,8 @@ impl<F: Fs> Committer<'_, F> {
     ) {
         self.summary.bytes_resumed += bytes;
         self.there_before(bytes);
+        // Its name may be as young as its last block.
+        self.dirty.parent(&partial.begin.path);
         let blocks = partial.blocks;
         self.active[worker] = Some(Active {
             path: partial.begin.path,

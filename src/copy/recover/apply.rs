@@ -7,11 +7,10 @@ impl<F: Fs> Recovery<'_, F> {
     pub(super) fn apply(&self) -> Result<(), Error> {
         let fs = &*self.shared.fs;
         self.flush_all()?;
-        let mut renamed = Vec::new();
         for finding in std::mem::take(&mut *lock_mutex(&self.findings)) {
             match finding {
                 Finding::True => {}
-                Finding::Rename { path, attempt } => renamed.extend(self.rename(path, attempt)?),
+                Finding::Rename { path, attempt } => self.rename(path, attempt)?,
                 Finding::Cut { partial, keep } => self.record(&Record::Cut(Cut {
                     begin: partial.begin_pos,
                     prev: partial.last_pos,
@@ -21,22 +20,16 @@ impl<F: Fs> Recovery<'_, F> {
             }
         }
         self.flush_all()?;
-        renamed.dedup();
-        for parent in renamed {
-            if self.shared.flushes_dirs_of(&parent) {
-                let full = self.shared.full(&parent);
-                let flushed = fs.open_dir(&parent).and_then(|dir| fs.sync_dir(&dir));
-                flushed
-                    .map_err(|error| failure::flush_failed(self.shared, "flush", full, error))?;
-            }
-        }
+        self.flush_dirs()?;
         let mut store = lock_mutex(&self.shared.store);
         for _ in 0..3 {
             // The first round flushes the records, the others the barriers that cover them.
             let path = store.path().to_path_buf();
             let failed = |error| failure::manifest_failed(fs, error);
             store.write_out().map_err(failed)?;
-            let flushed = store.file().sync().at("flush", &path);
+            let file = store.file();
+            let flushed = file.sync().at("flush", &path);
+            let flushed = flushed.and_then(|()| self.shared.settle_manifest(&file));
             flushed.map_err(|e| failure::flush_failed(self.shared, e.action, e.path, e.source))?;
             let covers = store.end();
             store.barrier(covers).map_err(failed)?;
@@ -49,7 +42,8 @@ impl<F: Fs> Recovery<'_, F> {
     fn flush_all(&self) -> Result<(), Error> {
         let fs = &*self.shared.fs;
         for mount in fs.mounts() {
-            if fs.rules(mount).flush_by == FlushBy::Whole {
+            let rules = fs.rules(mount);
+            if rules.flush_by == FlushBy::Whole || rules.lacks_journal {
                 let dest = self.shared.dest.clone();
                 let flushed = fs.sync_mount(mount);
                 flushed
@@ -65,21 +59,41 @@ impl<F: Fs> Recovery<'_, F> {
         })
     }
 
-    /// Gives a proved file its final name. Gives the directory, if it was renamed.
-    fn rename(&self, path: RelPath, attempt: u8) -> Result<Option<RelPath>, Error> {
+    /// Flushes the directories of all that was looked at, where each has to be flushed by itself: a name
+    /// that was found there may have been given right before the last run was killed.
+    fn flush_dirs(&self) -> Result<(), Error> {
+        let fs = &*self.shared.fs;
+        let dirs = std::mem::take(&mut *lock_mutex(&self.dirs));
+        for dir in dirs {
+            if self.shared.flushes_dirs_of(&dir) {
+                let full = self.shared.full(&dir);
+                let flushed = match found(fs.open_dir(&dir)) {
+                    Ok(Some(open)) => fs.sync_dir(&open),
+                    // Nothing that was looked at is there then.
+                    Ok(None) => Ok(()),
+                    Err(error) => Err(error),
+                };
+                flushed
+                    .map_err(|error| failure::flush_failed(self.shared, "flush", full, error))?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Gives a proved file its final name.
+    fn rename(&self, path: RelPath, attempt: u8) -> Result<(), Error> {
         let fs = &*self.shared.fs;
         let name = self.partial_name(&path, attempt);
         let Some((parent, _)) = path.split() else {
-            return Ok(None);
+            return Ok(());
         };
         let renamed = fs
             .open_dir(&parent)
             .and_then(|dir| fs.rename(&dir, &name, path.name()));
         if self.unless_gone(&path, renamed)?.is_none() {
             self.record(&Record::Removed(path))?;
-            return Ok(None);
         }
-        Ok(Some(parent))
+        Ok(())
     }
 
     fn record(&self, record: &Record) -> Result<(), Error> {

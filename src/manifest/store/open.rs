@@ -222,10 +222,10 @@ impl<F: Fs> Store<F> {
         self.fs
             .rename(&self.dir, from, name)
             .at("rename a new manifest to", &self.path)?;
-        Ok(self
-            .fs
-            .sync_dir(&self.dir)
-            .at("flush the directory of", &self.path)?)
+        let flushed = self.fs.sync_dir(&self.dir);
+        flushed.at("flush the directory of", &self.path)?;
+        let settled = fs::settle(&*self.fs, &*self.file());
+        Ok(settled.at("flush", &self.path)?)
     }
 
     pub(super) fn load(
@@ -287,6 +287,12 @@ impl<F: Fs> Store<F> {
         if scanned.end < len && mode != OpenMode::Read {
             // Flushed before anything is appended, lest old frames show up again behind new ones.
             file.set_len(scanned.end).at("cut the torn tail of", path)?;
+            if store.was_cut {
+                // The barrier at which it was cut stood behind what it covers: it is said again, lest
+                // the next cut goes back to the one before.
+                store.barrier(limit)?;
+                store.write_out()?;
+            }
             file.sync().at("flush", path)?;
         }
         if mode != OpenMode::Read {

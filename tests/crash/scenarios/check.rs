@@ -178,7 +178,8 @@ impl Expected {
             let missing = tree::bytes(&self.after).saturating_sub(durable) + self.spoilt;
             if copied > missing {
                 return Err(format!(
-                    "{durable} bytes were called durable, yet the rerun copied {copied}, not {missing}"
+                    "{durable} bytes were called durable, yet the rerun copied {copied}, not {missing}: {}",
+                    end.describe()
                 ));
             }
             if state.marks.contains(&DONE) && end.summary.files_copied > 0 {
