@@ -99,6 +99,7 @@ impl<F: Fs> Committer<'_, F> {
         self.fail(self.shared.panic_error(text));
         self.naming = 0;
         self.barrier = None;
+        self.reading = None;
     }
 
     /// Takes what the flusher, the namers, the reader and the consumer have to say, if anything.

@@ -10,6 +10,7 @@ mod histories;
 mod kill;
 mod lies;
 mod noted;
+mod panics;
 mod read_back;
 mod rebuild;
 mod repair;

@@ -107,6 +107,8 @@ impl FaultPlan {
 #[derive(Debug, Default)]
 pub(super) struct Faults {
     counts: BTreeMap<Call, u64>,
+    /// The next call of this kind by a thread of a run panics.
+    panics: Option<Call>,
     plan: Option<FaultPlan>,
     seen: u64,
     fired: u64,
@@ -126,8 +128,24 @@ impl Faults {
         self.fired = 0;
     }
 
+    /// Makes the next call of a kind that a thread of a run makes panic.
+    pub(super) fn panic_in(&mut self, call: Call) {
+        self.panics = Some(call);
+    }
+
     /// Counts a call and says whether it has to fail.
     pub(super) fn check(&mut self, call: Call) -> Option<Fault> {
+        let of_a_run = || {
+            let thread = std::thread::current();
+            thread.name().is_some_and(|name| name.starts_with("sprag-"))
+        };
+        if self
+            .panics
+            .take_if(|panics| *panics == call && of_a_run())
+            .is_some()
+        {
+            panic!("a call that was made to panic");
+        }
         *self.counts.entry(call).or_default() += 1;
         let plan = self.plan?;
         if plan.only.is_some_and(|only| only != call) {

@@ -172,6 +172,11 @@ impl SimFs {
         self.shared.lock().bad_files = files;
     }
 
+    /// Makes the thread of a run panic that makes the next call of this kind.
+    pub(crate) fn panic_in(&self, call: Call) {
+        self.shared.lock().faults.panic_in(call);
+    }
+
     /// Makes no more calls fail. What was lost stays lost.
     pub(crate) fn heal(&self) {
         self.shared.lock().faults.plan(None);
