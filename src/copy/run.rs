@@ -239,9 +239,9 @@ fn close<F: Fs>(
             committer.enter(Phase::Flushing);
             let (end, _) = committer.end(started.elapsed());
             committer.record(&Record::RunEnd(end));
-            back_up(committer);
             committer.barrier_now();
             compact(committer);
+            back_up(committer);
         }
     }
     let sealed = proven
@@ -279,18 +279,14 @@ fn make_durable<F: Fs>(committer: &mut Committer<'_, F>, sources: &[Source]) {
     }
 }
 
-/// Keeps a copy of the manifest. That a write finds no room for it is no failure.
+/// Brings the copy of the manifest up to date, which by now is durable as it is. That a write finds
+/// no room for it is no failure.
 fn back_up<F: Fs>(committer: &mut Committer<'_, F>) {
     if committer.has_failed() {
         return;
     }
-    // What the manifest itself has no room for is one.
-    let written = committer.store().write_out();
-    if committer.manifest(written).is_none() {
-        return;
-    }
     let shared = committer.shared;
-    let backed_up = committer.store().back_up(shared.after_cut);
+    let backed_up = committer.store().back_up();
     match backed_up.map_err(|error| failure::manifest_failed(&*shared.fs, error)) {
         Ok(()) => {}
         Err(Error::Full(error)) => committer.emit(Event::Warning(format!(

@@ -20,13 +20,10 @@ use crate::partial;
 use crate::path::RelPath;
 use crate::tree::{self, Step};
 
-/// What is removed from the state directory, the manifest's copy first, lest it takes its place.
-const STATE_FILES: [&[u8]; 4] = [
-    b"manifest.bak",
-    b"manifest.bak.new",
-    b"manifest",
-    b"manifest.new",
-];
+/// What is removed from the state directory first, lest it takes the manifest's place.
+const COPY: &[u8] = b"manifest.bak";
+/// What is removed from it then.
+const STATE_FILES: [&[u8]; 3] = [b"manifest.bak.new", b"manifest", b"manifest.new"];
 /// Damaged ones that were kept have names that begin so.
 const DAMAGED: [&[u8]; 2] = [b"manifest.damaged", b"manifest.bak.damaged"];
 
@@ -160,6 +157,8 @@ fn remove_state(fs: &OsFs, dest: &Path) -> Result<(), Error> {
     let path = RelPath::state_dir();
     let full = path.below(dest);
     let dir = fs.open_dir(&path).at("open", &full)?;
+    found(fs.remove(&dir, COPY)).at("remove what is in", &full)?;
+    fs.sync_dir(&dir).at("flush", &full)?;
     for name in STATE_FILES {
         found(fs.remove(&dir, name)).at("remove what is in", &full)?;
     }

@@ -23,6 +23,7 @@ mod header;
 mod index;
 mod journal;
 mod record;
+mod seal;
 mod store;
 mod survey;
 #[cfg(test)]

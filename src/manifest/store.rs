@@ -123,8 +123,8 @@ pub(crate) struct Store<F: Fs> {
     mounted: Vec<Mounted>,
     /// From which position on done files are still to be read back.
     read_back_due: Option<u64>,
-    /// Something was said of a path since the copy of the manifest was written.
-    changed: bool,
+    /// Position of the last record that says something of an entry.
+    last_said: Option<u64>,
     /// This is the copy of a manifest that could not be used.
     stands_for: Option<StandsFor>,
     /// It is damaged, and this is what can be read of it.
@@ -370,7 +370,6 @@ impl<F: Fs> Store<F> {
             .append(record)
             .at("append to", &self.path)
             .map_err(ManifestError::Io)?;
-        self.changed |= record.says_something();
         self.note(pos, record)?;
         Ok(pos)
     }

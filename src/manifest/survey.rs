@@ -31,23 +31,28 @@ pub(super) struct Survey {
 }
 
 impl Survey {
-    /// Goes through a file. With `is_sealed` all of it was durable once; otherwise what lies behind
-    /// the last barrier and behind a bad frame is a torn tail, and nothing is lost by that.
-    pub(super) fn of<F: FsFile>(file: &F, key: &FileKey, is_sealed: bool) -> io::Result<Survey> {
-        Survey::with_effort(file, key, is_sealed, RESYNC_BYTES_MAX)
+    /// Goes through a file. All before the position `sealed` was durable once, and nothing behind it
+    /// counts. Without one what lies behind the last barrier and behind a bad frame is a torn tail,
+    /// and nothing is lost by that.
+    pub(super) fn of<F: FsFile>(
+        file: &F,
+        key: &FileKey,
+        sealed: Option<u64>,
+    ) -> io::Result<Survey> {
+        Survey::with_effort(file, key, sealed, RESYNC_BYTES_MAX)
     }
 
     /// Gives up looking after so many bytes in vain.
     fn with_effort<F: FsFile>(
         file: &F,
         key: &FileKey,
-        is_sealed: bool,
+        sealed: Option<u64>,
         effort_max: u64,
     ) -> io::Result<Survey> {
-        let file_len = file.stat()?.size;
+        let file_len = file.stat()?.size.min(sealed.unwrap_or(u64::MAX));
         let mut window = Window::patchy(file, file_len);
         let mut stretches = Vec::new();
-        let mut sealed = if is_sealed { file_len } else { FRAMES_START };
+        let mut sealed = sealed.unwrap_or(FRAMES_START);
         let mut effort = effort_max;
         let mut pos = FRAMES_START;
         loop {
@@ -67,7 +72,7 @@ impl Survey {
             let next = next_frame(&mut window, key, pos, &mut effort)?;
             if stretches.len() == STRETCHES_MAX || effort == 0 {
                 // Nothing is known of the rest.
-                sealed = file_len;
+                sealed = sealed.max(file_len);
                 break;
             }
             match next {
@@ -230,7 +235,7 @@ mod tests {
         let (_temp, file, first) = file(&[0; 10_000]);
         let bad = 2 * FRAMES_START..3 * FRAMES_START;
         let file = Scratched { file, bad };
-        let survey = Survey::of(&file, &KEY, false).unwrap();
+        let survey = Survey::of(&file, &KEY, None).unwrap();
         let gap = first..first + 10_000;
         assert!(survey.gaps().eq([gap.clone()]));
         // A frame is read with what is behind it, unless that cannot be.
@@ -256,7 +261,7 @@ mod tests {
             &[b'x'; 300_000],
         ] {
             let (_temp, file, first) = file(between);
-            let survey = Survey::of(&file, &KEY, false).unwrap();
+            let survey = Survey::of(&file, &KEY, None).unwrap();
             let gap = first..first + between.len() as u64;
             assert!(survey.gaps().eq([gap]));
             assert_eq!(survey.stretches.len(), 2);
@@ -269,7 +274,7 @@ mod tests {
         let hostile: Vec<u8> = [0x10, 0x10, 0, 0].repeat(20_000);
         let (_temp, file, first) = file(&hostile);
         let len = file.stat().unwrap().size;
-        let survey = Survey::with_effort(&file, &KEY, false, 1 << 20).unwrap();
+        let survey = Survey::with_effort(&file, &KEY, None, 1 << 20).unwrap();
         let gap = first..len;
         assert!(survey.gaps().eq([gap]));
     }

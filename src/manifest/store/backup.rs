@@ -1,8 +1,11 @@
-//! The copy of the manifest: `manifest.bak`, a compacted manifest beside the manifest, written when a
-//! run ends. It is what is left when the manifest itself rots, or its name is lost.
+//! The copy of the manifest: `manifest.bak`, the beginning of the manifest byte for byte, which grows when
+//! a run ends. It is what is left when the manifest itself rots, or its name is lost.
 //!
 //! It may be older than the manifest. What it says was true and durable when it was written; what was
-//! copied since is unknown to it, and a copy takes that over after comparing it.
+//! copied since is unknown to it, and a copy takes that over after comparing it. How far it is whole says
+//! its [`Seal`]. A compacted manifest is another file, so the copy is then made anew; until it is, the
+//! one of the file before stands. One that knows nothing of this manifest never does: it is removed before
+//! a new manifest takes the name, and where the manifest's header can be read, it has to fit.
 
 use std::ffi::OsStr;
 use std::fmt;
@@ -13,12 +16,14 @@ use super::head::read_header;
 use super::locked::open_locked;
 use super::open::state_dir;
 use super::*;
+use crate::manifest::seal::Seal;
 use crate::path::Printable;
 
 /// The name of the copy.
 pub(super) const MANIFEST_BAK: &[u8] = b"manifest.bak";
-/// The manifest is copied as it is if its garbage is at most one part in so many of its content.
-const COPY_GARBAGE: u64 = 4;
+/// So many bytes at the end of a copy are compared before it is gone on with: more than the records of
+/// nearly every end of a run, whose times tell one from any other.
+const COMPARED_BYTES: u64 = 64 << 10;
 /// The name under which it is made. Another than that of a new manifest: where a power cut halved a
 /// rename, that name may stand for the manifest itself.
 const MANIFEST_BAK_NEW: &[u8] = b"manifest.bak.new";
@@ -81,25 +86,20 @@ impl<F: Fs> Store<F> {
         };
         // Whoever works on the manifest holds the lock of that file, damaged or not.
         let lock = open_locked(fs, &dir, &path, mode)?;
-        let Some(file) = fs::found(fs.open(&dir, MANIFEST_BAK, Access::Read)).at("open", &path)?
-        else {
-            return Err(damage);
-        };
-        let Ok(header) = read_header(&file, &path)? else {
+        let Some(copy) = Copied::open(fs, &dir, &path, Access::Read)? else {
             return Err(damage);
         };
         if let Some(lock) = &lock
-            && let Ok(of_manifest) = read_header(lock, &path)?
-            && !header.is_same_manifest(&of_manifest)
+            && let Ok(header) = read_header(lock, &path)?
+            && !copy.header.is_same_manifest(&header)
         {
             return Err(damage);
         }
         let there = fs.open_dir(&RelPath::state_dir()).at("open", state)?;
-        let loaded = Self::load(fs, there, &path, file, header, OpenMode::Read);
-        let mut store = match loaded {
-            Ok(store) => store,
+        let mut store = match Self::load_copy(fs, there, &path, copy.file, copy.header, copy.seal) {
+            Ok(Some(store)) => store,
             Err(ManifestError::Io(error)) => return Err(ManifestError::Io(error)),
-            Err(_) => return Err(damage),
+            Ok(None) | Err(_) => return Err(damage),
         };
         let mut kept = None;
         if mode != OpenMode::Read {
@@ -122,44 +122,125 @@ impl<F: Fs> Store<F> {
         self.stands_for.as_ref()
     }
 
-    /// Writes the copy, unless nothing changed since it was written. To be called only when
-    /// everything that counts is true and durable: the copy says so.
-    pub(crate) fn back_up(&mut self, changed_before: bool) -> Result<(), ManifestError> {
-        let there = self.fs.stat(&self.dir, MANIFEST_BAK);
-        let there = there.at("look at", &self.path)?.is_some();
-        if there && !self.changed && !changed_before {
+    /// Brings the copy up to date, unless it says all that the manifest says of entries. What is new
+    /// is appended, as long as the copy is the beginning of this very file; otherwise it is made
+    /// anew. To be called only when all that is recorded is true, and durable in the manifest: the
+    /// copy says so, and while it grows the manifest has to be whole without it.
+    pub(crate) fn back_up(&mut self) -> Result<(), ManifestError> {
+        self.write_out()?;
+        // One that cannot be looked at gives way to a new one.
+        let kept = Copied::open(&self.fs, &self.dir, &self.path, Access::Write);
+        let kept = kept.ok().flatten().filter(|kept| {
+            self.begins_as(kept) && self.goes_on_from(kept).is_ok_and(|goes_on| goes_on)
+        });
+        let whole = match kept {
+            Some(kept) if self.last_said.is_none_or(|said| said < kept.seal.position) => {
+                return Ok(());
+            }
+            Some(kept) => self.append_to(kept)?,
+            None => self.copy_whole()?,
+        };
+        if whole {
             return Ok(());
         }
-        let as_it_is = match self.has_garbage_beyond(COPY_GARBAGE) {
-            false => self.copied_frames(MANIFEST_BAK_NEW)?,
-            true => None,
+        // It rots where nothing counts any more: otherwise it cannot be compacted either.
+        self.compact(None)?;
+        match self.copy_whole()? {
+            true => Ok(()),
+            false => Err(self.damaged(FRAMES_START, journal::BAD_CHECKSUM)),
+        }
+    }
+
+    /// Whether a copy is one of this very file that nobody else refers to.
+    fn begins_as(&self, kept: &Copied<F>) -> bool {
+        let has_one_name = kept.file.stat().is_ok_and(|stat| stat.nlink <= 1);
+        has_one_name && kept.header == self.header && kept.seal.position <= self.end()
+    }
+
+    /// Whether a copy ends as this file goes on. It does not where a drive lost what it had called
+    /// durable, and something else was recorded in its place.
+    fn goes_on_from(&self, kept: &Copied<F>) -> io::Result<bool> {
+        let end = kept.seal.position;
+        let from = end.saturating_sub(COMPARED_BYTES).max(FRAMES_START);
+        let last_of = |file: &F::File| {
+            let mut bytes = vec![0; (end - from) as usize];
+            let have = file.read_at(&mut bytes, from)?;
+            bytes.truncate(have);
+            Ok::<_, io::Error>(bytes)
         };
-        let mut copy = match as_it_is {
-            Some(copy) => copy,
-            None => self.compacted(MANIFEST_BAK_NEW)?,
-        };
-        copy.set_holder(None);
-        copy.put_in_place(MANIFEST_BAK_NEW, MANIFEST_BAK)?;
-        self.changed = false;
-        Ok(())
+        let (ours, copied) = (last_of(&self.file())?, last_of(&kept.file)?);
+        Ok(ours == copied && ours.len() as u64 == end - from)
+    }
+
+    /// Appends what is new to a copy. `false`: it cannot be read.
+    fn append_to(&self, kept: Copied<F>) -> Result<bool, ManifestError> {
+        let Copied { file, header, seal } = kept;
+        let key = header.key();
+        let mut journal = Journal::new(Arc::new(file), key, seal.position);
+        if !self.copy_frames(&mut journal)? {
+            return Ok(false);
+        }
+        let file = Arc::clone(journal.file());
+        file.sync().at("flush the copy of", &self.path)?;
+        let (at, bytes) = seal.next(journal.end()).encode(&key);
+        let sealed = file.write_at(&bytes, at);
+        sealed.at("write the copy of", &self.path)?;
+        let flushed = file.sync().and_then(|()| fs::settle(&*self.fs, &*file));
+        flushed.at("flush the copy of", &self.path)?;
+        Ok(true)
+    }
+
+    /// Makes a copy anew, with every frame as it is. `false`: they cannot all be read.
+    fn copy_whole(&mut self) -> Result<bool, ManifestError> {
+        let dir = self.open_state_dir()?;
+        let mut new = Self::begin_new(&self.fs, dir, &self.path, self.header, MANIFEST_BAK_NEW)?;
+        if !self.copy_frames(&mut new.journal)? {
+            return Ok(false);
+        }
+        let (at, bytes) = Seal::first(new.end()).encode(&self.header.key());
+        let sealed = new.file().write_at(&bytes, at);
+        sealed.at("write the copy of", &self.path)?;
+        new.set_holder(None);
+        new.put_in_place(MANIFEST_BAK_NEW, MANIFEST_BAK)?;
+        Ok(true)
+    }
+
+    /// Hands the frames from the end of a copy on to the system.
+    fn copy_frames(&self, to: &mut Journal<F::File>) -> Result<bool, ManifestError> {
+        let copied = to.append_frames(&self.file(), self.end());
+        let is_whole = copied.at("copy", &self.path)?;
+        to.write_out().at("write the copy of", &self.path)?;
+        Ok(is_whole)
     }
 }
 
-impl<F: Fs> Store<F> {
-    /// All frames as they are, in a new file under this temporary name: quicker than to compact,
-    /// which reads each record by itself. `None` if one of them is bad.
-    fn copied_frames(&mut self, name: &[u8]) -> Result<Option<Store<F>>, ManifestError> {
-        self.write_out()?;
-        let dir = self.open_state_dir()?;
-        let mut new = Self::begin_new(&self.fs, dir, &self.path, self.header, name)?;
-        new.latch = self.latch.clone();
-        let (from, end) = (self.file(), self.end());
-        let whole = new.journal.append_frames(&from, end);
-        if !whole.at("copy", &self.path)? {
+/// A copy whose header is whole.
+struct Copied<F: Fs> {
+    file: F::File,
+    header: Header,
+    seal: Seal,
+}
+
+impl<F: Fs> Copied<F> {
+    /// Opens the copy that is there. `None`: there is none, or its header is not whole.
+    fn open(
+        fs: &Arc<F>,
+        dir: &F::Dir,
+        path: &Path,
+        access: Access,
+    ) -> Result<Option<Copied<F>>, ManifestError> {
+        let file = fs::found(fs.open(dir, MANIFEST_BAK, access));
+        let Some(file) = file.at("open the copy of", path)? else {
             return Ok(None);
-        }
-        new.seal()?;
-        Ok(Some(new))
+        };
+        let mut bytes = vec![0; HEADER_BYTES];
+        let have = file.read_at(&mut bytes, 0).at("read the copy of", path)?;
+        bytes.truncate(have);
+        let Ok(header) = Header::decode(&bytes) else {
+            return Ok(None);
+        };
+        let seal = Seal::decode(&bytes, &header.key());
+        Ok(seal.map(|seal| Copied { file, header, seal }))
     }
 }
 

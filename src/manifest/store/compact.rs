@@ -10,13 +10,8 @@ const GARBAGE_BYTES_MIN: u64 = 64 << 10;
 impl<F: Fs> Store<F> {
     /// Whether garbage outweighs content.
     pub(crate) fn wants_compaction(&self) -> bool {
-        self.garbage_bytes >= GARBAGE_BYTES_MIN && self.has_garbage_beyond(1)
-    }
-
-    /// Whether there is more garbage than one part in so many of the content.
-    pub(super) fn has_garbage_beyond(&self, part: u64) -> bool {
         let content = (self.end() - FRAMES_START).saturating_sub(self.garbage_bytes);
-        self.garbage_bytes > content / part
+        self.garbage_bytes >= GARBAGE_BYTES_MIN && self.garbage_bytes > content
     }
 
     /// Writes every record that counts to a new file, in the order they have now, and puts it in
@@ -25,20 +20,19 @@ impl<F: Fs> Store<F> {
     /// Until the rename nothing has changed; the lock goes over to the new file with it, and
     /// whoever waits for the old one looks again.
     pub(crate) fn compact(&mut self, holder: Option<&Holder>) -> Result<(), ManifestError> {
-        let mut new = self.compacted(MANIFEST_NEW)?;
+        let mut new = self.compacted()?;
         new.set_holder(holder);
         new.put_in_place(MANIFEST_NEW, MANIFEST)?;
-        new.changed = self.changed;
         *self = new;
         Ok(())
     }
 
-    /// Every record that counts, in a new file under this temporary name.
-    pub(super) fn compacted(&self, name: &[u8]) -> Result<Store<F>, ManifestError> {
+    /// Every record that counts, in a new file under the temporary name.
+    fn compacted(&self) -> Result<Store<F>, ManifestError> {
         let dir = self.open_state_dir()?;
         let header = self.header.of_new_file();
         let header = header.at("make a nonce for", &self.path)?;
-        let mut new = Self::begin_new(&self.fs, dir, &self.path, header, name)?;
+        let mut new = Self::begin_new(&self.fs, dir, &self.path, header, MANIFEST_NEW)?;
         new.latch = self.latch.clone();
         if let Some((begin, end)) = self.last_run {
             new.append(&self.read(begin)?)?;
@@ -85,7 +79,7 @@ impl<F: Fs> Store<F> {
     }
 
     /// Says that everything in this new manifest is true and durable.
-    pub(super) fn seal(&mut self) -> Result<(), ManifestError> {
+    fn seal(&mut self) -> Result<(), ManifestError> {
         for _ in 0..2 {
             let covers = self.end();
             self.barrier(covers)?;

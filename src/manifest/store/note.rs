@@ -19,6 +19,7 @@ impl<F: Fs> Store<F> {
             Glance::Whole(record) => self.note(frame.pos, record),
             Glance::Sets { hash, kind, bytes } if self.index.candidates(*hash).next().is_none() => {
                 let (pos, kind) = (frame.pos, *kind);
+                self.last_said = Some(pos);
                 self.insert(*hash, Found { pos, kind }, *bytes);
                 Ok(())
             }
@@ -50,6 +51,9 @@ impl<F: Fs> Store<F> {
 
     /// Takes a record at `pos`, read or just appended, into index and totals.
     pub(super) fn note(&mut self, pos: u64, record: &Record) -> Result<(), ManifestError> {
+        if record.says_something() {
+            self.last_said = Some(pos);
+        }
         let (hash, kind) = match record {
             Record::RunBegin(_) => {
                 self.last_run = Some((pos, None));

@@ -8,6 +8,7 @@ use super::*;
 use crate::fs::{AlignedBuf, Meta, MountNo};
 use crate::id::ManifestId;
 use crate::manifest::glance::Glance;
+use crate::manifest::seal::Seal;
 use crate::time;
 
 /// What a manifest is opened for.
@@ -236,6 +237,34 @@ impl<F: Fs> Store<F> {
         header: Header,
         mode: OpenMode,
     ) -> Result<Store<F>, ManifestError> {
+        Self::load_until(u64::MAX, fs, dir, path, file, header, mode)
+    }
+
+    /// Loads the copy of a manifest, to be read. `None`: it is not whole up to its seal.
+    pub(super) fn load_copy(
+        fs: &Arc<F>,
+        dir: F::Dir,
+        path: &Path,
+        file: F::File,
+        header: Header,
+        seal: Seal,
+    ) -> Result<Option<Store<F>>, ManifestError> {
+        let (until, mode) = (seal.position, OpenMode::Read);
+        let mut store = Self::load_until(until, fs, dir, path, file, header, mode)?;
+        // Nothing was sealed that was not true and durable.
+        store.trusted = until;
+        Ok(Some(store).filter(|store| store.end() == until))
+    }
+
+    fn load_until(
+        until: u64,
+        fs: &Arc<F>,
+        dir: F::Dir,
+        path: &Path,
+        file: F::File,
+        header: Header,
+        mode: OpenMode,
+    ) -> Result<Store<F>, ManifestError> {
         let len = file.stat().at("look at", path)?.size;
         let journal = Journal::new(Arc::new(file), header.key(), len);
         let mut store = Self::empty(fs, dir, path, header, journal);
@@ -248,7 +277,7 @@ impl<F: Fs> Store<F> {
         let file = store.file();
         let to_scan = medium.as_ref().unwrap_or(&file);
         let limit = match mode {
-            OpenMode::Read | OpenMode::Note => u64::MAX,
+            OpenMode::Read | OpenMode::Note => until,
             _ => store.frames_to_keep(to_scan)?,
         };
         store.was_cut = limit < len;
@@ -360,7 +389,7 @@ impl<F: Fs> Store<F> {
             last_run: None,
             mounted: Vec::new(),
             read_back_due: None,
-            changed: false,
+            last_said: None,
             stands_for: None,
             salvaged: None,
             _lock: None,

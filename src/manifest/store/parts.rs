@@ -5,6 +5,7 @@ use std::ops::Range;
 
 use super::*;
 use crate::checksum::FileKey;
+use crate::manifest::seal::Seal;
 use crate::manifest::survey::Survey;
 use crate::manifest::window::read_what_can_be;
 
@@ -29,9 +30,9 @@ pub(super) struct Parts<F> {
 }
 
 impl<F: FsFile> Part<F> {
-    fn survey(file: F, key: FileKey, is_sealed: bool, path: &Path) -> Result<Self, PathError> {
+    fn survey(file: F, key: FileKey, sealed: Option<u64>, path: &Path) -> Result<Self, PathError> {
         let len = file.stat().at("look at", path)?.size;
-        let survey = Survey::of(&file, &key, is_sealed).at("read", path)?;
+        let survey = Survey::of(&file, &key, sealed).at("read", path)?;
         let all = FRAMES_START..len.max(FRAMES_START + 1);
         let lost = match survey.stretches.is_empty() {
             true => Vec::from([all]),
@@ -99,7 +100,7 @@ impl<F: FsFile> Parts<F> {
         };
         if let Some(file) = main {
             let is_header_whole = header_in(&file, path)?.is_ok();
-            let mut main = Part::survey(file, header.key(), false, path)?;
+            let mut main = Part::survey(file, header.key(), None, path)?;
             if is_header_whole {
                 main.lose(damage);
             }
@@ -110,10 +111,14 @@ impl<F: FsFile> Parts<F> {
             && !parts.main.as_ref().is_some_and(is_whole)
             && of_copy.is_same_manifest(&header)
         {
-            let copy = Part::survey(file, of_copy.key(), true, path)?;
+            let key = of_copy.key();
+            let seal = Seal::decode(&header_bytes(&file, path)?, &key);
+            let len = file.stat().at("look at", path)?.size;
+            let sealed = seal.map_or(len, |seal| seal.position);
+            let copy = Part::survey(file, key, Some(sealed), path)?;
             parts.copy = Some(copy).filter(|copy| !copy.survey.stretches.is_empty());
+            parts.find_seam(sealed, path)?;
         }
-        parts.find_seam(path)?;
         Ok(Some(parts))
     }
 
@@ -130,45 +135,39 @@ impl<F: FsFile> Parts<F> {
         })
     }
 
-    /// A new manifest may be a copy of the copy, frame by frame. Otherwise they have the run in
-    /// common with which the copy was written.
-    fn find_seam(&mut self, path: &Path) -> Result<(), ManifestError> {
+    /// The copy is the beginning of the manifest, up to where it is sealed. Where the manifest was
+    /// compacted since, they have in common the run with which the copy was written, or none.
+    fn find_seam(&mut self, sealed: u64, path: &Path) -> Result<(), ManifestError> {
         let (Some(main), Some(copy)) = (&self.main, &self.copy) else {
             return Ok(());
         };
+        if main.key == copy.key {
+            (self.seam, self.aligned) = (sealed, true);
+            return Ok(());
+        }
         let all = 0..u64::MAX;
-        let (mut begin, mut end, mut barriers) = (None, None, [0; 2]);
-        self.read(copy, all.clone(), path, |pos, record| {
+        let (mut begin, mut end) = (None, None);
+        self.read(copy, all.clone(), path, |_, record| {
             match record {
-                Record::RunBegin(run) => begin = Some((run, pos)),
-                Record::RunEnd(run) => end = Some((run, pos)),
-                Record::Barrier { covers } if covers == pos => barriers = [barriers[1], pos],
+                Record::RunBegin(run) => begin = Some(run),
+                Record::RunEnd(run) => end = Some(run),
                 _ => {}
             }
             Ok(())
         })?;
-        let (mut seam, mut aligned) = (self.seam, false);
+        let mut seam = self.seam;
         self.read(main, all, path, |pos, record| {
-            let common = match record {
-                Record::RunBegin(run) => begin.as_ref().filter(|(begin, _)| *begin == run),
-                Record::RunEnd(run) => {
-                    if let Some((_, at)) = end.as_ref().filter(|(end, _)| *end == run) {
-                        (seam, aligned) = (pos, *at == pos);
-                    }
-                    None
-                }
-                Record::Barrier { covers } if covers == pos && barriers.contains(&pos) => {
-                    (seam, aligned) = (pos, true);
-                    None
-                }
-                _ => None,
+            let is_common = match record {
+                Record::RunBegin(run) => begin.as_ref() == Some(&run),
+                Record::RunEnd(run) => end.as_ref() == Some(&run),
+                _ => false,
             };
-            if let Some((_, at)) = common {
-                (seam, aligned) = (pos, *at == pos);
+            if is_common {
+                seam = pos;
             }
             Ok(())
         })?;
-        (self.seam, self.aligned) = (seam, aligned);
+        self.seam = seam;
         Ok(())
     }
 

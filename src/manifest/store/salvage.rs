@@ -6,9 +6,9 @@
 //! from it.
 //!
 //! The copy says what the manifest said up to some position, the *seam*. Where records before the
-//! seam are lost, the copy's stand for them; what comes behind it only the manifest knows. Where the copy
-//! was made frame by frame the two are *aligned*: a frame is at the same position in both, and lost only
-//! if it is in both.
+//! seam are lost, the copy's stand for them; what comes behind it only the manifest knows. Unless the
+//! manifest was compacted since, the two are *aligned*: a frame is at the same position in both, and
+//! lost only if it is in both.
 
 use std::ops::Range;
 

@@ -1,12 +1,14 @@
-//! The real file system with a finger in two of its calls: something may happen right after the
-//! manifest was opened, and renames may fail.
+//! The real file system with a finger in some of its calls: something may happen right after the
+//! manifest was opened, renames and flushes may fail, and what is written is counted.
 
 use std::io;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 
+use crate::event::ReadHow;
 use crate::fs::{
-    Access, Fs, FsMeta, Kind, Meta, MountNo, OsDir, OsFile, OsFs, Rules, Special, Stat, Xattrs,
+    Access, Fs, FsFile, FsMeta, Kind, Meta, MountNo, OsDir, OsFile, OsFs, Rules, Special, Stat,
+    Xattrs,
 };
 use crate::manifest::MANIFEST;
 use crate::path::RelPath;
@@ -17,6 +19,17 @@ pub(super) struct Hooked {
     os: Arc<OsFs>,
     after_open: Mutex<Hook>,
     pub(super) fails_renames: AtomicBool,
+    /// How many flushes of files are made before they fail.
+    pub(super) syncs_left: Arc<AtomicU64>,
+    /// Bytes that were written to files.
+    pub(super) written: Arc<AtomicU64>,
+}
+
+/// A file of it.
+pub(super) struct HookedFile {
+    os: OsFile,
+    syncs_left: Arc<AtomicU64>,
+    written: Arc<AtomicU64>,
 }
 
 impl Hooked {
@@ -25,23 +38,69 @@ impl Hooked {
             os: Arc::clone(os),
             after_open: Mutex::new(Box::new(after_open)),
             fails_renames: AtomicBool::new(false),
+            syncs_left: Arc::new(AtomicU64::new(u64::MAX)),
+            written: Arc::default(),
         })
+    }
+
+    fn file(&self, os: OsFile) -> HookedFile {
+        HookedFile {
+            os,
+            syncs_left: Arc::clone(&self.syncs_left),
+            written: Arc::clone(&self.written),
+        }
+    }
+}
+
+impl FsFile for HookedFile {
+    fn read_at(&self, buf: &mut [u8], offset: u64) -> io::Result<usize> {
+        self.os.read_at(buf, offset)
+    }
+    fn write_at(&self, buf: &[u8], offset: u64) -> io::Result<()> {
+        self.written.fetch_add(buf.len() as u64, Ordering::Relaxed);
+        self.os.write_at(buf, offset)
+    }
+    fn set_len(&self, len: u64) -> io::Result<()> {
+        self.os.set_len(len)
+    }
+    fn sync(&self) -> io::Result<()> {
+        let take = |left: u64| left.checked_sub(1);
+        let left = self
+            .syncs_left
+            .fetch_update(Ordering::Relaxed, Ordering::Relaxed, take);
+        left.map_err(|_| io::Error::from_raw_os_error(5))?;
+        self.os.sync()
+    }
+    fn stat(&self) -> io::Result<Stat> {
+        self.os.stat()
+    }
+    fn xattrs(&self) -> io::Result<Xattrs> {
+        self.os.xattrs()
+    }
+    fn set_meta(&self, meta: &Meta) -> io::Result<()> {
+        self.os.set_meta(meta)
+    }
+    fn how(&self) -> ReadHow {
+        self.os.how()
+    }
+    fn as_std(&self) -> Option<&std::fs::File> {
+        self.os.as_std()
     }
 }
 
 impl Fs for Hooked {
-    fn create_new(&self, dir: &OsDir, name: &[u8]) -> io::Result<OsFile> {
-        self.os.create_new(dir, name)
+    fn create_new(&self, dir: &OsDir, name: &[u8]) -> io::Result<HookedFile> {
+        Ok(self.file(self.os.create_new(dir, name)?))
     }
-    fn open(&self, dir: &OsDir, name: &[u8], access: Access) -> io::Result<OsFile> {
-        let opened = self.os.open(dir, name, access);
+    fn open(&self, dir: &OsDir, name: &[u8], access: Access) -> io::Result<HookedFile> {
+        let opened = self.os.open(dir, name, access).map(|os| self.file(os));
         if name == MANIFEST {
             (self.after_open.lock().unwrap())();
         }
         opened
     }
-    fn open_medium(&self, dir: &OsDir, name: &[u8]) -> io::Result<OsFile> {
-        self.os.open_medium(dir, name)
+    fn open_medium(&self, dir: &OsDir, name: &[u8]) -> io::Result<HookedFile> {
+        Ok(self.file(self.os.open_medium(dir, name)?))
     }
     fn rename(&self, dir: &OsDir, from: &[u8], to: &[u8]) -> io::Result<()> {
         if self.fails_renames.load(Ordering::Relaxed) {
@@ -71,7 +130,7 @@ impl Fs for Hooked {
 
 impl FsMeta for Hooked {
     type Dir = OsDir;
-    type File = OsFile;
+    type File = HookedFile;
 
     fn root(&self) -> Arc<OsDir> {
         self.os.root()

@@ -256,7 +256,7 @@ impl<F: Fs> Rebuilding<'_, F> {
             return Ok(());
         };
         let mut store = rebuilt.publish().map_err(|error| self.failed(error))?;
-        match store.back_up(true) {
+        match store.back_up() {
             // It is in place all the same.
             Err(error) => {
                 let text = format!("{error}: no copy of the manifest is kept");

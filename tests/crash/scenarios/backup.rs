@@ -38,6 +38,8 @@ fn has_copy(fs: &SimFs) -> bool {
 
 pub(super) const WHOLE: &str = "backed up";
 pub(super) const EACH: &str = "backed up each";
+pub(super) const GROWN: &str = "backed up again";
+pub(super) const COMPACTED: &str = "backed up and compacted";
 
 /// They share the place of their source with the long exploration.
 static ONE_AT_A_TIME: Mutex<()> = Mutex::new(());
@@ -53,6 +55,9 @@ pub(super) fn explore(scenario: &'static str, budget: Budget) -> Explored {
     let _one = ONE_AT_A_TIME.lock();
     let name = match scenario {
         EACH => "overwriting each",
+        // There is a copy already, to which is appended.
+        GROWN => "metadata mends",
+        COMPACTED => "compacting",
         _ => "overwriting",
     };
     let case = Case::named(name, scenario);
@@ -84,6 +89,16 @@ pub(super) fn explore(scenario: &'static str, budget: Budget) -> Explored {
 #[test]
 fn a_manifest_that_rots_after_a_power_cut_is_survived_by_its_copy() {
     explore(WHOLE, QUICK).conclude();
+}
+
+#[test]
+fn a_copy_that_was_being_appended_to_stands_in_all_the_same() {
+    explore(GROWN, QUICK).conclude();
+}
+
+#[test]
+fn a_manifest_that_rots_right_after_it_was_compacted_is_survived_by_its_copy() {
+    explore(COMPACTED, QUICK).conclude();
 }
 
 #[test]

@@ -25,11 +25,13 @@ use cases::CASES;
 type Other = (&'static str, fn(&'static str, Budget) -> Explored);
 
 /// Each of these has a test of its own, too, which is all of it in a quick run.
-const OTHERS: [Other; 4] = [
+const OTHERS: [Other; 6] = [
     (repair::WHOLE, repair::explore),
     (repair::EACH, repair::explore),
     (backup::WHOLE, backup::explore),
     (backup::EACH, backup::explore),
+    (backup::GROWN, backup::explore),
+    (backup::COMPACTED, backup::explore),
 ];
 
 /// Explores every scenario with its share of the budget.
