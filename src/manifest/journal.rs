@@ -74,6 +74,8 @@ pub(super) struct ScanEnd {
     pub(super) covered: u64,
     /// Whether nothing was said that the last barrier does not cover.
     pub(super) sealed: bool,
+    /// What the barriers take.
+    pub(super) barrier_bytes: u64,
     /// The first bad frame, if a barrier behind it vouches for it.
     pub(super) damage: Option<(u64, &'static str)>,
 }
@@ -245,6 +247,11 @@ impl Scanned<'_> {
     pub(super) fn payload(&self) -> &[u8] {
         self.chunk.payload(self.pos)
     }
+
+    /// How long it is.
+    pub(super) fn bytes(&self) -> u64 {
+        (FRAME_PREFIX + self.payload().len()) as u64
+    }
 }
 
 /// Reads every frame in order, up to the end, to the first bad one, or to the position `limit`.
@@ -260,6 +267,7 @@ pub(super) fn scan<F: FsFile>(
     let file_len = file.stat()?.size;
     let mut barriers = Barriers::default();
     let (mut covered, mut sealed) = (FRAMES_START, true);
+    let mut barrier_bytes = 0;
     let mut refused = None;
     let take = |frames: &mut Vec<_>, pos, payload: &[u8]| {
         frames.push((pos, Glance::of(payload, paths)));
@@ -273,6 +281,7 @@ pub(super) fn scan<F: FsFile>(
                 Glance::Unknown => Err(NO_RECORD),
                 Glance::Barrier { covers } => {
                     (covered, sealed) = (*covers, *covers == pos);
+                    barrier_bytes += (FRAME_PREFIX + chunk.payload(pos).len()) as u64;
                     barriers.note(pos, *covers)
                 }
                 Glance::Sets { .. } | Glance::Whole(_) => {
@@ -306,6 +315,7 @@ pub(super) fn scan<F: FsFile>(
         trusted,
         covered,
         sealed: sealed && end == file_len.min(limit),
+        barrier_bytes,
         damage,
     })
 }

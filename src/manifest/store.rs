@@ -36,6 +36,7 @@ mod locked;
 mod note;
 mod open;
 mod order;
+mod overhead;
 mod parts;
 mod rebuilt;
 mod salvage;
@@ -116,7 +117,9 @@ pub(crate) struct Store<F: Fs> {
     covered: u64,
     sealed: bool,
     totals: Totals,
+    /// What records of entries take that newer ones took the place of.
     garbage_bytes: u64,
+    overhead: overhead::Overhead,
     outdated: order::Outdated,
     last_run: Option<(u64, Option<u64>)>,
     /// The file systems without a journal that the last run wrote to.
@@ -370,7 +373,7 @@ impl<F: Fs> Store<F> {
             .append(record)
             .at("append to", &self.path)
             .map_err(ManifestError::Io)?;
-        self.note(pos, record)?;
+        self.note(pos, record, self.end() - pos)?;
         Ok(pos)
     }
 

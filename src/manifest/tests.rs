@@ -7,6 +7,7 @@ mod backup;
 mod compaction;
 mod damage;
 mod golden;
+mod growth;
 mod hooked;
 mod limits;
 mod locking;

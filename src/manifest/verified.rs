@@ -175,6 +175,12 @@ impl<T: Copy + PartialEq> Spans<T> {
         (end > pos).then_some(value)
     }
 
+    /// What was said last, span by span.
+    pub(crate) fn iter(&self) -> impl Iterator<Item = (Range<u64>, T)> {
+        let spans = self.spans.iter();
+        spans.map(|(start, (end, value))| (*start..*end, *value))
+    }
+
     fn at_or_before(&self, pos: u64) -> Option<(u64, (u64, T))> {
         let (start, value) = self.spans.range(..=pos).next_back()?;
         Some((*start, *value))

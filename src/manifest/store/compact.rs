@@ -4,16 +4,7 @@ use super::history::Carried;
 use super::*;
 use crate::manifest::{Begin, Blocks};
 
-/// Garbage below this many bytes is never worth a new file.
-const GARBAGE_BYTES_MIN: u64 = 64 << 10;
-
 impl<F: Fs> Store<F> {
-    /// Whether garbage outweighs content.
-    pub(crate) fn wants_compaction(&self) -> bool {
-        let content = (self.end() - FRAMES_START).saturating_sub(self.garbage_bytes);
-        self.garbage_bytes >= GARBAGE_BYTES_MIN && self.garbage_bytes > content
-    }
-
     /// Writes every record that counts to a new file, in the order they have now, and puts it in
     /// place. To be called only when all of them are true and durable: the new file says so.
     ///

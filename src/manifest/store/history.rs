@@ -1,11 +1,13 @@
 //! What the manifest knows of verifications: read from it, and carried over when it is compacted.
 
 use std::collections::BTreeMap;
+use std::mem;
 use std::ops::Range;
 
 use super::*;
 use crate::codec;
 use crate::manifest::frames;
+use crate::manifest::journal::FRAME_PREFIX;
 use crate::manifest::verified::{Depth, Finding, Found, Spans, Verified, VerifyBegin, VerifyEnd};
 use crate::path::PathRef;
 
@@ -18,6 +20,12 @@ pub(super) struct VerifyPositions {
     verified: Vec<u64>,
     /// The `Finding`s of the last run.
     findings: Vec<u64>,
+    /// What the last `VerifyBegin` and its `Finding`s take, in bytes,
+    last_bytes: u64,
+    /// its `VerifyEnd`,
+    end_bytes: u64,
+    /// and every `Verified`.
+    verified_bytes: u64,
 }
 
 /// When and how a path was verified last.
@@ -40,24 +48,61 @@ pub(crate) struct LastVerify {
     pub(crate) findings: Vec<(u64, Found)>,
 }
 
+impl LastVerified {
+    /// The records that say it of ascending spans.
+    fn records(self, spans: &[Range<u64>], last_run: u64) -> impl Iterator<Item = Record> {
+        let mut rest = spans;
+        std::iter::from_fn(move || {
+            if rest.is_empty() {
+                return None;
+            }
+            let (packed, behind) = Verified::pack(rest);
+            rest = behind;
+            Some(Record::Verified(Verified {
+                run: if self.by_last { last_run } else { 0 },
+                at_ms: self.at_ms,
+                depth: self.depth,
+                spans: packed,
+            }))
+        })
+    }
+}
+
 impl VerifyPositions {
-    /// Takes a record at `pos` that tells of a verification.
-    pub(super) fn note(&mut self, pos: u64, record: &Record) {
+    /// Takes a record at `pos` that tells of a verification and takes so many bytes. Gives how many
+    /// bytes are garbage by that; of `Verified`s that depends on all of them.
+    pub(super) fn note(&mut self, pos: u64, record: &Record, bytes: u64) -> u64 {
         match record {
             Record::VerifyBegin(_) => {
                 self.last = Some((pos, None));
                 self.findings.clear();
+                let begun_before = mem::replace(&mut self.last_bytes, bytes);
+                begun_before + mem::take(&mut self.end_bytes)
             }
-            Record::Verified(_) => self.verified.push(pos),
+            Record::Verified(_) => {
+                self.verified.push(pos);
+                self.verified_bytes += bytes;
+                0
+            }
             Record::Finding(finding) if self.last.is_some_and(|(run, _)| run == finding.run) => {
                 self.findings.push(pos);
+                self.last_bytes += bytes;
+                0
             }
             Record::VerifyEnd(end) => match &mut self.last {
-                Some((run, ended)) if *run == end.run => *ended = Some(pos),
-                _ => {}
+                Some((run, ended)) if *run == end.run => {
+                    *ended = Some(pos);
+                    mem::replace(&mut self.end_bytes, bytes)
+                }
+                _ => bytes,
             },
-            _ => {}
+            _ => bytes,
         }
+    }
+
+    /// What every `Verified` takes.
+    pub(super) fn verified_bytes(&self) -> u64 {
+        self.verified_bytes
     }
 }
 
@@ -172,6 +217,40 @@ impl<F: Fs> Store<F> {
         }
     }
 
+    /// How many bytes of the `Verified`s a compaction would leave behind, going by what later ones
+    /// say again. Records that no longer count are left out of account.
+    pub(super) fn verified_garbage(&self) -> Result<u64, ManifestError> {
+        let (last_run, ended) = match self.verify.last {
+            Some((run, end)) => (run, end.is_some()),
+            None => (0, true),
+        };
+        let mut kept = 0;
+        let mut payload = Vec::new();
+        let mut keep = |record: &Record| {
+            payload.clear();
+            // All of it was decoded from as many bytes.
+            if codec::encode(record, &mut payload).is_ok() {
+                kept += (FRAME_PREFIX + payload.len()) as u64;
+            }
+        };
+        let mut said: BTreeMap<LastVerified, Vec<Range<u64>>> = BTreeMap::new();
+        for (span, how) in self.history(false)?.iter() {
+            said.entry(how).or_default().push(span);
+        }
+        for (how, spans) in &said {
+            how.records(spans, last_run)
+                .for_each(|record| keep(&record));
+        }
+        if !ended {
+            let records = self.verified_records()?;
+            let counts =
+                |record: &Verified| record.run == last_run && record.depth == Depth::Partly;
+            let partly = records.into_iter().filter(counts);
+            partly.for_each(|record| keep(&Record::Verified(record)));
+        }
+        Ok(self.verify.verified_bytes.saturating_sub(kept))
+    }
+
     fn verified_records(&self) -> Result<Vec<Verified>, ManifestError> {
         let mut records = Vec::new();
         for pos in &self.verify.verified {
@@ -260,16 +339,8 @@ impl Carried {
             last_run = new.append(&Record::VerifyBegin(last.begin.clone()))?;
         }
         for out in &self.out {
-            let mut spans = &out.spans[..];
-            while !spans.is_empty() {
-                let (packed, rest) = Verified::pack(spans);
-                new.append(&Record::Verified(Verified {
-                    run: if out.how.by_last { last_run } else { 0 },
-                    at_ms: out.how.at_ms,
-                    depth: out.how.depth,
-                    spans: packed,
-                }))?;
-                spans = rest;
+            for record in out.how.records(&out.spans, last_run) {
+                new.append(&record)?;
             }
         }
         for (pos, what) in self.found {

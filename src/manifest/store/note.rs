@@ -16,7 +16,7 @@ impl<F: Fs> Store<F> {
             self.index.fetch(*hash);
         }
         match frame.glance {
-            Glance::Whole(record) => self.note(frame.pos, record),
+            Glance::Whole(record) => self.note(frame.pos, record, frame.bytes()),
             Glance::Sets { hash, kind, bytes } if self.index.candidates(*hash).next().is_none() => {
                 let (pos, kind) = (frame.pos, *kind);
                 self.last_said = Some(pos);
@@ -26,7 +26,7 @@ impl<F: Fs> Store<F> {
             Glance::Sets { .. } | Glance::Barrier { .. } | Glance::Unknown => {
                 let record = codec::decode(frame.payload());
                 let record = record.map_err(|_| self.damaged(frame.pos, journal::NO_RECORD))?;
-                self.note(frame.pos, &record)
+                self.note(frame.pos, &record, frame.bytes())
             }
         }
     }
@@ -49,8 +49,13 @@ impl<F: Fs> Store<F> {
         self.totals.count(found.kind, bytes, true);
     }
 
-    /// Takes a record at `pos`, read or just appended, into index and totals.
-    pub(super) fn note(&mut self, pos: u64, record: &Record) -> Result<(), ManifestError> {
+    /// Takes a record at `pos`, read or just appended, whose frame takes so many bytes.
+    pub(super) fn note(
+        &mut self,
+        pos: u64,
+        record: &Record,
+        bytes: u64,
+    ) -> Result<(), ManifestError> {
         if record.says_something() {
             self.last_said = Some(pos);
         }
@@ -58,23 +63,32 @@ impl<F: Fs> Store<F> {
             Record::RunBegin(_) => {
                 self.last_run = Some((pos, None));
                 self.mounted.clear();
+                self.overhead.run_begin(bytes);
                 return Ok(());
             }
             Record::RunEnd(_) => {
                 if let Some((_, end)) = &mut self.last_run {
                     *end = Some(pos);
                 }
+                self.overhead.run_end(bytes);
                 return Ok(());
             }
             Record::Mounted(mounted) => {
                 if self.mounted.len() < Mounted::KEPT_MAX && !self.mounted.contains(mounted) {
                     self.mounted.push(mounted.clone());
+                    self.overhead.mounted(bytes);
+                } else {
+                    self.overhead.waste(bytes);
                 }
                 return Ok(());
             }
-            Record::Barrier { .. } => return Ok(()),
+            Record::Barrier { .. } => {
+                self.overhead.waste(bytes);
+                return Ok(());
+            }
             Record::ReadBack { due } => {
                 // What is due stays due from where it was first.
+                self.overhead.read_back(*due, bytes);
                 self.read_back_due = due.then(|| self.read_back_due.unwrap_or(pos));
                 return Ok(());
             }
@@ -82,7 +96,8 @@ impl<F: Fs> Store<F> {
             | Record::Verified(_)
             | Record::Finding(_)
             | Record::VerifyEnd(_) => {
-                self.verify.note(pos, record);
+                let garbage = self.verify.note(pos, record, bytes);
+                self.overhead.waste(garbage);
                 return Ok(());
             }
             Record::Blocks(blocks) => {
@@ -94,6 +109,7 @@ impl<F: Fs> Store<F> {
                     self.retire(old, None)?;
                     self.index.remove(self.index.hash(path), old);
                 }
+                self.overhead.waste(bytes);
                 return Ok(());
             }
             Record::Dir(dir) => (self.index.hash(&dir.path), SlotKind::Dir),

@@ -303,6 +303,7 @@ impl<F: Fs> Store<F> {
             false => scanned.covered,
         };
         store.sealed = scanned.sealed;
+        store.overhead.waste(scanned.barrier_bytes);
         store.journal = Journal::new(Arc::clone(&file), header.key(), scanned.end);
         if mode == OpenMode::Note
             && fs.rules(MountNo::default()).lacks_journal
@@ -385,6 +386,7 @@ impl<F: Fs> Store<F> {
             sealed: true,
             totals: Totals::default(),
             garbage_bytes: 0,
+            overhead: overhead::Overhead::default(),
             outdated: order::Outdated::default(),
             last_run: None,
             mounted: Vec::new(),
