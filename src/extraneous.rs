@@ -154,8 +154,10 @@ impl<'a, F: Fs> Extraneous<'a, F> {
             let at = below.below(&source.path);
             match source::lstat(&at) {
                 Ok(stat) => {
+                    let elsewhere = source.dir.is_some_and(|(dev, _)| dev != stat.dev);
+                    // What was mounted there was not gone into, whatever is there now.
                     let crosses = self.options.selection.one_file_system
-                        && source.dir.is_some_and(|(dev, _)| dev != stat.dev);
+                        && (elsewhere || self.walked.is_mount_point(&at));
                     let enters = kind == Kind::Dir && stat.kind == Kind::Dir && !crosses;
                     if enters && !self.walked.is_where_it_was(source, &at, &stat) {
                         return Err(NotJudged::Moved(at));

@@ -47,7 +47,7 @@ impl<'a> MountPoints<'a> {
     /// Takes note of an entry, in the order of the walk.
     pub(crate) fn meet(&mut self, scanned: &Scanned) {
         let Stat { kind, dev, ino, .. } = scanned.stat;
-        if kind != Kind::Dir {
+        if kind != Kind::Dir || scanned.left_out {
             return;
         }
         while let Some((dir, _)) = self.above.last() {
@@ -94,7 +94,7 @@ impl Walked {
         let Some((root, _)) = from.dir else {
             return true;
         };
-        if self.mounts.contains_key(path) {
+        if self.is_mount_point(path) {
             return true;
         }
         let above = path.ancestors().skip(1);
@@ -103,8 +103,12 @@ impl Walked {
         stat.dev == mount.map_or(root, |(dev, _)| *dev)
     }
 
-    /// A source, or a mount point below one, that is not what was walked any more. `one_file_system`:
-    /// no walk goes into a mount point.
+    /// Whether a file system was mounted at a path of a source when it was walked.
+    pub(crate) fn is_mount_point(&self, path: &Path) -> bool {
+        self.mounts.contains_key(path)
+    }
+
+    /// A source, or a mount point below one that was gone into, that is not what was walked any more.
     pub(crate) fn moved(&self, sources: &[Source], one_file_system: bool) -> Option<PathBuf> {
         let root_moved = |source: &&Source| {
             let now = source::stat_follow(&source.path);
@@ -113,14 +117,12 @@ impl Walked {
         if let Some(source) = sources.iter().find(root_moved) {
             return Some(source.path.clone());
         }
-        let mount_moved = |(path, id): &(&PathBuf, &Id)| {
-            // What is mounted when it is asked for is asked for, but where the walk would not have.
-            let now = match one_file_system {
-                true => source::lstat(path),
-                false => source::lstat(&path.join(".")),
-            };
-            !is_at(now, **id)
-        };
+        if one_file_system {
+            return None;
+        }
+        // The dot has mounted again what is mounted only while it is in use.
+        let mount_moved =
+            |(path, id): &(&PathBuf, &Id)| !is_at(source::lstat(&path.join(".")), **id);
         let moved = self.mounts.iter().find(mount_moved);
         moved.map(|(path, _)| path.clone())
     }
@@ -217,9 +219,9 @@ mod tests {
         let mut points = MountPoints::new(&sources[0]);
         points.meet(&dir(&sources[0], "drive", u64::MAX));
         walked.mount_points(points);
-        for gone in [false, true] {
-            assert_eq!(walked.moved(&sources, gone), Some(path.join("drive")));
-        }
+        assert_eq!(walked.moved(&sources, false), Some(path.join("drive")));
+        // What was not gone into may go.
+        assert_eq!(walked.moved(&sources, true), None);
         std::fs::rename(&path, temp.path().join("old")).unwrap();
         std::fs::create_dir(&path).unwrap();
         assert_eq!(Walked::default().moved(&sources, false), Some(path));
