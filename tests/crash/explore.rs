@@ -7,6 +7,7 @@
 use std::collections::HashSet;
 use std::fmt;
 use std::io::Write;
+use std::ops::Range;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::PathBuf;
 use std::str::FromStr;
@@ -60,16 +61,19 @@ pub(crate) struct Exploration<'a> {
     /// Which flushes the device only pretends to do.
     pub(crate) lie: Option<Lie>,
     pub(crate) budget: Budget,
+    /// The power is cut after so many events.
+    pub(crate) cuts: Range<usize>,
 }
 
 impl<'a> Exploration<'a> {
-    /// Of a recording on a device that tells no lies.
+    /// Of a recording on a device that tells no lies, with cuts anywhere.
     pub(crate) fn of(scenario: &'a str, log: &'a Log, budget: Budget) -> Exploration<'a> {
         Exploration {
             scenario,
             log,
             lie: None,
             budget,
+            cuts: 0..usize::MAX,
         }
     }
 }
@@ -147,7 +151,10 @@ impl Exploration<'_> {
         let mut places = 0;
         loop {
             let kinds = CrashKind::ALL.into_iter();
-            places += kinds.filter(|kind| replay.applies(*kind)).count() as u64;
+            let kinds = kinds.filter(|kind| replay.applies(*kind));
+            if self.cuts.contains(&replay.cut()) {
+                places += kinds.count() as u64;
+            }
             if !replay.step() {
                 return places;
             }
@@ -200,9 +207,10 @@ impl<C: Check> Walk<'_, C> {
         loop {
             let cut = replay.cut();
             let last = cut == log.events.len();
+            let is_meant = self.exploration.cuts.contains(&cut);
             for (nth, kind) in CrashKind::ALL.into_iter().enumerate() {
                 let mut dice = Rng::of(&[cut as u64, nth as u64, sub, 1]);
-                if (last || dice.chance(sample, places)) && replay.applies(kind) {
+                if is_meant && (last || dice.chance(sample, places)) && replay.applies(kind) {
                     if self.is_over() {
                         return;
                     }
@@ -308,6 +316,14 @@ impl Seed {
         self.scenario.parse::<Seed>().ok()?.leading_to(scenario)
     }
 
+    /// In how many others it is nested.
+    pub(crate) fn depth(&self) -> usize {
+        match self.scenario.parse::<Seed>() {
+            Ok(outer) => 1 + outer.depth(),
+            Err(_) => 0,
+        }
+    }
+
     fn rng(&self) -> Rng {
         Rng::of(&[self.cut as u64, self.kind as u64, self.sub])
     }
@@ -374,6 +390,7 @@ mod tests {
         for seed in [&outer, &inner] {
             assert_eq!(seed.to_string().parse().as_ref(), Ok(seed));
         }
+        assert_eq!((outer.depth(), inner.depth()), (0, 1));
         assert_eq!(inner.clone().leading_to("small files"), Some(outer.clone()));
         assert_eq!(inner.clone().leading_to(&outer.to_string()), Some(inner));
         assert_eq!(outer.leading_to("large file"), None);

@@ -8,7 +8,8 @@
 //!
 //! and says `crash states explored: N, violations: 0` in the end. In the same way,
 //! `… -- every_call_may_fail` lets each call fail with each error (`injected failures: N, violations: 0`),
-//! and `… -- lies` counts what comes of a device that answers flushes too early.
+//! `… -- two_calls_may_fail` has each two kinds of calls fail in one run (`injected pairs of failures: N,
+//! violations: 0`), and `… -- lies` counts what comes of a device that answers flushes too early.
 //!
 //! A violation prints the name of its state; `SPRAG_CRASH_SEED=<name> cargo test --test crash -- long`
 //! goes back to it.

@@ -141,10 +141,8 @@ fn check(state: CrashState<'_>) -> Result<(), String> {
 
 fn explore(scenario: &str, log: &Log, lie: Option<Lie>, budget: Budget) -> Explored {
     let exploration = Exploration {
-        scenario,
-        log,
         lie,
-        budget,
+        ..Exploration::of(scenario, log, budget)
     };
     exploration.run(check)
 }

@@ -5,24 +5,24 @@ use sprag::fs::FlushBy;
 use super::check::{Expected, FLUSH_TAKES};
 use super::engine::{self, End, Stop};
 use super::histories::{
-    adopting, compacting, deleting, mending, moving, overwriting, read_back, stopped,
+    adopting, compacting, deleting, mending, moving, only_deleting, overwriting, read_back, stopped,
 };
 use super::source::Source;
 use super::tree::{self, Tree};
 use super::trees::{
-    block_files, build_again, change_large, change_small, large_file, long_names, mixed_files,
-    movable_files, small_files, sparse_files,
+    block_files, build_again, change_large, change_small, large_and_small_files, large_file,
+    long_names, mixed_files, movable_files, small_files, sparse_files,
 };
 use crate::explore::{Budget, Explored, recorded};
-use crate::sim::{Disk, Log, Replay, SimFs};
+use crate::sim::{Disk, Log, Replay, SimFs, Traits};
 
 /// A scenario: how to record it. What `change` does to the source happens after the recording.
 #[derive(Clone, Copy)]
 pub(crate) struct Case {
     pub(crate) name: &'static str,
     pub(crate) flush_by: FlushBy,
-    /// The destination has no journal.
-    pub(crate) is_fat: bool,
+    /// How the destination's file system behaves.
+    pub(crate) traits: Traits,
     build: fn(&Source),
     record: fn(&Lab) -> Log,
     change: Option<fn(&Source)>,
@@ -63,6 +63,18 @@ pub(crate) const CASES: &[Case] = &[
     Case::new("large file each", FlushBy::Each, large_file, |lab| {
         lab.fresh()
     }),
+    Case::new(
+        "large and small",
+        FlushBy::Whole,
+        large_and_small_files,
+        |lab| lab.fresh(),
+    ),
+    Case::new(
+        "large and small each",
+        FlushBy::Each,
+        large_and_small_files,
+        |lab| lab.fresh(),
+    ),
     Case::new("overwriting", FlushBy::Whole, small_files, overwriting),
     Case::new("overwriting each", FlushBy::Each, small_files, overwriting),
     Case::new("adopting", FlushBy::Whole, small_files, adopting),
@@ -86,13 +98,13 @@ pub(crate) const CASES: &[Case] = &[
         ..Case::new("read back each", FlushBy::Each, small_files, read_back)
     },
     Case {
-        is_fat: true,
+        traits: Traits::FAT,
         ..Case::new("fat block files", FlushBy::Whole, block_files, |lab| {
             lab.fresh()
         })
     },
     Case {
-        is_fat: true,
+        traits: Traits::FAT,
         ..Case::new("fat large file", FlushBy::Whole, large_file, |lab| {
             lab.fresh()
         })
@@ -106,7 +118,20 @@ pub(crate) const CASES: &[Case] = &[
         ..Case::new("deleting each", FlushBy::Each, small_files, deleting)
     },
     Case {
-        is_fat: true,
+        deletes: true,
+        ..Case::new("only deleting", FlushBy::Whole, small_files, only_deleting)
+    },
+    Case {
+        deletes: true,
+        ..Case::new(
+            "only deleting each",
+            FlushBy::Each,
+            small_files,
+            only_deleting,
+        )
+    },
+    Case {
+        traits: Traits::FAT,
         deletes: true,
         ..Case::new("fat deleting", FlushBy::Whole, small_files, deleting)
     },
@@ -153,7 +178,7 @@ impl Case {
         Case {
             name,
             flush_by,
-            is_fat: false,
+            traits: Traits::JOURNALED,
             build,
             record,
             change: None,
@@ -161,6 +186,14 @@ impl Case {
             moves: false,
             bad_reads: 0,
         }
+    }
+
+    /// Its source, made once more in a place of its own.
+    pub(super) fn built_at(&self, place: &str) -> Source {
+        let source = Source::of(place);
+        source.clear();
+        (self.build)(&source);
+        source
     }
 
     /// Records it and explores the recording.
@@ -198,7 +231,7 @@ impl Case {
 
 impl Lab {
     pub(crate) fn expected(&self, log: &Log) -> Expected {
-        let expected = Expected::of(log, &self.source, self.case.flush_by, self.case.is_fat);
+        let expected = Expected::of(log, &self.source, self.case.flush_by, self.case.traits);
         match self.case.deletes {
             true => expected.deleting(),
             false => expected,
@@ -207,9 +240,7 @@ impl Lab {
 
     /// The source as it was before it was changed.
     fn as_built(&self) -> Tree {
-        let source = Source::of(&format!("{} built", self.case.name));
-        source.clear();
-        (self.case.build)(&source);
+        let source = self.case.built_at(&format!("{} built", self.case.name));
         tree::of_source(&source.dir)
     }
 
@@ -220,12 +251,7 @@ impl Lab {
 
     /// The same disk, as something to record on.
     pub(crate) fn mount(&self, disk: Disk) -> SimFs {
-        let fs = SimFs::with_disk(disk, self.case.flush_by, FLUSH_TAKES);
-        if self.case.is_fat {
-            fs.without_journal()
-        } else {
-            fs
-        }
+        SimFs::with_disk(disk, self.case.flush_by, FLUSH_TAKES).with_traits(self.case.traits)
     }
 
     /// The disk as it is, all of it durable.

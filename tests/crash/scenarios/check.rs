@@ -12,7 +12,7 @@ use super::engine::{self, CHECKPOINT_BYTES, DONE, End, JOBS, READ_BACK, Stop};
 use super::source::{BLOCK, GONE, Source};
 use super::tree::{self, Tree};
 use crate::explore::{Budget, CrashState, Exploration, Explored, recorded, saved_log};
-use crate::sim::{CrashKind, Disk, Log, Replay, Rng, SimFs};
+use crate::sim::{CrashKind, Disk, Log, Replay, Rng, SimFs, Traits};
 
 /// How long a flush takes where a run is recorded: long enough for the other threads to go on.
 pub(crate) const FLUSH_TAKES: Duration = Duration::from_micros(300);
@@ -24,18 +24,26 @@ const STOPPED: u64 = 8;
 const SLOW_READS: Duration = Duration::from_micros(300);
 /// One state in so many is verified in the end.
 const VERIFIED: u64 = 8;
-/// What is looked at of a rerun that is cut short.
-const SECOND_CUTS: Budget = Budget {
-    states: 12,
-    time: None,
-};
+/// What is looked at of a rerun that is cut short, and of the rerun of that one.
+const CUTS_AGAIN: [Budget; 2] = [
+    Budget {
+        states: 12,
+        time: None,
+    },
+    Budget {
+        states: 4,
+        time: None,
+    },
+];
+/// One in so many of the states of a rerun has its rerun cut short in turn.
+const CUT_ONCE_MORE: u64 = 12;
 
 /// What a recording may leave, and what the rerun has to make of it.
 #[derive(Clone)]
 pub(crate) struct Expected {
     pub(crate) source: Source,
     pub(crate) flush_by: FlushBy,
-    pub(crate) is_fat: bool,
+    pub(crate) traits: Traits,
     /// What the disk held before anything was recorded.
     pub(crate) old: Tree,
     /// What the source held while the first run was recorded.
@@ -57,7 +65,7 @@ pub(crate) struct Expected {
 
 impl Expected {
     /// For a recording whose source has not changed since.
-    pub(crate) fn of(log: &Log, source: &Source, flush_by: FlushBy, is_fat: bool) -> Expected {
+    pub(crate) fn of(log: &Log, source: &Source, flush_by: FlushBy, traits: Traits) -> Expected {
         let after = tree::of_source(&source.dir);
         let old = tree::of_disk(&log.base).tree;
         Expected {
@@ -67,7 +75,7 @@ impl Expected {
             kept: old.clone(),
             source: source.clone(),
             flush_by,
-            is_fat,
+            traits,
             old,
             first: after.clone(),
             new: after.clone(),
@@ -87,7 +95,11 @@ impl Expected {
 
     /// Explores a recording.
     pub(crate) fn explore(&self, scenario: &str, log: &Log, budget: Budget) -> Explored {
-        let exploration = Exploration::of(scenario, log, budget);
+        self.explore_as(&Exploration::of(scenario, log, budget))
+    }
+
+    /// The same of a part of a recording.
+    pub(crate) fn explore_as(&self, exploration: &Exploration<'_>) -> Explored {
         let mut nested = 0;
         let mut explored = exploration.run(|state| self.check(state, &mut nested));
         explored.states += nested;
@@ -98,10 +110,13 @@ impl Expected {
         let seed = &state.seed;
         let mut dice = Rng::of(&[seed.cut as u64, seed.kind as u64, seed.sub, 2]);
         // Of a rename that left both names, the old one may stay: to remove it is not safe on FAT.
-        let halved = self.is_fat || seed.to_string().contains("half-renames");
-        self.check_names(&state.disk, state.marks, halved)?;
-        let is_nested = seed.scenario.contains(':');
-        if !is_nested && dice.chance(1, CUT_AGAIN) {
+        let halved = self.traits.lacks_journal || seed.to_string().contains("half-renames");
+        let emptied = seed.to_string().contains("empty-names");
+        self.check_names_but(&state.disk, state.marks, halved, emptied)?;
+        let one_in = [CUT_AGAIN, CUT_ONCE_MORE];
+        if let Some(one_in) = one_in.get(seed.depth())
+            && dice.chance(1, *one_in)
+        {
             *nested += self.cut_again(&state)?;
         }
         let mut fs = self.mount(state.disk.clone(), Duration::ZERO);
@@ -135,8 +150,25 @@ impl Expected {
         marks: &[&str],
         partials_may_stay: bool,
     ) -> Result<(), String> {
+        self.check_names_but(disk, marks, partials_may_stay, false)
+    }
+
+    /// The same of a disk on which new names may be empty.
+    fn check_names_but(
+        &self,
+        disk: &Disk,
+        marks: &[&str],
+        partials_may_stay: bool,
+        names_may_be_empty: bool,
+    ) -> Result<(), String> {
         let found = tree::of_disk(disk);
-        tree::is_whole(&found.tree, &self.allowed(), &self.kept)
+        let hollow = tree::hollow(&found.tree);
+        let [old, first, after] = self.allowed();
+        let allowed = match names_may_be_empty {
+            true => &[old, first, after, &hollow][..],
+            false => &[old, first, after],
+        };
+        tree::is_whole(&found.tree, allowed, &self.kept)
             .map_err(|problem| format!("before the rerun: {problem}"))?;
         for path in marks.iter().filter_map(|mark| mark.strip_prefix(GONE)) {
             let path = RelPath::new(path).map_err(|error| error.to_string())?;
@@ -153,6 +185,8 @@ impl Expected {
             if !partials_may_stay && let Some(partial) = found.partials.first() {
                 return Err(format!("after success was reported, {partial} is left"));
             }
+            self.check_deleted(&found.tree)
+                .map_err(|problem| format!("after success was reported: {problem}"))?;
         }
         Ok(())
     }
@@ -204,7 +238,7 @@ impl Expected {
         let said_well = end
             .said
             .iter()
-            .all(|said| self.is_fat && said.starts_with(READ_BACK));
+            .all(|said| self.traits.lacks_journal && said.starts_with(READ_BACK));
         if end.exit != Exit::Done || !said_well || all != self.after.len() as u64 {
             return Err(end.describe());
         }
@@ -269,7 +303,7 @@ impl Expected {
             new: self.after.clone(),
             ..self.clone()
         };
-        let explored = rerun.explore(&scenario, &log, SECOND_CUTS);
+        let explored = rerun.explore(&scenario, &log, CUTS_AGAIN[state.seed.depth()]);
         match explored.violations.first() {
             Some(violation) => Err(violation.clone()),
             None => {
@@ -312,12 +346,7 @@ impl Expected {
     }
 
     pub(crate) fn mount(&self, disk: Disk, flush_takes: Duration) -> SimFs {
-        let fs = SimFs::with_disk(disk, self.flush_by, flush_takes);
-        if self.is_fat {
-            fs.without_journal()
-        } else {
-            fs
-        }
+        SimFs::with_disk(disk, self.flush_by, flush_takes).with_traits(self.traits)
     }
 
     pub(crate) fn run(&self, fs: &SimFs, stop: Stop) -> End {

@@ -91,7 +91,7 @@ fn says_why(plan: &FaultPlan, text: &str) -> Result<(), String> {
 }
 
 /// A power cut after the failed run loses nothing, and a rerun then has it all.
-fn check_power_cuts(expected: &Expected, fs: &SimFs) -> Result<(), String> {
+pub(super) fn check_power_cuts(expected: &Expected, fs: &SimFs) -> Result<(), String> {
     let log = fs.log();
     let replay = Replay::at_end(&log);
     for kind in [CrashKind::Nothing, CrashKind::All, CrashKind::Torn] {
@@ -110,7 +110,7 @@ fn check_power_cuts(expected: &Expected, fs: &SimFs) -> Result<(), String> {
 }
 
 /// So does a rerun on the same machine, whose success outlives a power cut.
-fn check_rerun(expected: &Expected, fs: &SimFs) -> Result<(), String> {
+pub(super) fn check_rerun(expected: &Expected, fs: &SimFs) -> Result<(), String> {
     fs.heal();
     let end = expected.run(fs, Stop::Never);
     let checked = (expected.check_end(&end))
@@ -197,4 +197,72 @@ fn every_call_may_fail_while_a_run_recovers() {
     ];
     survive_faults(&scenarios, Some(CrashKind::All));
     survive_faults(&scenarios, Some(CrashKind::Torn));
+}
+
+/// Has a flush of everything lose data and say nothing of it, as on overlayfs.
+fn is_flushed_by_file(name: &str, scenario: &'static str) {
+    let case = Case::named(name, scenario);
+    let (log, expected) = case.recorded();
+    let fs = expected.mount(log.base.clone(), Duration::ZERO);
+    fs.fail(FaultPlan {
+        only: Some(Call::SyncAll),
+        forever: true,
+        untold: true,
+        ..FaultPlan::once(1, Errno::IO)
+    });
+    let end = expected.run(&fs, Stop::Never);
+    (expected.check_end(&end))
+        .and_then(|()| expected.check_result(&fs, false))
+        .and_then(|()| expected.check_cut_now(&fs).map(drop))
+        .unwrap_or_else(|problem| panic!("{scenario}: {problem}"));
+}
+
+#[test]
+fn where_each_file_has_to_be_flushed_nothing_depends_on_a_flush_of_everything() {
+    is_flushed_by_file("small files each", "untold small files each");
+    is_flushed_by_file("large file each", "untold large file each");
+    is_flushed_by_file("overwriting each", "untold overwriting each");
+    is_flushed_by_file("deleting each", "untold deleting each");
+}
+
+/// Has the system lose what was written to a file while it writes it out by itself, after each write
+/// or after a sample of them.
+fn hears_of_losses(name: &str, scenario: &'static str) {
+    let case = Case::named(name, scenario);
+    let (log, expected) = case.recorded();
+    let mount = || expected.mount(log.base.clone(), Duration::ZERO);
+    let fs = mount();
+    expected.run(&fs, Stop::Never);
+    let writes = fs.calls()[&Call::FileWrite];
+    let every = match std::env::var_os("SPRAG_CRASH_STATES") {
+        Some(_) => 1,
+        None => writes.div_ceil(12),
+    };
+    for at in (1..=writes).step_by(every as usize) {
+        let plan = FaultPlan {
+            only: Some(Call::FileWrite),
+            background: true,
+            ..FaultPlan::once(at, Errno::IO)
+        };
+        let fs = mount();
+        fs.fail(plan);
+        let end = expected.run(&fs, Stop::Never);
+        check_end(&expected, &fs, &plan, &end)
+            .and_then(|()| check_power_cuts(&expected, &fs))
+            .and_then(|()| check_rerun(&expected, &fs))
+            .unwrap_or_else(|problem| {
+                panic!(
+                    "{scenario}, {plan:?}: {problem}\n    after {}",
+                    end.describe()
+                )
+            });
+    }
+}
+
+#[test]
+fn what_the_system_could_not_write_out_by_itself_is_heard_of() {
+    hears_of_losses("small files", "losses small files");
+    hears_of_losses("large file", "losses large file");
+    hears_of_losses("small files each", "losses small files each");
+    hears_of_losses("large file each", "losses large file each");
 }

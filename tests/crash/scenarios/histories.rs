@@ -91,6 +91,19 @@ pub(super) fn deleting(lab: &Lab) -> Log {
     lab.onto(disk)
 }
 
+/// Nothing is copied: all that the run does is to delete.
+pub(super) fn only_deleting(lab: &Lab) -> Log {
+    let fs = lab.disk();
+    lab.done(&fs);
+    let disk = lab.settle(&fs);
+    lab.source.remove("a/b/4");
+    lab.source.remove("two");
+    for dir in ["a/b", "."] {
+        lab.source.dir_time(dir);
+    }
+    lab.onto(disk)
+}
+
 /// Moved: each source is seen to go at the moment at which it goes.
 pub(super) fn moving(lab: &Lab) -> Log {
     let fs = lab.mount(lab.settle(&lab.disk()));

@@ -10,11 +10,13 @@ mod histories;
 mod kill;
 mod lies;
 mod noted;
+mod pairs;
 mod panics;
 mod read_back;
 mod rebuild;
 mod repair;
 mod source;
+mod sources;
 mod tree;
 mod trees;
 

@@ -114,6 +114,19 @@ impl Node {
     }
 }
 
+/// The same files, all of them empty.
+pub(crate) fn hollow(tree: &Tree) -> Tree {
+    let files = tree.iter();
+    let files = files.filter(|(_, node)| matches!(node.what, Entry::File(_)));
+    let emptied = |node: &Node| Node {
+        what: Entry::File(Content::default()),
+        ..node.clone()
+    };
+    files
+        .map(|(path, node)| (path.clone(), emptied(node)))
+        .collect()
+}
+
 /// Bytes of the regular files, of a file with several names once.
 pub(crate) fn bytes(tree: &Tree) -> u64 {
     let mut met = BTreeSet::new();

@@ -70,6 +70,16 @@ pub(super) fn mixed_files(source: &Source) {
     source.dir_time(".");
 }
 
+/// A file of many blocks beside many of one.
+pub(super) fn large_and_small_files(source: &Source) {
+    source.file("a", 1, 12 * BLOCK + 99);
+    for n in 0..20 {
+        source.file(&format!("b/{n}"), n, BLOCK - 7);
+    }
+    source.dir_time("b");
+    source.dir_time(".");
+}
+
 /// Two files of many blocks, which two workers copy at once.
 pub(super) fn large_file(source: &Source) {
     source.file("large", 1, 20 * BLOCK + 1234);

@@ -2,6 +2,7 @@
 
 use std::io;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use rustix::io::Errno;
 use sprag::event::ReadHow;
@@ -25,15 +26,18 @@ pub(crate) struct SimFile {
     ino: Ino,
     writable: bool,
     medium: bool,
+    /// So much it knows of what could not be written out.
+    knows: AtomicU64,
 }
 
 impl SimFs {
-    fn file(&self, ino: Ino, writable: bool, medium: bool) -> SimFile {
+    fn file(&self, state: &State, ino: Ino, writable: bool, medium: bool) -> SimFile {
         SimFile {
             shared: Arc::clone(&self.shared),
             ino,
             writable,
             medium,
+            knows: state.known_unwritten(ino).into(),
         }
     }
 }
@@ -99,7 +103,7 @@ impl Fs for SimFs {
     fn create_new(&self, dir: &SimDir, name: &[u8]) -> io::Result<SimFile> {
         let mut state = self.shared.call(Call::CreateNew)?;
         let ino = state.create(dir.ino, name, Born::File { mode: 0o600 })?;
-        Ok(self.file(ino, true, false))
+        Ok(self.file(&state, ino, true, false))
     }
 
     fn open(&self, dir: &SimDir, name: &[u8], access: Access) -> io::Result<SimFile> {
@@ -112,13 +116,13 @@ impl Fs for SimFs {
             }
             found => found?,
         };
-        Ok(self.file(ino, access != Access::Read, false))
+        Ok(self.file(&state, ino, access != Access::Read, false))
     }
 
     fn open_medium(&self, dir: &SimDir, name: &[u8]) -> io::Result<SimFile> {
         let state = self.shared.call(Call::OpenMedium)?;
         let ino = state.regular(dir.ino, name)?;
-        Ok(self.file(ino, false, true))
+        Ok(self.file(&state, ino, false, true))
     }
 
     fn rename(&self, dir: &SimDir, from: &[u8], to: &[u8]) -> io::Result<()> {
@@ -140,6 +144,9 @@ impl Fs for SimFs {
         if from.starts_with(b".sprag-") {
             state.spoil(ino);
         }
+        if let Some(replaced) = replaced {
+            state.remove_twin(replaced);
+        }
         let (dir, time) = (dir.ino, state.tick());
         let (from, to) = (from.into(), to.into());
         state.record(Op::Rename {
@@ -154,7 +161,8 @@ impl Fs for SimFs {
 
     fn remove(&self, dir: &SimDir, name: &[u8]) -> io::Result<()> {
         let mut state = self.shared.call(Call::Remove)?;
-        state.not_dir(dir.ino, name)?;
+        let ino = state.not_dir(dir.ino, name)?;
+        state.remove_twin(ino);
         state.remove(dir.ino, name);
         Ok(())
     }
@@ -187,8 +195,8 @@ impl Fs for SimFs {
     fn rules(&self, _mount: MountNo) -> Rules {
         Rules {
             flush_by: self.shared.flush_by,
-            renames_want_flush: self.shared.is_fat,
-            lacks_journal: self.shared.is_fat,
+            renames_want_flush: self.shared.traits.enters_empty_names,
+            lacks_journal: self.shared.traits.lacks_journal,
         }
     }
 
@@ -340,6 +348,11 @@ impl FsFile for SimFile {
     }
 
     fn sync(&self) -> io::Result<()> {
+        let knows = self.knows.load(Ordering::Relaxed);
+        if let Some(times) = self.shared.lock().tells_of(self.ino, knows) {
+            self.knows.store(times, Ordering::Relaxed);
+            return Err(Errno::IO.into());
+        }
         self.shared.flush(Call::FileSync, Flush::File(self.ino))
     }
 

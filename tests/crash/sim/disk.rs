@@ -14,6 +14,7 @@ use sprag::path::RelPath;
 use super::Entry;
 use super::content::Content;
 use super::log::{Attrs, Born, Bytes, Op, attrs_of, xattrs_of};
+use super::space::Space;
 
 /// An inode number.
 pub(crate) type Ino = u64;
@@ -99,9 +100,18 @@ impl Inode {
 }
 
 /// A whole disk. A clone shares everything until it is changed.
-#[derive(Clone)]
+#[derive(Clone, Serialize, Deserialize)]
+#[serde(from = "Stored", into = "Stored")]
 pub(crate) struct Disk {
     inodes: BTreeMap<Ino, Arc<Inode>>,
+    pub(super) space: Space,
+}
+
+/// A disk in the form that is stored.
+#[derive(Serialize, Deserialize)]
+struct Stored {
+    inodes: Vec<(Ino, Inode)>,
+    space: Space,
 }
 
 impl Disk {
@@ -110,6 +120,7 @@ impl Disk {
         let root = Inode::new(Node::Dir(BTreeMap::new()), 0o755, time_ns);
         Disk {
             inodes: BTreeMap::from([(ROOT, Arc::new(root))]),
+            space: Space::default(),
         }
     }
 
@@ -145,6 +156,15 @@ impl Disk {
         self.names(dir)?.get(name).copied()
     }
 
+    /// All files.
+    pub(super) fn files(&self) -> Vec<Ino> {
+        let is_file = |(ino, inode): (&Ino, &Arc<Inode>)| match inode.node {
+            Node::File(_) => Some(*ino),
+            _ => None,
+        };
+        self.inodes.iter().filter_map(is_file).collect()
+    }
+
     /// A file's content.
     pub(crate) fn content(&self, ino: Ino) -> Option<&Content> {
         match &self.get(ino)?.node {
@@ -173,6 +193,18 @@ impl Disk {
                 }
             };
             visit(path, entry, inode.stat(ino));
+        }
+    }
+
+    /// Reads what the file that was removed last, of those that were so long, had in a place.
+    pub(super) fn read_removed(&self, buf: &mut [u8], offset: u64) {
+        let removed = self.inodes.values().rev().filter(|inode| inode.names == 0);
+        let mut contents = removed.filter_map(|inode| match &inode.node {
+            Node::File(content) if content.len() > offset => Some(content),
+            _ => None,
+        });
+        if let Some(content) = contents.next() {
+            content.read_at(buf, offset);
         }
     }
 
@@ -227,8 +259,9 @@ impl Disk {
                 ino,
                 time,
             } => {
-                self.put(*dir, from, None, *time);
+                // In this order, so that it is never without a name.
                 self.put(*dir, to, Some(*ino), *time);
+                self.put(*dir, from, None, *time);
             }
             Op::Remove { dir, name, time } => self.put(*dir, name, None, *time),
             Op::Write {
@@ -240,10 +273,17 @@ impl Disk {
             Op::SetLen { ino, len, time } => {
                 if let Some(content) = self.content_mut(*ino) {
                     content.set_len(*len);
+                    self.space.cut(*ino, *len);
                 }
                 self.touch(*ino, *time);
             }
             Op::SetMeta { ino, meta, time } => self.set_meta(*ino, &meta.clone().into(), *time),
+            Op::Take {
+                ino, cluster, cell, ..
+            } => self.space.take((*ino, *cluster), *cell),
+            Op::Stray {
+                ino, offset, data, ..
+            } => self.stray(*ino, data, *offset),
         }
     }
 
@@ -253,6 +293,15 @@ impl Disk {
             content.write_at(data, offset);
         }
         self.touch(ino, time);
+    }
+
+    /// Changes what a file shows, as writing to another one does that lies in the same space: neither
+    /// its length nor its times tell.
+    pub(crate) fn stray(&mut self, ino: Ino, data: &[u8], offset: u64) {
+        if let Some(content) = self.content_mut(ino) {
+            let shown = content.len().saturating_sub(offset).min(data.len() as u64);
+            content.write_at(&data[..shown as usize], offset);
+        }
     }
 
     /// Makes a name stand for an inode, or for nothing. Names of directories that are not there
@@ -271,13 +320,18 @@ impl Disk {
         };
         self.touch(dir, time);
         for (ino, added) in [(before, false), (ino, true)] {
-            if let Some(inode) = ino.and_then(|ino| self.get_mut(ino)) {
-                inode.names = if added {
-                    inode.names + 1
-                } else {
-                    inode.names - 1
-                };
-                inode.ctime_ns = inode.ctime_ns.max(time);
+            let Some(ino) = ino else { continue };
+            let Some(inode) = self.get_mut(ino) else {
+                continue;
+            };
+            inode.names = if added {
+                inode.names + 1
+            } else {
+                inode.names - 1
+            };
+            inode.ctime_ns = inode.ctime_ns.max(time);
+            if !added && inode.names == 0 {
+                self.space.cut(ino, 0);
             }
         }
     }
@@ -309,20 +363,24 @@ impl Disk {
     }
 }
 
-impl Serialize for Disk {
-    fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.collect_map(self.inodes.iter().map(|(ino, inode)| (ino, inode.as_ref())))
+impl From<Disk> for Stored {
+    fn from(disk: Disk) -> Stored {
+        let inodes = disk.inodes.into_iter();
+        Stored {
+            inodes: inodes
+                .map(|(ino, inode)| (ino, Arc::unwrap_or_clone(inode)))
+                .collect(),
+            space: disk.space,
+        }
     }
 }
 
-impl<'de> Deserialize<'de> for Disk {
-    fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Disk, D::Error> {
-        let inodes = BTreeMap::<Ino, Inode>::deserialize(deserializer)?;
-        let inodes = inodes
-            .into_iter()
-            .map(|(ino, inode)| (ino, Arc::new(inode)));
-        Ok(Disk {
-            inodes: inodes.collect(),
-        })
+impl From<Stored> for Disk {
+    fn from(stored: Stored) -> Disk {
+        let inodes = stored.inodes.into_iter();
+        Disk {
+            inodes: inodes.map(|(ino, inode)| (ino, Arc::new(inode))).collect(),
+            space: stored.space,
+        }
     }
 }

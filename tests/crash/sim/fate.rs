@@ -4,7 +4,7 @@ use std::fmt;
 use std::str::FromStr;
 
 use super::disk::{Disk, Ino};
-use super::log::{Op, SECTOR};
+use super::log::{Born, Op, SECTOR, Traits};
 use super::rng::Rng;
 
 /// A kind of power cut.
@@ -26,6 +26,19 @@ pub(crate) enum CrashKind {
     LostNames,
     /// Names, sizes and times survive; of the data, zeros or what lay on the medium before.
     SizeNoData,
+    /// As on FAT: a new name is there, and the file that it stands for is empty.
+    EmptyNames,
+}
+
+/// What lay on the medium before, where a file grew.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub(crate) enum Found {
+    Zeros,
+    Noise,
+    /// What a file that was removed had in the same place, as an older manifest's records. Space that was
+    /// given up is what is given next ("All File Systems Are Not Created Equal", OSDI 2014: appends
+    /// that leave garbage, on ext2, ext3-writeback, reiserfs).
+    Older,
 }
 
 /// What becomes of one operation that no flush covered.
@@ -43,16 +56,20 @@ pub(crate) enum Fate {
     },
     /// The file grew, and where it grew there are zeros, or else noise.
     Grown {
-        zeros: bool,
+        found: Found,
     },
     /// Of a rename, only the new name.
     NameAdded,
     /// Of a rename, only that the old name is gone.
     NameGone,
+    /// Of a rename, the new name, which stands for nothing; the old one may still be there.
+    NameEmpty {
+        keeps_old: bool,
+    },
 }
 
 impl CrashKind {
-    pub(crate) const ALL: [CrashKind; 8] = [
+    pub(crate) const ALL: [CrashKind; 9] = [
         CrashKind::Nothing,
         CrashKind::All,
         CrashKind::Subset,
@@ -61,6 +78,7 @@ impl CrashKind {
         CrashKind::HalfRenames,
         CrashKind::LostNames,
         CrashKind::SizeNoData,
+        CrashKind::EmptyNames,
     ];
 
     fn word(self) -> &'static str {
@@ -73,11 +91,12 @@ impl CrashKind {
             CrashKind::HalfRenames => "half-renames",
             CrashKind::LostNames => "lost-names",
             CrashKind::SizeNoData => "size-no-data",
+            CrashKind::EmptyNames => "empty-names",
         }
     }
 
     /// Whether it differs from the plainer kinds, given what is pending.
-    pub(super) fn applies(self, pending: &[&Op]) -> bool {
+    pub(super) fn applies(self, pending: &[&Op], traits: Traits) -> bool {
         let any = |what: fn(&Op) -> bool| pending.iter().any(|op| what(op));
         match self {
             CrashKind::Nothing => true,
@@ -86,17 +105,21 @@ impl CrashKind {
             CrashKind::Torn => any(|op| matches!(op, Op::Write { .. })),
             CrashKind::Names | CrashKind::LostNames => any(|op| op.dir().is_some()),
             CrashKind::HalfRenames => any(|op| matches!(op, Op::Rename { .. })),
+            CrashKind::EmptyNames => {
+                traits.enters_empty_names && any(|op| matches!(op, Op::Rename { .. }))
+            }
             CrashKind::SizeNoData => any(|op| matches!(op, Op::Write { .. })),
         }
     }
 
     /// What becomes of each of the pending operations.
-    pub(super) fn fates(self, pending: &[&Op], rng: &mut Rng) -> Vec<Fate> {
+    pub(super) fn fates(self, pending: &[&Op], traits: Traits, rng: &mut Rng) -> Vec<Fate> {
         // Mostly kept, mostly lost and anything between: each finds other faults.
         let odds = 1 + rng.below(7);
         let data_odds = [0, odds, 8][rng.below(3) as usize];
         let zeros_odds = [0, 4, 8][rng.below(3) as usize];
         let salt = rng.next();
+        let older = Rng::of(&[salt]).chance(1, 2);
         let fate = |op: &&Op| match (self, op) {
             (CrashKind::Nothing, _) => Fate::Lose,
             (CrashKind::All, _) => Fate::Keep,
@@ -110,6 +133,10 @@ impl CrashKind {
                 1 => Fate::NameGone,
                 kept => keep(kept == 2),
             },
+            (CrashKind::EmptyNames, Op::Rename { .. }) if rng.chance(1, 2) => Fate::NameEmpty {
+                keeps_old: rng.chance(1, 2),
+            },
+            (CrashKind::EmptyNames, _) => keep(rng.chance(odds, 8)),
             (CrashKind::Names | CrashKind::HalfRenames, op) => {
                 let odds = if op.dir().is_some() { odds } else { data_odds };
                 keep(rng.chance(odds, 8))
@@ -118,8 +145,19 @@ impl CrashKind {
                 loses_names(dir, salt) && (data_odds == 0 || rng.chance(data_odds, 8))
             })),
             (CrashKind::SizeNoData, Op::Write { .. }) if rng.chance(odds, 8) => Fate::Grown {
-                zeros: rng.chance(zeros_odds, 8),
+                found: match rng.chance(zeros_odds, 8) {
+                    true => Found::Zeros,
+                    false if older => Found::Older,
+                    false => Found::Noise,
+                },
             },
+            (CrashKind::SizeNoData, Op::SetLen { .. })
+                if traits.loses_allocations && rng.chance(odds, 8) =>
+            {
+                Fate::Grown {
+                    found: Found::Noise,
+                }
+            }
             (CrashKind::SizeNoData, _) => Fate::Keep,
         };
         pending.iter().map(fate).collect()
@@ -151,7 +189,26 @@ fn sectors(offset: u64, len: usize) -> u64 {
     (len as u64).div_ceil(SECTOR)
 }
 
+impl Found {
+    /// Fills a buffer with what is found at a place in a file.
+    pub(super) fn fill(self, buf: &mut [u8], (ino, offset): (Ino, u64), durable: &Disk) {
+        match self {
+            Found::Zeros => {}
+            Found::Noise => Rng::of(&[ino, offset]).fill(buf),
+            Found::Older => durable.read_removed(buf, offset),
+        }
+    }
+}
+
 impl Fate {
+    /// What is found instead of what was written, if that is not zeros.
+    pub(super) fn stale(self) -> Option<Found> {
+        match self {
+            Fate::Grown { found } => Some(found).filter(|found| *found != Found::Zeros),
+            _ => None,
+        }
+    }
+
     /// Does to the disk what is left of the operation. `durable` is the disk before any pending
     /// operation.
     pub(super) fn apply(self, disk: &mut Disk, op: &Op, durable: &Disk) {
@@ -187,7 +244,7 @@ impl Fate {
                 }
             }
             (
-                Fate::Grown { zeros },
+                Fate::Grown { found: what },
                 Op::Write {
                     ino,
                     offset,
@@ -200,10 +257,19 @@ impl Fate {
                 let end = offset + data.len() as u64;
                 let start = had.clamp(*offset, end);
                 let mut found = vec![0; (end - start) as usize];
-                if !zeros {
-                    Rng::of(&[*ino, start]).fill(&mut found);
-                }
+                what.fill(&mut found, (*ino, start), durable);
                 disk.write(*ino, &found, start, *time);
+            }
+            // There are no holes there: what a file grows by is given to it and cleared, by writes of its
+            // own (`fat_cont_expand` in fs/fat/file.c).
+            (Fate::Grown { found: what }, Op::SetLen { ino, len, time }) => {
+                let has = disk.content(*ino).map_or(0, |content| content.len());
+                disk.apply(op);
+                if has < *len {
+                    let mut found = vec![0; (len - has) as usize];
+                    what.fill(&mut found, (*ino, has), durable);
+                    disk.write(*ino, &found, has, *time);
+                }
             }
             (
                 Fate::NameAdded,
@@ -212,6 +278,29 @@ impl Fate {
                 },
             ) => {
                 disk.put(*dir, to, Some(*ino), *time);
+                disk.space.note_twin(*ino);
+            }
+            (
+                Fate::NameEmpty { keeps_old },
+                Op::Rename {
+                    dir,
+                    from,
+                    to,
+                    time,
+                    ..
+                },
+            ) => {
+                let (ino, born) = (disk.unused_ino(), Born::File { mode: 0o644 });
+                disk.apply(&Op::Create {
+                    dir: *dir,
+                    name: to.clone(),
+                    ino,
+                    born,
+                    time: *time,
+                });
+                if !keeps_old {
+                    disk.put(*dir, from, None, *time);
+                }
             }
             (
                 Fate::NameGone,

@@ -86,6 +86,18 @@ pub(crate) enum Op {
         meta: MetaChange,
         time: i128,
     },
+    /// A cluster of a file was put where another file lies.
+    Take {
+        ino: Ino,
+        cluster: u64,
+        cell: u64,
+    },
+    /// What a write to another file, which lies in the same space, did to this one.
+    Stray {
+        ino: Ino,
+        offset: u64,
+        data: Bytes,
+    },
 }
 
 /// What a flush covers.
@@ -119,10 +131,28 @@ pub(crate) enum Event {
     Mark(String),
 }
 
+/// How a file system behaves where they differ.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub(crate) struct Traits {
+    /// What the engine is told: see `Fs::lacks_journal`.
+    pub(crate) lacks_journal: bool,
+    /// Nothing keeps a file and its allocation together: see [`super::space`].
+    pub(crate) loses_allocations: bool,
+    /// `sync_all` hands everything to the device, which is not told to empty its cache: that takes a
+    /// flush of a file or directory. So it is on exFAT (`exfat_sync_fs` in `fs/exfat/super.c`) and FAT
+    /// (which has no `sync_fs` at all): `fsync` is what calls `blkdev_issue_flush` there
+    /// (`exfat_file_fsync`, `fat_file_fsync`).
+    pub(crate) sync_all_hands_over: bool,
+    /// What the engine is told (see `Fs::renames_want_flush`), and true: a rename enters the new name with no size and no place, and fills them in with the inode: see
+    /// `vfat_rename` in `fs/fat/namei_vfat.c`, and note (b) on the fault lab in docs/DURABILITY.md.
+    pub(crate) enters_empty_names: bool,
+}
+
 /// A recording: the disk it began with, and what happened then.
 #[derive(Clone, Serialize, Deserialize)]
 pub(crate) struct Log {
     pub(crate) base: Disk,
+    pub(crate) traits: Traits,
     pub(crate) events: Vec<Event>,
 }
 
@@ -134,16 +164,51 @@ impl Op {
             | Op::Link { dir, .. }
             | Op::Rename { dir, .. }
             | Op::Remove { dir, .. } => Some(*dir),
-            Op::Write { .. } | Op::SetLen { .. } | Op::SetMeta { .. } => None,
+            Op::Write { .. }
+            | Op::SetLen { .. }
+            | Op::SetMeta { .. }
+            | Op::Take { .. }
+            | Op::Stray { .. } => None,
         }
     }
 
     /// The inode whose content or metadata it changes.
     pub(crate) fn inode(&self) -> Option<Ino> {
         match self {
-            Op::Write { ino, .. } | Op::SetLen { ino, .. } | Op::SetMeta { ino, .. } => Some(*ino),
+            Op::Write { ino, .. }
+            | Op::SetLen { ino, .. }
+            | Op::SetMeta { ino, .. }
+            | Op::Take { ino, .. }
+            | Op::Stray { ino, .. } => Some(*ino),
             _ => None,
         }
+    }
+}
+
+impl Traits {
+    /// A journaled file system, as ext4, XFS and btrfs.
+    pub(crate) const JOURNALED: Traits = Traits {
+        lacks_journal: false,
+        loses_allocations: false,
+        sync_all_hands_over: false,
+        enters_empty_names: false,
+    };
+    /// FAT, exFAT and ext4 without a journal.
+    pub(crate) const LOOSE: Traits = Traits {
+        loses_allocations: true,
+        ..Traits::FAT
+    };
+    /// FAT, by all that it does to names and flushes.
+    pub(crate) const FAT: Traits = Traits {
+        lacks_journal: true,
+        loses_allocations: false,
+        sync_all_hands_over: true,
+        enters_empty_names: true,
+    };
+
+    /// Whether such a flush has the device empty its cache.
+    pub(crate) fn empties_cache(self, flush: Flush) -> bool {
+        !(self.sync_all_hands_over && flush == Flush::All)
     }
 }
 
@@ -158,9 +223,10 @@ impl Flush {
 }
 
 impl Log {
-    pub(crate) fn new(base: Disk) -> Log {
+    pub(crate) fn new(base: Disk, traits: Traits) -> Log {
         Log {
             base,
+            traits,
             events: Vec::new(),
         }
     }
@@ -184,9 +250,12 @@ impl Log {
         })
     }
 
-    /// How many flushes came to their end.
+    /// How many flushes of the device came to their end.
     pub(crate) fn flushes(&self) -> usize {
-        let flushed = |event: &&Event| matches!(event, Event::Flushed { .. });
+        let flushed = |event: &&Event| match event {
+            Event::Flushed { what, .. } => self.traits.empties_cache(*what),
+            _ => false,
+        };
         self.events.iter().filter(flushed).count()
     }
 

@@ -1,8 +1,9 @@
 //! A simulated disk behind the `Fs` seam, which records what a run does to it, fails calls on
 //! request, and can be rebuilt as a power cut at any moment could have left it.
 //!
-//! `disk` is the state, `log` the recording, `calls` the seam, `fault` the failures, `replay` and
-//! `fate` the power cuts.
+//! `disk` is the state, `space` where files lie that share it, `log` the recording, `calls` the seam,
+//! `fault` the failures, `replay` and `fate` the power cuts. What it does, and which system does
+//! so, is listed in docs/DURABILITY.md.
 //!
 //! Everyone sees the cached view at once; what is durable is a matter of the flushes in the log
 //! alone. After a failed flush the cache and the medium differ, as they do on Linux: the pages
@@ -15,7 +16,7 @@
 use std::collections::BTreeMap;
 use std::io;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use rustix::io::Errno;
 use sprag::fs::FlushBy;
@@ -29,6 +30,7 @@ mod fault;
 mod log;
 mod replay;
 mod rng;
+mod space;
 #[cfg(test)]
 mod tests;
 
@@ -36,13 +38,14 @@ pub(crate) use content::Content;
 pub(crate) use disk::Disk;
 pub(crate) use fate::CrashKind;
 pub(crate) use fault::{Call, FaultPlan};
-pub(crate) use log::Log;
+pub(crate) use log::{Log, Traits};
 pub(crate) use replay::{Lie, Replay};
 pub(crate) use rng::Rng;
 
 use disk::{Ino, Node, ROOT};
 use fault::Faults;
 use log::{Event, Flush, Op, SECTOR};
+use space::{CLUSTER, Cluster, clusters};
 
 /// When the first simulated clock starts.
 const EPOCH_NS: i128 = 1_700_000_000_000_000_000;
@@ -63,18 +66,35 @@ struct Shared {
     flush_takes: Duration,
     /// How long a read of the medium leaves other threads time to go on.
     reads_take: Duration,
-    is_fat: bool,
+    traits: Traits,
+}
+
+/// How long a slow failure waits for the others that are planned, and then for those to be heard of.
+const SLOW: Duration = Duration::from_millis(60);
+const HEARD: Duration = Duration::from_millis(4);
+
+/// That a file's data could not be written out, for those who flush it.
+#[derive(Debug, Clone, Copy, Default)]
+struct Unwritten {
+    times: u64,
+    /// Somebody was told.
+    seen: bool,
 }
 
 struct State {
     /// The cached view.
     disk: Disk,
+    /// What holds something and counts as free, so that it may be given to the next file that grows.
+    free: Vec<Cluster>,
     /// The content of files whose cache and medium differ.
     medium: BTreeMap<Ino, Content>,
     log: Log,
     faults: Faults,
     /// So many of the next files to be published lie on bad blocks.
     bad_files: u64,
+    /// What the system could not write out by itself, by file, and in all.
+    unwritten: BTreeMap<Ino, Unwritten>,
+    unwritten_told: u64,
     /// Asked before each event what happened outside since the last.
     witness: Option<Witness>,
     rng: Rng,
@@ -107,9 +127,12 @@ impl SimFs {
             now_ns: disk.latest_ns() + 1_000_000_000,
             next_ino: disk.unused_ino(),
             medium: BTreeMap::new(),
-            log: Log::new(disk.clone()),
+            log: Log::new(disk.clone(), Traits::JOURNALED),
+            free: disk.free_and_held(),
             faults: Faults::default(),
             bad_files: 0,
+            unwritten: BTreeMap::new(),
+            unwritten_told: 0,
             witness: None,
             rng: Rng::of(&[0]),
             disk,
@@ -120,14 +143,15 @@ impl SimFs {
                 flush_by,
                 flush_takes,
                 reads_take: Duration::ZERO,
-                is_fat: false,
+                traits: Traits::JOURNALED,
             }),
         }
     }
 
-    /// The same, as a file system without a journal.
-    pub(crate) fn without_journal(mut self) -> SimFs {
-        self.configure().is_fat = true;
+    /// The same, as a file system that behaves so.
+    pub(crate) fn with_traits(mut self, traits: Traits) -> SimFs {
+        self.configure().traits = traits;
+        self.shared.lock().log.traits = traits;
         self
     }
 
@@ -161,9 +185,25 @@ impl SimFs {
         self.shared.lock().witness = Some(witness);
     }
 
+    /// Has a part of what no flush covered be lost while the system writes it out by itself, of which
+    /// another process hears: who opens the files from now on is told nothing.
+    pub(crate) fn lose_unheard(&self) {
+        self.shared.lock().fail_flush(Flush::All);
+    }
+
     /// Makes calls fail from now on.
     pub(crate) fn fail(&self, plan: FaultPlan) {
-        self.shared.lock().faults.plan(Some(plan));
+        self.shared.lock().faults.plan(&[plan]);
+    }
+
+    /// Makes calls fail in several ways.
+    pub(crate) fn fail_in_ways(&self, plans: &[FaultPlan]) {
+        self.shared.lock().faults.plan(plans);
+    }
+
+    /// Whether each of the current plans has made a call fail.
+    pub(crate) fn all_failed(&self) -> bool {
+        self.shared.lock().faults.all_fired()
     }
 
     /// Has so many of the next files that are renamed lie on bad blocks: a byte in their middle reads
@@ -177,12 +217,18 @@ impl SimFs {
         self.shared.lock().faults.panic_in(call);
     }
 
-    /// Makes no more calls fail. What was lost stays lost.
+    /// Makes no more calls fail. What was lost stays lost, and another process has heard of it.
     pub(crate) fn heal(&self) {
-        self.shared.lock().faults.plan(None);
+        let mut state = self.shared.lock();
+        state.faults.plan(&[]);
+        state.tells_of_all();
+        state
+            .unwritten
+            .values_mut()
+            .for_each(|unwritten| unwritten.seen = true);
     }
 
-    /// How many calls the current plan has made fail.
+    /// How many calls the current plans have made fail.
     pub(crate) fn failed_calls(&self) -> u64 {
         self.shared.lock().faults.fired()
     }
@@ -208,7 +254,7 @@ impl SimFs {
                 disk.apply(op);
             }
         }
-        let fs = SimFs::with_disk(disk, flush_by, flush_takes);
+        let fs = SimFs::with_disk(disk, flush_by, flush_takes).with_traits(log.traits);
         fs.shared.lock().log = log;
         fs
     }
@@ -247,10 +293,21 @@ impl Shared {
 
     fn flush(&self, call: Call, what: Flush) -> io::Result<()> {
         let mut state = self.lock();
+        if what == Flush::All && state.tells_of_all() {
+            return Err(Errno::IO.into());
+        }
         let began = state.log.events.len();
         if let Some(fault) = state.faults.check(call) {
+            if fault.plan.slow {
+                drop(state);
+                self.let_others_fail();
+                state = self.lock();
+            }
             state.fail_flush(what);
-            return Err(fault.error);
+            return match fault.plan.untold {
+                true => Ok(()),
+                false => Err(fault.error),
+            };
         }
         state.event(Event::FlushBegan(what));
         drop(state);
@@ -268,13 +325,33 @@ impl Shared {
         Ok(())
     }
 
+    /// Waits until all that is planned has failed, but not for long.
+    fn let_others_fail(&self) {
+        let began = Instant::now();
+        while began.elapsed() < SLOW && !self.lock().faults.all_fired() {
+            std::thread::sleep(Duration::from_micros(200));
+        }
+        std::thread::sleep(HEARD);
+    }
+
     fn write(&self, ino: Ino, data: &[u8], offset: u64) -> io::Result<()> {
         let mut state = self.lock();
         let Some(fault) = state.faults.check(Call::FileWrite) else {
             state.write(ino, data, offset);
             return Ok(());
         };
-        if fault.short && !data.is_empty() {
+        if fault.plan.background {
+            state.write(ino, data, offset);
+            state.fail_flush(Flush::File(ino));
+            let unwritten = state.unwritten.entry(ino).or_default();
+            unwritten.times += 1;
+            unwritten.seen = false;
+            return Ok(());
+        }
+        if fault.plan.loses_earlier {
+            state.fail_flush(Flush::File(ino));
+        }
+        if fault.plan.short && !data.is_empty() {
             let written = state.rng.below(data.len() as u64) as usize;
             state.write(ino, &data[..written], offset);
         }
@@ -283,6 +360,27 @@ impl Shared {
 }
 
 impl State {
+    /// How much a file's opener is taken to know of what could not be written out.
+    fn known_unwritten(&self, ino: Ino) -> u64 {
+        let unwritten = self.unwritten.get(&ino).copied().unwrap_or_default();
+        unwritten.times - u64::from(unwritten.times > 0 && !unwritten.seen)
+    }
+
+    /// Whether somebody who knows of so much has to be told, when flushing a file, that it could not be
+    /// written out.
+    fn tells_of(&mut self, ino: Ino, known: u64) -> Option<u64> {
+        let unwritten = self.unwritten.get_mut(&ino)?;
+        unwritten.seen |= unwritten.times > known;
+        (unwritten.times > known).then_some(unwritten.times)
+    }
+
+    /// The same of any file; told once, since the destination is opened once.
+    fn tells_of_all(&mut self) -> bool {
+        let times = self.unwritten.values().map(|unwritten| unwritten.times);
+        let times = times.sum();
+        std::mem::replace(&mut self.unwritten_told, times) < times
+    }
+
     fn event(&mut self, event: Event) {
         if let Some(witness) = &mut self.witness {
             let marks = witness().into_iter().map(Event::Mark);
@@ -302,7 +400,11 @@ impl State {
     }
 
     fn record(&mut self, op: Op) {
+        if let Op::SetLen { ino, len, .. } = op {
+            self.grow(ino, len);
+        }
         self.disk.apply(&op);
+        self.give_up();
         if let Op::SetLen { ino, len, .. } = op
             && let Some(medium) = self.medium.get_mut(&ino)
         {
@@ -317,6 +419,7 @@ impl State {
             return;
         }
         let time = self.tick();
+        self.grow(ino, offset + data.len() as u64);
         self.disk.write(ino, data, offset, time);
         let Some(content) = self.disk.content(ino) else {
             return;
@@ -329,12 +432,98 @@ impl State {
             medium.write_at(&sectors, offset);
         }
         let data = sectors.as_slice().into();
-        self.log.events.push(Event::Op(Op::Write {
+        self.event(Event::Op(Op::Write {
             ino,
             offset,
             data,
             time,
         }));
+        self.stray(ino, offset..end);
+    }
+
+    /// Gives a file the clusters that it needs to become so long: some that hold something and count
+    /// as free, as long as there are any.
+    fn grow(&mut self, ino: Ino, len: u64) {
+        let Some(content) = self.disk.content(ino) else {
+            return;
+        };
+        for number in clusters(content.len())..clusters(len) {
+            if self.free.is_empty() {
+                return;
+            }
+            let nth = self.rng.below(self.free.len() as u64) as usize;
+            let held = self.free.swap_remove(nth);
+            let known = self.disk.space.cell(held);
+            let cell = known.unwrap_or_else(|| self.rng.next());
+            for (ino, cluster) in [held, (ino, number)] {
+                let take = Op::Take { ino, cluster, cell };
+                self.disk.apply(&take);
+                self.log.events.push(Event::Op(take));
+            }
+            // A cluster that is new to a file is cleared.
+            let (ino, offset) = (held.0, held.1 * CLUSTER);
+            self.show(ino, &[0; CLUSTER as usize], offset);
+        }
+    }
+
+    /// Shows what was written to a file in those that lie in the same space.
+    fn stray(&mut self, ino: Ino, written: std::ops::Range<u64>) {
+        for number in written.start / CLUSTER..clusters(written.end) {
+            let Some(cell) = self.disk.space.cell((ino, number)) else {
+                continue;
+            };
+            let mut bytes = [0; CLUSTER as usize];
+            if let Some(content) = self.disk.content(ino) {
+                content.read_at(&mut bytes, number * CLUSTER);
+            }
+            for (other, at) in self.disk.space.in_cell(cell) {
+                if (other, at) != (ino, number) {
+                    self.show(other, &bytes, at * CLUSTER);
+                }
+            }
+        }
+    }
+
+    fn show(&mut self, ino: Ino, bytes: &[u8], offset: u64) {
+        let Some(content) = self.disk.content(ino) else {
+            return;
+        };
+        let shown = content.len().saturating_sub(offset).min(bytes.len() as u64);
+        if shown == 0 {
+            return;
+        }
+        let data = &bytes[..shown as usize];
+        if let Some(medium) = self.medium.get_mut(&ino) {
+            medium.write_at(data, offset);
+        }
+        let data = data.into();
+        let stray = Op::Stray { ino, offset, data };
+        self.disk.apply(&stray);
+        self.log.events.push(Event::Op(stray));
+    }
+
+    /// What a file gave up counts as free, whoever else may have it.
+    fn give_up(&mut self) {
+        for cell in self.disk.space.take_given_up() {
+            let held = self.disk.space.in_cell(cell);
+            self.free.retain(|free| !held.contains(free));
+            self.free.extend(held.first());
+        }
+        let disk = &self.disk;
+        self.free.retain(|(ino, number)| {
+            let named = disk.get(*ino).is_some_and(|inode| inode.names > 0);
+            let content = disk.content(*ino);
+            named && content.is_some_and(|content| content.len() > number * CLUSTER)
+        });
+    }
+
+    /// To remove one of the two names that a halved rename left frees the space of both.
+    fn remove_twin(&mut self, ino: Ino) {
+        if self.disk.space.loses_its_twin(ino) {
+            let len = self.disk.content(ino).map_or(0, |content| content.len());
+            self.free
+                .extend((0..clusters(len)).map(|number| (ino, number)));
+        }
     }
 
     /// A part of the data that the flush should have written is forgotten: it stays in the cache,

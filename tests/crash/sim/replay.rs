@@ -14,6 +14,7 @@ use super::disk::{Disk, Ino};
 use super::fate::{CrashKind, Fate};
 use super::log::{Event, Flush, Log, Op};
 use super::rng::Rng;
+use super::space::CLUSTER;
 
 /// Flushes that the device answers without emptying its cache, counted from 0 in the order of
 /// completion. The next honest one empties it of what was held back.
@@ -69,6 +70,11 @@ impl<'a> Replay<'a> {
         self.at
     }
 
+    /// How many flushes of the device have come to their end.
+    pub(crate) fn flushes(&self) -> usize {
+        self.flushes
+    }
+
     /// What the outside world was told until now.
     pub(crate) fn marks(&self) -> &[&'a str] {
         &self.marks
@@ -86,14 +92,16 @@ impl<'a> Replay<'a> {
             }
             Event::FlushBegan(_) => {}
             Event::Flushed { what, began } => {
-                if self.lie.is_some_and(|lie| lie.is_about(self.flushes)) {
+                let empties = self.log.traits.empties_cache(*what);
+                let is_lie = || self.lie.is_some_and(|lie| lie.is_about(self.flushes));
+                if !empties || is_lie() {
                     let mut taken = self.pending_in(*what);
                     taken.retain(|at| at < began);
                     self.held_back.extend(taken);
                 } else {
                     self.persist(*what, *began);
                 }
-                self.flushes += 1;
+                self.flushes += usize::from(empties);
             }
             Event::FlushFailed { forgotten } => {
                 let forgotten: BTreeSet<_> = forgotten.iter().collect();
@@ -132,12 +140,12 @@ impl<'a> Replay<'a> {
 
     /// Whether a power cut of this kind differs from the plain ones here.
     pub(crate) fn applies(&self, kind: CrashKind) -> bool {
-        kind.applies(&self.pending_ops())
+        kind.applies(&self.pending_ops(), self.log.traits)
     }
 
     /// What becomes of each pending operation.
     pub(crate) fn fates(&self, kind: CrashKind, rng: &mut Rng) -> Vec<Fate> {
-        kind.fates(&self.pending_ops(), rng)
+        kind.fates(&self.pending_ops(), self.log.traits, rng)
     }
 
     /// The same for states that cannot be told apart: the same disk, and the same told of it.
@@ -155,10 +163,50 @@ impl<'a> Replay<'a> {
     /// The disk after the power cut.
     pub(crate) fn disk(&self, fates: &[Fate]) -> Disk {
         let mut disk = self.durable.clone();
-        for (op, fate) in self.pending_ops().into_iter().zip(fates) {
+        let pending = self.pending_ops();
+        for (op, fate) in pending.iter().zip(fates) {
             fate.apply(&mut disk, op, &self.durable);
         }
+        self.show_stale_blocks(&mut disk, &pending, fates);
+        if self.log.traits.loses_allocations {
+            disk.lose_allocations(&self.durable, &pending);
+        } else {
+            disk = disk.checked();
+        }
         disk
+    }
+}
+
+impl Replay<'_> {
+    /// Where a file grew by what never reached the medium, all of the last block is what lay there before,
+    /// as far as the file is said to reach, and not only the sectors that were written.
+    fn show_stale_blocks(&self, disk: &mut Disk, pending: &[&Op], fates: &[Fate]) {
+        for (nth, (op, fate)) in pending.iter().zip(fates).enumerate() {
+            let (
+                Some(stale),
+                Op::Write {
+                    ino, offset, data, ..
+                },
+            ) = (fate.stale(), op)
+            else {
+                continue;
+            };
+            let end = offset + data.len() as u64;
+            let rest = end..end.next_multiple_of(CLUSTER);
+            let had = self.durable.content(*ino).map_or(0, Content::len);
+            let is_written = |(op, fate): (&&Op, &Fate)| match op {
+                Op::Write {
+                    ino: other, offset, ..
+                } => other == ino && rest.contains(offset) && *fate != Fate::Lose,
+                _ => false,
+            };
+            let later = pending[nth + 1..].iter().zip(&fates[nth + 1..]);
+            if had <= end && !later.into_iter().any(is_written) {
+                let mut bytes = vec![0; (rest.end - rest.start) as usize];
+                stale.fill(&mut bytes, (*ino, end), &self.durable);
+                disk.stray(*ino, &bytes, end);
+            }
+        }
     }
 }
 
@@ -210,7 +258,9 @@ pub(super) fn medium(log: &Log, ino: Ino) -> Content {
     for at in 0..log.events.len() {
         match log.op(at) {
             Some(op) if op.inode() != Some(ino) || forgotten.contains(&at) => {}
-            Some(Op::Write { offset, data, .. }) => content.write_at(data, *offset),
+            Some(Op::Write { offset, data, .. } | Op::Stray { offset, data, .. }) => {
+                content.write_at(data, *offset);
+            }
             Some(Op::SetLen { len, .. }) => content.set_len(*len),
             _ => {}
         }
