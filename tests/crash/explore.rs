@@ -2,7 +2,9 @@
 //!
 //! Every state has a [`Seed`] that names it. The recording of a run with threads is never the same
 //! twice, so a violation also stores the recording, and `SPRAG_CRASH_SEED=<seed>` goes back to it.
-//! `SPRAG_CRASH_STATES=<n>` asks for the long exploration.
+//! `SPRAG_CRASH_STATES=<n>` asks for the long exploration, `SPRAG_CRASH_ONLY=<scenario>,…` for
+//! some of its scenarios alone. `SPRAG_CRASH_UNHURRIED=1` takes away the limits of time: a busy
+//! machine gets less done within them.
 
 use std::collections::HashSet;
 use std::fmt;
@@ -16,7 +18,7 @@ use std::time::{Duration, Instant};
 use crate::sim::{CrashKind, Disk, Lie, Log, Replay, Rng};
 
 /// More violations than this say nothing new.
-const VIOLATIONS_MAX: usize = 3;
+pub(crate) const VIOLATIONS_MAX: usize = 3;
 /// A budget of states is spent in about so many rounds.
 const ROUNDS: u64 = 16;
 /// So many times over the whole recording nothing new: there is nothing new.
@@ -129,7 +131,11 @@ impl Exploration<'_> {
         let asked = asked_seed(self.scenario);
         let mut walk = Walk {
             exploration: self,
-            ends: self.budget.time.map(|time| Instant::now() + time),
+            ends: self
+                .budget
+                .time
+                .and_then(hurry)
+                .map(|time| Instant::now() + time),
             seen: HashSet::new(),
             explored: Explored::default(),
             check,
@@ -293,9 +299,18 @@ pub(crate) fn is_long() -> bool {
         .any(|name| std::env::var_os(name).is_some())
 }
 
-/// Whether the environment asks for a state, and for none of this scenario.
+/// A limit of time, unless the environment says that there is none.
+pub(crate) fn hurry(time: Duration) -> Option<Duration> {
+    let unhurried = std::env::var_os("SPRAG_CRASH_UNHURRIED").is_some();
+    (!unhurried).then_some(time)
+}
+
+/// Whether the environment asks for a state, and for none of this scenario, or for scenarios of
+/// which this is none.
 pub(crate) fn is_passed_over(scenario: &str) -> bool {
-    std::env::var_os("SPRAG_CRASH_SEED").is_some() && asked_seed(scenario).is_none()
+    let only = std::env::var("SPRAG_CRASH_ONLY").ok();
+    only.is_some_and(|only| only.split(',').all(|name| name != scenario))
+        || std::env::var_os("SPRAG_CRASH_SEED").is_some() && asked_seed(scenario).is_none()
 }
 
 /// The state of this scenario that the environment asks for. To reach a state of the rerun in a

@@ -11,10 +11,13 @@
 //! `… -- two_calls_may_fail` has each two kinds of calls fail in one run (`injected pairs of failures: N,
 //! violations: 0`), and `… -- lies` counts what comes of a device that answers flushes too early.
 //!
+//! `mutants` checks that all of this finds something: it breaks the protocol one step at a time.
+//!
 //! A violation prints the name of its state; `SPRAG_CRASH_SEED=<name> cargo test --test crash -- long`
 //! goes back to it.
 
 mod explore;
+mod mutants;
 mod scenarios;
 mod sim;
 mod toy;

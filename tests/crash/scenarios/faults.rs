@@ -11,6 +11,7 @@ use super::cases::Case;
 use super::check::Expected;
 use super::engine::{self, End, Stop};
 use super::histories::strangers_copy;
+use crate::explore::hurry;
 use crate::sim::{Call, CrashKind, Disk, FaultPlan, Log, Replay, Rng, SimFs};
 
 /// In a quick run one failure in so many is tried, and for no longer than this.
@@ -34,7 +35,7 @@ fn survives_faults((name, scenario): Scenario, cut: Option<CrashKind>) -> usize 
     expected.run(&fs, Stop::Never);
     let (every, time) = match std::env::var_os("SPRAG_CRASH_STATES") {
         Some(_) => (1, Duration::MAX),
-        None => (QUICK, QUICK_TIME),
+        None => (QUICK, hurry(QUICK_TIME).unwrap_or(Duration::MAX)),
     };
     let (mut plans, started) = (0, Instant::now());
     let mut problems = Vec::new();
