@@ -7,24 +7,22 @@ use super::*;
 impl<F: Fs> Committer<'_, F> {
     /// Takes messages until every stage above has ended.
     pub(in crate::copy) fn run(&mut self, messages: &Receiver<Vec<Message<F>>>) {
+        // The rest of a batch waits as those behind it do, lest more is taken than a barrier may cover.
+        let mut batch = Vec::new().into_iter();
         loop {
             self.pump();
-            self.wait(messages);
+            self.wait(messages, batch.len() > 0);
             self.hear_others();
             if !self.takes() {
                 continue;
             }
-            match messages.try_recv() {
-                Ok(batch) => {
-                    for message in batch {
-                        if self.barrier_is_due() {
-                            self.start_barrier();
-                        }
-                        self.take(message);
-                    }
-                }
-                Err(TryRecvError::Disconnected) => return,
-                Err(TryRecvError::Empty) => {}
+            match batch.next() {
+                Some(message) => self.take(message),
+                None => match messages.try_recv() {
+                    Ok(next) => batch = next.into_iter(),
+                    Err(TryRecvError::Disconnected) => return,
+                    Err(TryRecvError::Empty) => {}
+                },
             }
         }
     }
@@ -34,13 +32,14 @@ impl<F: Fs> Committer<'_, F> {
         self.outbox.len() - self.outbox_published < OUTBOX_MAX && !self.is_held_up()
     }
 
-    /// Waits until there is something to do; a barrier is begun when it is due by time.
-    fn wait(&mut self, messages: &Receiver<Vec<Message<F>>>) {
+    /// Waits until there is something to do; a barrier is begun when it is due. `more`: there are
+    /// messages that are not taken yet.
+    fn wait(&mut self, messages: &Receiver<Vec<Message<F>>>, more: bool) {
         loop {
             if self.barrier_is_due() {
                 self.start_barrier();
             }
-            if self.takes() && !messages.is_empty() {
+            if self.takes() && (more || !messages.is_empty()) {
                 return;
             }
             let mut select = Select::new();
