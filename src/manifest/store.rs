@@ -113,7 +113,8 @@ pub(crate) struct Store<F: Fs> {
     journal: Journal<F::File>,
     index: Index,
     trusted: u64,
-    /// What the last barrier covered when it was opened, and whether that was everything.
+    /// What the last barrier covered when it was opened, and whether that was everything, the end of
+    /// the last run included.
     covered: u64,
     sealed: bool,
     totals: Totals,
@@ -178,7 +179,8 @@ impl<F: Fs> Store<F> {
         self.was_cut
     }
 
-    /// Whether a barrier covered everything when it was opened: the last run ended in good order.
+    /// Whether a barrier covered everything when it was opened, the end of the last run included:
+    /// that ended in good order.
     pub(crate) fn is_sealed(&self) -> bool {
         self.sealed
     }

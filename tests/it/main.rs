@@ -39,6 +39,7 @@ mod metadata;
 mod neighbour;
 mod pages;
 mod planted;
+mod power_cuts;
 mod readme;
 mod rebuild;
 mod record;

@@ -9,15 +9,18 @@ use serde_json::Value;
 use crate::support::{Fixture, begin_copy, mixed_tree, rot, run, sprag, write};
 
 /// Options of other programs that the pages speak of.
-const OTHERS: [(&str, &str); 16] = [
+const OTHERS: [(&str, &str); 19] = [
     ("--append-verify", "rsync"),
     ("--bench", "cargo"),
+    ("--broken", "tests/model/run"),
     ("--cycles", "tests/media/run"),
     ("--fsync", "rsync"),
     ("--lib", "cargo"),
     ("--lie", "tests/media/run"),
+    ("--long", "tests/crash/mutants"),
     ("--locked", "cargo"),
     ("--nocapture", "cargo"),
+    ("--only", "tests/crash/mutants"),
     ("--plot", "benches/compare/table"),
     ("--path", "cargo"),
     ("--release", "cargo"),

@@ -302,12 +302,12 @@ impl<F: Fs> Store<F> {
             true => limit,
             false => scanned.covered,
         };
-        store.sealed = scanned.sealed;
+        store.sealed = scanned.sealed && store.last_run.is_none_or(|(_, end)| end.is_some());
         store.overhead.waste(scanned.barrier_bytes);
         store.journal = Journal::new(Arc::clone(&file), header.key(), scanned.end);
         if mode == OpenMode::Note
             && fs.rules(MountNo::default()).lacks_journal
-            && !scanned.sealed
+            && !store.sealed
             && !store.is_mounted_as(store.mounted())
         {
             // What to do with it is for the next copy to say.
@@ -339,12 +339,16 @@ impl<F: Fs> Store<F> {
         if !self.fs.rules(MountNo::default()).lacks_journal {
             return Ok(u64::MAX);
         }
-        let mut mounted = Vec::new();
+        let (mut mounted, mut runs) = (Vec::new(), false);
         let paths = self.index.hasher();
         let scanned = journal::scan(file, &self.header.key(), u64::MAX, paths, |frame| {
             if let Glance::Whole(record) = frame.glance {
                 match &**record {
-                    Record::RunBegin(_) => mounted.clear(),
+                    Record::RunBegin(_) => {
+                        mounted.clear();
+                        runs = true;
+                    }
+                    Record::RunEnd(_) => runs = false,
                     Record::Mounted(at) if at.path.is_root() => mounted = vec![at.clone()],
                     _ => {}
                 }
@@ -354,7 +358,8 @@ impl<F: Fs> Store<F> {
         let scanned = scanned.at("read", &self.path)?;
         match scanned.damage {
             Some((offset, what)) => Err(self.damaged(offset, what)),
-            None if scanned.sealed || self.is_mounted_as(&mounted) => Ok(u64::MAX),
+            // It came to its end, and said so durably.
+            None if scanned.sealed && !runs || self.is_mounted_as(&mounted) => Ok(u64::MAX),
             None => Ok(scanned.covered),
         }
     }
