@@ -28,7 +28,7 @@ impl DryRun {
             self.problem(RelPath::root(), error)?;
             return Ok(Ok(()));
         }
-        while let Some(found) = walk.next() {
+        for found in walk.by_ref() {
             match found {
                 Found::Extraneous { path, .. } => {
                     if max.is_some_and(|max| self.summary.files_deleted >= max) {
