@@ -60,7 +60,8 @@ impl<F: Fs> Dirty<F> {
             by: rules.flush_by,
             files: Vec::new(),
             dirs: Vec::new(),
-            // A flushed file may still lie in space that counts as free.
+            // A flushed file may still lie in space that counts as free: its fsync leaves the bitmaps of
+            // ext2, and the index and bitmap of NTFS, in memory.
             all: rules.lacks_journal,
         })
     }
@@ -199,10 +200,6 @@ fn flush_mount<F: Fs>(
     let fs = &*shared.fs;
     if dirty.all {
         fs.sync_mount(mount).at("flush", &shared.dest)?;
-        if fs.rules(mount).lacks_journal {
-            // What the first wrote last, behind its own cache-flush command.
-            fs.sync_mount(mount).at("flush", &shared.dest)?;
-        }
     }
     for file in &dirty.files {
         file.sync().at("flush a file in", &shared.dest)?;

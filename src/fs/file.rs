@@ -1,8 +1,8 @@
 //! An open file of the real file system, and how its reads get past the page cache.
 //!
 //! `Direct` is said only where the file system honours O_DIRECT for that very file. `Evicted` is
-//! said only where each page was seen to be absent right before it was read; one that stays, or
-//! might have, makes it `Cached`.
+//! said only where each page was seen to be absent, or on its way from the medium, after the file was
+//! flushed and before it was read; one that stays, or might have, makes it `Cached`.
 //!
 //! Not guaranteed: anything below the page cache. What the host of a virtual disk or loop device
 //! caches, or the drive itself, is out of reach.
@@ -22,6 +22,10 @@ use crate::event::ReadHow;
 
 /// How often a page is looked for before it counts as one that stays.
 const LOOKS_MAX: u32 = 3;
+
+/// So much is asked for at once before its pages are looked at: enough for a device to stream, little
+/// enough that most pages are still on their way when they are.
+const LOOK_BYTES: usize = 1 << 20;
 
 /// An open file of a destination.
 #[derive(Debug)]
@@ -51,31 +55,24 @@ impl OsFile {
 
     /// Turns a file that was opened for reading towards the medium, as far as that goes.
     pub(super) fn past_the_cache(file: OsFile) -> io::Result<OsFile> {
-        let traits = sys::traits(&file.file)?;
-        let direct = || {
-            Ok::<_, io::Error>(
-                !traits.may_ignore_direct
-                    && stat(&file.file)?.size >= traits.inline_below
-                    && !sys::refuses_direct(&file.file)
-                    && sys::set_direct(&file.file, true)?,
-            )
-        };
-        let how = if traits.always_cached {
-            // Still flushed and dropped: what can be had short of the medium.
-            sys::sync_data(&file.file)?;
-            ReadHow::Cached
-        } else if direct()? {
-            ReadHow::Direct
-        } else {
-            file.evict()?;
-            ReadHow::Evicted
+        let how = match sys::strictest(&file.file, stat(&file.file)?.size)? {
+            ReadHow::Direct if sys::set_direct(&file.file, true)? => ReadHow::Direct,
+            ReadHow::Direct | ReadHow::Evicted => {
+                file.evict()?;
+                ReadHow::Evicted
+            }
+            ReadHow::Cached => {
+                // Still flushed and dropped: what can be had short of the medium.
+                sys::sync_data(&file.file)?;
+                ReadHow::Cached
+            }
         };
         sys::drop_cache(&file.file)?;
         file.how.store(how as u8, Ordering::Relaxed);
         Ok(file)
     }
 
-    /// Prepares for reading page by page what was dropped before.
+    /// Prepares for reading what was dropped before.
     fn evict(&self) -> io::Result<()> {
         // A dirty page cannot be dropped.
         sys::sync_data(&self.file)?;
@@ -97,21 +94,102 @@ impl OsFile {
         self.how.fetch_max(how as u8, Ordering::Relaxed);
     }
 
-    /// Sees to it that no page of a range is in the cache, or else owns up to reading from it.
-    fn evict_range(&self, range: Range<u64>) -> io::Result<()> {
+    /// Reads what was dropped before, and sees of each page that it comes from the medium.
+    fn read_evicted(&self, buf: &mut [u8], offset: u64) -> io::Result<usize> {
+        let mut done = 0;
+        for piece in buf.chunks_mut(LOOK_BYTES) {
+            let at = offset + done as u64;
+            if self.how() == ReadHow::Evicted {
+                self.evict_range(piece, at)?;
+            }
+            let read = sys::read_full(&self.file, piece, at)?;
+            done += read;
+            if read < piece.len() {
+                break;
+            }
+        }
+        Ok(done)
+    }
+
+    /// Sees to it that no page of what will be read into `buf` was in the cache when it was asked for,
+    /// or else owns up to reading from it.
+    ///
+    /// A page is proved by one look that finds it absent or on its way, at any time after the file was
+    /// flushed: whoever brings it in afterwards brings what the medium holds. Looking at a page has it
+    /// read, and a read of one page at a time is slow. So all of a piece is asked for at once, and its
+    /// pages are looked at while they are on their way. Those that arrived before they were looked at
+    /// are dropped again, and asked for once more.
+    fn evict_range(&self, buf: &mut [u8], offset: u64) -> io::Result<()> {
         let page = sys::page_bytes();
-        let end = range.end.min(stat(&self.file)?.size);
-        sys::drop_range(
-            &self.file,
-            range.start / page * page..end.next_multiple_of(page),
-        )?;
-        let mut at = range.start;
-        while at < end {
-            if !self.is_absent(at, page)? {
-                self.lower_to(ReadHow::Cached);
+        let stat = stat(&self.file)?;
+        let end = stat.size.min(offset + buf.len() as u64);
+        let mut unseen = self.pages_with_data(&stat, offset..end);
+        for _ in 0..LOOKS_MAX {
+            if unseen.is_empty() {
                 return Ok(());
             }
-            at = (at / page + 1) * page;
+            for run in &unseen {
+                sys::drop_range(&self.file, run.clone())?;
+            }
+            let mut still = Vec::new();
+            for run in unseen {
+                self.look_on_the_way(run, buf, &mut still)?;
+            }
+            unseen = still;
+        }
+        for run in unseen {
+            for at in run.step_by(page as usize) {
+                if !self.is_absent(at, page)? {
+                    self.lower_to(ReadHow::Cached);
+                    return Ok(());
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// The whole pages of a range, without those that lie in holes: they read as zeros because the
+    /// file system says so, and are in the cache as soon as they are asked for.
+    fn pages_with_data(&self, stat: &Stat, range: Range<u64>) -> Vec<Range<u64>> {
+        let page = sys::page_bytes();
+        let whole = |part: Range<u64>| part.start / page * page..part.end.next_multiple_of(page);
+        let has_holes = stat.allocated < stat.size;
+        let mut parts = Vec::new();
+        let mut at = range.start;
+        while at < range.end {
+            let data = match has_holes {
+                true => sys::next_data(&self.file, at),
+                false => range.clone(),
+            };
+            let part = data.start.max(at)..data.end.min(range.end);
+            if !part.is_empty() {
+                parts.push(whole(part));
+            }
+            at = data.end;
+        }
+        parts
+    }
+
+    /// Has a run of pages read without waiting for them, and adds those that are there already to
+    /// `still`.
+    fn look_on_the_way(
+        &self,
+        run: Range<u64>,
+        buf: &mut [u8],
+        still: &mut Vec<Range<u64>>,
+    ) -> io::Result<()> {
+        let page = sys::page_bytes();
+        // No longer than the buffer, but for large pages.
+        let len = buf.len().min((run.end - run.start) as usize);
+        sys::begin_reading(&self.file, &mut buf[..len], run.start)?;
+        for at in run.step_by(page as usize) {
+            if sys::is_resident(&self.file, at)? == Some(false) {
+                continue;
+            }
+            match still.last_mut() {
+                Some(last) if last.end == at => last.end = at + page,
+                _ => still.push(at..at + page),
+            }
         }
         Ok(())
     }
@@ -187,11 +265,7 @@ impl FsFile for OsFile {
             }
             self.leave_direct()?;
         }
-        if self.how() == ReadHow::Evicted {
-            let end = offset.saturating_add(buf.len() as u64);
-            self.evict_range(offset + done as u64..end)?;
-        }
-        Ok(done + sys::read_full(&self.file, &mut buf[done..], offset + done as u64)?)
+        Ok(done + self.read_evicted(&mut buf[done..], offset + done as u64)?)
     }
 
     fn write_at(&self, buf: &[u8], offset: u64) -> io::Result<()> {

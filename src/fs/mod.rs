@@ -230,7 +230,8 @@ pub trait Fs: FsMeta {
     ) -> io::Result<()>;
     /// Makes the names in a directory durable.
     fn sync_dir(&self, dir: &Self::Dir) -> io::Result<()>;
-    /// Hands everything dirty on one of the mounted file systems to its device.
+    /// Hands everything dirty on one of the mounted file systems to its device. That the device keeps it is
+    /// sure, of the root's, once a file there is flushed afterwards.
     fn sync_mount(&self, mount: MountNo) -> io::Result<()>;
     /// The rules of one of the mounted file systems.
     fn rules(&self, mount: MountNo) -> Rules;
@@ -385,6 +386,18 @@ pub fn settle<F: Fs>(fs: &F, file: &F::File) -> io::Result<()> {
     match fs.rules(root).lacks_journal {
         true => fs.sync_mount(root).and_then(|()| file.sync()),
         false => Ok(()),
+    }
+}
+
+/// A temporary directory on a file system that has a journal. Without one, a manifest that no run has sealed
+/// is cut when it is opened again.
+#[cfg(test)]
+pub(crate) fn journaled_tempdir() -> tempfile::TempDir {
+    let temp = tempfile::tempdir().expect("a temporary directory");
+    let fs = OsFs::open_root(temp.path()).expect("a directory that was just made");
+    match fs.rules(MountNo::default()).lacks_journal {
+        true => tempfile::tempdir_in("/dev/shm").expect("a directory in memory"),
+        false => temp,
     }
 }
 

@@ -328,7 +328,14 @@ impl Fs for OsFs {
     fn sync_mount(&self, mount: MountNo) -> io::Result<()> {
         // Copied, so that directories can be opened during a flush, which may take long.
         let fd = Arc::clone(&self.mounts().list[usize::from(mount.0)].1);
-        sys::sync_fs(&fd)
+        sys::sync_fs(&fd)?;
+        match mount == MountNo::default() {
+            // Of the root, the manifest is flushed next.
+            true => Ok(()),
+            // Elsewhere nothing else is, and this is what sends the device its flush and tells of a
+            // file system that has shut itself down.
+            false => sys::sync_dir(&fd),
+        }
     }
 
     fn rules(&self, mount: MountNo) -> Rules {

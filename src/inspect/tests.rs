@@ -59,7 +59,7 @@ fn exported(dest: &Path, out: &mut dyn std::io::Write) -> Result<ExportSummary, 
 
 #[test]
 fn a_destination_without_a_manifest_or_none_at_all_is_refused() {
-    let temp = tempfile::tempdir().unwrap();
+    let temp = crate::fs::journaled_tempdir();
     let missing = temp.path().join("missing");
     for refused in [
         status(temp.path(), None).unwrap_err(),

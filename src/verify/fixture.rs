@@ -32,7 +32,7 @@ pub(crate) fn rel(path: &str) -> RelPath {
 
 impl Fixture {
     pub(crate) fn new() -> Fixture {
-        let temp = tempfile::tempdir().unwrap();
+        let temp = crate::fs::journaled_tempdir();
         let fs = Arc::new(OsFs::open_root(temp.path()).unwrap());
         let mode = OpenMode::Create(BlockSize::MIN);
         let store = Store::open(&fs, temp.path(), mode).unwrap().unwrap();

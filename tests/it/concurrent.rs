@@ -83,7 +83,7 @@ fn has_partial(dest: &Path) -> bool {
 
 /// A source that takes a moment to copy.
 fn fixture() -> Fixture {
-    let fixture = Fixture::new();
+    let fixture = Fixture::journaled();
     mixed_tree(&fixture.source, 20, &[96 << 20]);
     fixture
 }
@@ -212,7 +212,7 @@ fn of_copies_started_at_once_on_a_fresh_destination_one_copies_and_the_manifest_
 #[test]
 fn of_copies_started_at_once_on_a_half_copied_destination_one_goes_on() {
     for _ in 0..5 {
-        let fixture = Fixture::new();
+        let fixture = Fixture::journaled();
         mixed_tree(&fixture.source, 30, &[16 << 20]);
         let mut copy = Frozen::copy(&fixture);
         copy.0.kill().unwrap();

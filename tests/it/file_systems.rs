@@ -1,9 +1,63 @@
 //! What is known of the file systems that a destination is on, asked of real ones.
 
-use sprag::fs::{Fs, FsMeta, OsFs};
+use std::os::unix::fs::FileExt;
+use std::path::{Path, PathBuf};
+use std::process::Command;
 
-use crate::support::image::Image;
+use sprag::fs::{FlushBy, Fs, FsMeta, MountNo, OsFs};
+
+use crate::support::image::{Image, tool};
 use crate::support::*;
+
+/// A file system that is mounted for a test and unmounted after it.
+struct Mounted(PathBuf);
+
+impl Mounted {
+    /// `None`: the machine does not let us, and the reason was told.
+    fn new(test: &str, fs_type: &str, options: &str, at: PathBuf) -> Option<Mounted> {
+        if !is_root_with(test, &["mount"]) {
+            return None;
+        }
+        std::fs::create_dir_all(&at).unwrap();
+        let mut mount = Command::new("mount");
+        mount.args(["-t", fs_type, "-o", options, "none"]);
+        match tool(mount.arg(&at)) {
+            Ok(()) => Some(Mounted(at)),
+            Err(why) => {
+                skip(test, &format!("to mount {fs_type}: {why}"));
+                None
+            }
+        }
+    }
+
+    /// An overlay whose upper directory is in `upper`.
+    fn overlay(test: &str, upper: &Path, at: PathBuf) -> Option<Mounted> {
+        let dirs = ["lower", "upper", "work"].map(|name| upper.join(name));
+        for dir in &dirs {
+            std::fs::create_dir_all(dir).unwrap();
+        }
+        let [lower, upper, work] = dirs.map(|dir| dir.display().to_string());
+        let options = format!("lowerdir={lower},upperdir={upper},workdir={work}");
+        Mounted::new(test, "overlay", &options, at)
+    }
+}
+
+impl Drop for Mounted {
+    fn drop(&mut self) {
+        let _ = tool(Command::new("umount").arg("--lazy").arg(&self.0));
+    }
+}
+
+fn at(path: &Path) -> OsFs {
+    OsFs::open_root(path).unwrap()
+}
+
+/// Whether this kernel is at least of that version.
+fn is_kernel(since: (u32, u32)) -> bool {
+    let release = std::fs::read_to_string("/proc/sys/kernel/osrelease").unwrap();
+    let mut numbers = release.split('.').map(|number| number.parse().unwrap_or(0));
+    (numbers.next().unwrap(), numbers.next().unwrap()) >= since
+}
 
 #[test]
 fn a_session_lasts_as_long_as_the_mount_and_no_longer() {
@@ -12,7 +66,7 @@ fn a_session_lasts_as_long_as_the_mount_and_no_longer() {
         return;
     };
     let session = || {
-        let fs = OsFs::open_root(&image.mount).unwrap();
+        let fs = at(&image.mount);
         fs.session(&fs.root())
     };
     let Some((boot, mount)) = session() else {
@@ -23,4 +77,160 @@ fn a_session_lasts_as_long_as_the_mount_and_no_longer() {
     let (boot_then, mount_then) = session().unwrap();
     assert_eq!(boot_then, boot);
     assert_ne!(mount_then, mount, "it was unmounted in between");
+}
+
+#[test]
+fn an_ext4_counts_as_journaled_only_if_it_has_a_journal() {
+    let test = "an_ext4_counts_as_journaled_only_if_it_has_a_journal";
+    for (fs_type, mkfs_options, has_journal) in [
+        ("ext4", &[][..], true),
+        ("ext3", &[], true),
+        ("ext4", &["-O", "^has_journal"], false),
+        ("ext2", &[], false),
+    ] {
+        let Some(image) = Image::made_with(test, fs_type, 64 << 20, mkfs_options, "") else {
+            return;
+        };
+        let fs = at(&image.mount);
+        assert_eq!(
+            !fs.rules(MountNo::default()).lacks_journal,
+            has_journal,
+            "{fs_type} {mkfs_options:?}"
+        );
+    }
+}
+
+#[test]
+fn a_file_system_is_flushed_as_a_whole_only_where_that_is_known_to_suffice() {
+    let test = "a_file_system_is_flushed_as_a_whole_only_where_that_is_known_to_suffice";
+    let temp = tempfile::tempdir().unwrap();
+    let known = match is_kernel((5, 17)) {
+        true => FlushBy::Whole,
+        false => FlushBy::Each,
+    };
+    for (fs_type, bytes) in [("ext4", 64 << 20), ("btrfs", 128 << 20), ("xfs", 320 << 20)] {
+        if let Some(image) = Image::new(test, fs_type, bytes, "") {
+            assert_eq!(
+                at(&image.mount).rules(MountNo::default()).flush_by,
+                known,
+                "{fs_type}"
+            );
+        }
+    }
+    let Some(memory) = Mounted::new(test, "tmpfs", "size=64M", temp.path().join("memory")) else {
+        return;
+    };
+    assert_eq!(
+        at(&memory.0).rules(MountNo::default()).flush_by,
+        FlushBy::Whole
+    );
+    if let Some(merged) = Mounted::overlay(test, &memory.0, temp.path().join("merged")) {
+        let fs = at(&merged.0);
+        assert_eq!(fs.rules(MountNo::default()).flush_by, FlushBy::Each);
+        assert!(
+            fs.rules(MountNo::default()).lacks_journal,
+            "nobody says what is below"
+        );
+    }
+}
+
+#[test]
+fn data_that_cannot_be_written_below_an_overlay_ends_the_run() {
+    let test = "data_that_cannot_be_written_below_an_overlay_ends_the_run";
+    if !is_root_with(test, &["mkfs.ext4", "mount"]) {
+        return;
+    }
+    // A device that takes what is written over its first 8 MiB and answers most other writes with
+    // EIO: the file that it is made of has taken all room of a small file system by then. So the
+    // metadata of the file system on it can be written, and the content of files cannot.
+    let fixture = Fixture::new();
+    let temp = fixture.temp.path();
+    let Some(small) = Mounted::new(test, "tmpfs", "size=24M", temp.join("small")) else {
+        return;
+    };
+    let device = small.0.join("device");
+    let file = std::fs::File::create(&device).unwrap();
+    file.set_len(120 << 20).unwrap();
+    let mut mkfs = Command::new("mkfs.ext4");
+    mkfs.args(["-q", "-b", "4096", "-J", "size=4", "-N", "1024"]);
+    mkfs.args([
+        "-O",
+        "^metadata_csum,^uninit_bg",
+        "-E",
+        "lazy_itable_init=0",
+    ]);
+    tool(mkfs.arg(&device)).unwrap();
+    let made = std::fs::read(&device).unwrap();
+    file.write_all_at(&made[..8 << 20], 0).unwrap();
+    let below = temp.join("below");
+    std::fs::create_dir(&below).unwrap();
+    let mut mount = Command::new("mount");
+    if let Err(why) = tool(mount.args(["-o", "loop"]).arg(&device).arg(&below)) {
+        return skip(test, &format!("to mount a loop image of ext4: {why}"));
+    }
+    let below = Mounted(below);
+    let Some(merged) = Mounted::overlay(test, &below.0, temp.join("merged")) else {
+        return;
+    };
+    // The manifest can be flushed, so that nothing else tells of what the flush of the data did not.
+    let state = merged.0.join("dest/.sprag");
+    let Some(_state) = Mounted::new(test, "tmpfs", "size=8M", state) else {
+        return;
+    };
+    tool(Command::new("sync").arg("-f").arg(&below.0)).unwrap();
+    for n in 0..40 {
+        write(
+            fixture.source.join(format!("f{n}")),
+            Rng::new(n).bytes(1 << 20),
+        );
+    }
+    let ran = run("copy", [fixture.contents(), merged.0.join("dest")]);
+    assert_eq!(ran.code, 11, "{}", ran.stderr);
+}
+
+#[test]
+fn an_overlay_is_flushed_file_by_file_and_as_a_whole() {
+    let test = "an_overlay_is_flushed_file_by_file_and_as_a_whole";
+    if !strace::works(test) {
+        return;
+    }
+    let fixture = Fixture::new();
+    let temp = fixture.temp.path();
+    let Some(memory) = Mounted::new(test, "tmpfs", "size=64M", temp.join("memory")) else {
+        return;
+    };
+    let Some(merged) = Mounted::overlay(test, &memory.0, temp.join("merged")) else {
+        return;
+    };
+    let files = 30;
+    for n in 0..files {
+        write(
+            fixture.source.join(format!("f{n}")),
+            Rng::new(n).bytes(5000),
+        );
+    }
+    let (log, dest) = (temp.join("log"), merged.0.join("dest"));
+    let (source, dest) = (fixture.contents(), dest.into_os_string());
+    let calls = strace::calls(&log, &["copy".into(), source.into_os_string(), dest]);
+    let nth = |name: &str| -> Vec<usize> {
+        let calls = calls.iter().enumerate();
+        calls
+            .filter(|(_, call)| call.name.starts_with(name))
+            .map(|(nth, _)| nth)
+            .collect()
+    };
+    let (flushed, flushed_whole) = (nth("fsync"), nth("syncfs"));
+    let renames = nth("rename").into_iter();
+    let mut names = renames.filter(|nth| calls[*nth].text.contains(".partial"));
+    let first_name = names.next().unwrap();
+    let before_names = flushed.iter().filter(|nth| **nth < first_name).count();
+    assert!(
+        before_names >= files as usize,
+        "{before_names} files flushed"
+    );
+    // Which space they take is known to the whole alone, should there be no journal below.
+    assert!(
+        flushed_whole.iter().any(|nth| *nth < first_name),
+        "{flushed_whole:?}"
+    );
 }

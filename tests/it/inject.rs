@@ -83,7 +83,7 @@ fn small_tree(root: &Path) {
 impl Scene {
     /// Nothing is there yet.
     fn fresh() -> Scene {
-        let temp = tempfile::tempdir().unwrap();
+        let temp = journaled_dir();
         let source = temp.path().join("source");
         small_tree(&source);
         Scene {

@@ -11,7 +11,7 @@ const CHECKPOINT: u64 = 4 << 20;
 
 #[test]
 fn killed_at_random_moments_a_copy_always_ends_as_its_source_within_the_rehash_bound() {
-    let temp = tempfile::tempdir().unwrap();
+    let temp = journaled_dir();
     let source = temp.path().join("source");
     mixed_tree(&source, 1500, &[48 << 20, (96 << 20) + 12_345, 24 << 20]);
     let mut rng = Rng::new(u64::from(std::process::id()));

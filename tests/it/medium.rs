@@ -158,3 +158,114 @@ fn a_drive_that_is_mounted_read_only_is_verified_and_not_written_to() {
     assert!(warning.contains("Read-only file system"), "{warning}");
     assert_eq!(before, hash(), "the image is as it was");
 }
+
+#[test]
+fn content_among_metadata_is_never_said_to_come_from_the_medium() {
+    let test = "content_among_metadata_is_never_said_to_come_from_the_medium";
+    let inline = &["-O", "inline_data", "-I", "1024"][..];
+    for (fs_type, bytes, mkfs_options) in [("ext4", 64 << 20, inline), ("btrfs", 128 << 20, &[])] {
+        let Some(image) = Image::made_with(test, fs_type, bytes, mkfs_options, "") else {
+            continue;
+        };
+        let fixture = Fixture::new();
+        write(fixture.source.join("inline"), Rng::new(1).bytes(400));
+        write(fixture.source.join("block"), Rng::new(2).bytes(8000));
+        let dest = image.at("dest");
+        copy(0, [fixture.contents(), dest.clone()]);
+        // It may be in memory, as after a copy, or have been read there by nobody so far.
+        for round in ["after the copy", "after mounting it again"] {
+            let ran = run("verify", ["--require-medium".as_ref(), dest.as_os_str()]);
+            assert_eq!(ran.code, 23, "{fs_type} {round}: {}", ran.stderr);
+            assert_eq!(ran.problems(), [("inline".into(), "unproven".into())]);
+            assert_eq!((ran.sum("read_cached"), ran.sum("files_ok")), (1, 2));
+            image.mount_again("");
+        }
+    }
+}
+
+/// Text that compresses well and is not the same in any two places.
+fn compressible(bytes: usize) -> Vec<u8> {
+    let lines = (0..).flat_map(|n| format!("line {n:>20} of a text\n").into_bytes());
+    lines.take(bytes).collect()
+}
+
+#[test]
+fn compressed_content_is_read_from_the_medium_and_not_from_memory() {
+    let test = "compressed_content_is_read_from_the_medium_and_not_from_memory";
+    let Some(image) = Image::new(test, "btrfs", 256 << 20, "compress-force=zstd") else {
+        return;
+    };
+    let fixture = Fixture::new();
+    let content = compressible(3 << 20);
+    write(fixture.source.join("f"), &content);
+    let dest = image.at("dest");
+    copy(0, [fixture.contents(), dest.clone()]);
+    let ran = run("verify", [&dest]);
+    assert_eq!((ran.code, ran.sum("read_evicted")), (0, 1));
+    // Each compressed extent begins with the magic number of zstd.
+    let medium = fs::read(&image.file).unwrap();
+    let sectors = medium.chunks(4096).enumerate();
+    let extents = sectors.filter(|(_, sector)| sector.starts_with(&[0x28, 0xb5, 0x2f, 0xfd]));
+    let extents: Vec<u64> = extents.map(|(nth, _)| nth as u64 * 4096).collect();
+    assert!(extents.len() >= 24, "{extents:?}");
+    assert!(fs::read(dest.join("f")).unwrap() == content);
+    image.change(extents[extents.len() / 2] + 99, |byte| byte[0] ^= 1, 1);
+    assert!(
+        fs::read(dest.join("f")).unwrap() == content,
+        "the page cache does not know"
+    );
+    let ran = run("verify", [&dest]);
+    // btrfs has checksums of its own and refuses to give what it finds.
+    assert_eq!(ran.code, 40, "{}", ran.stderr);
+    assert_eq!(ran.problems(), [("f".into(), "unreadable".into())]);
+}
+
+#[test]
+fn a_file_with_holes_is_read_from_the_medium_where_it_has_content() {
+    let test = "a_file_with_holes_is_read_from_the_medium_where_it_has_content";
+    let Some(image) = Image::new(test, "btrfs", 128 << 20, "") else {
+        return;
+    };
+    let fixture = Fixture::new();
+    let holes = fixture.source.join("holes");
+    write(&holes, Rng::new(1).bytes(100_000));
+    let file = fs::File::options().write(true).open(&holes).unwrap();
+    std::os::unix::fs::FileExt::write_all_at(&file, &Rng::new(2).bytes(100_000), 5 << 20).unwrap();
+    let dest = image.at("dest");
+    copy(0, [fixture.contents(), dest.clone()]);
+    let ran = run("verify", ["--require-medium".as_ref(), dest.as_os_str()]);
+    assert_eq!(
+        (ran.code, ran.sum("read_evicted")),
+        (0, 1),
+        "{}",
+        ran.stderr
+    );
+}
+
+#[test]
+fn pages_that_have_to_be_seen_are_read_many_at_a_time() {
+    let test = "pages_that_have_to_be_seen_are_read_many_at_a_time";
+    if !is_root_with(test, &["losetup"]) {
+        return;
+    }
+    let Some(image) = Image::new(test, "btrfs", 256 << 20, "") else {
+        return;
+    };
+    let fixture = Fixture::new();
+    let pages = 8192;
+    write(fixture.source.join("f"), Rng::new(1).bytes(pages * 4096));
+    let dest = image.at("dest");
+    copy(0, [fixture.contents(), dest.clone()]);
+    let before = image.reads();
+    let ran = run("verify", [&dest]);
+    assert_eq!(
+        (ran.code, ran.sum("read_evicted")),
+        (0, 1),
+        "{}",
+        ran.stderr
+    );
+    let reads = image.reads() - before;
+    // Most take 128 KiB or more; on a machine that has other things to do some pages are looked at
+    // too late and asked for again.
+    assert!(reads < pages as u64 / 4, "{reads} reads of {pages} pages");
+}

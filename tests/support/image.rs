@@ -23,6 +23,17 @@ impl Image {
         bytes: u64,
         options: &'static str,
     ) -> Option<Image> {
+        Image::made_with(test, fs_type, bytes, &[], options)
+    }
+
+    /// The same, made with options of its mkfs.
+    pub(crate) fn made_with(
+        test: &str,
+        fs_type: &str,
+        bytes: u64,
+        mkfs_options: &[&str],
+        options: &'static str,
+    ) -> Option<Image> {
         let mkfs = format!("mkfs.{fs_type}");
         if !is_root_with(test, &[&mkfs, "mount"]) {
             return None;
@@ -31,7 +42,8 @@ impl Image {
         let (file, mount) = (temp.path().join("image"), temp.path().join("mount"));
         fs::create_dir(&mount).unwrap();
         fs::File::create(&file).unwrap().set_len(bytes).unwrap();
-        tool(Command::new(mkfs).arg("-q").arg(&file)).unwrap();
+        let mut mkfs = Command::new(mkfs);
+        tool(mkfs.arg("-q").args(mkfs_options).arg(&file)).unwrap();
         let image = Image {
             file,
             mount,
@@ -63,6 +75,18 @@ impl Image {
 
     pub(crate) fn at(&self, path: impl AsRef<Path>) -> PathBuf {
         self.mount.join(path)
+    }
+
+    /// How many reads its block device has answered.
+    pub(crate) fn reads(&self) -> u64 {
+        let mut losetup = Command::new("losetup");
+        losetup.args(["--noheadings", "--output", "NAME", "--associated"]);
+        let named = losetup.arg(&self.file).output().unwrap();
+        let named = String::from_utf8(named.stdout).unwrap();
+        let name = named.trim().rsplit('/').next().unwrap().to_string();
+        assert!(!name.is_empty(), "it is on a loop device");
+        let stat = fs::read_to_string(format!("/sys/block/{name}/stat")).unwrap();
+        stat.split_whitespace().next().unwrap().parse().unwrap()
     }
 
     /// Where in the image these bytes, which must be flushed and unique, begin.

@@ -11,6 +11,7 @@ use std::sync::mpsc;
 use std::time::Duration;
 
 use serde_json::Value;
+use sprag::fs::{Fs, MountNo};
 
 pub(crate) mod folding;
 pub(crate) mod fuse;
@@ -325,6 +326,17 @@ pub(crate) fn end_within(secs: u64, child: Child) -> Output {
     }
 }
 
+/// A temporary directory on a file system that has a journal. Without one, a killed process counts as
+/// a power cut, and the partial files that it leaves are not touched.
+pub(crate) fn journaled_dir() -> tempfile::TempDir {
+    let temp = tempfile::tempdir().unwrap();
+    let fs = sprag::fs::OsFs::open_root(temp.path()).unwrap();
+    match fs.rules(MountNo::default()).lacks_journal {
+        true => tempfile::tempdir_in("/dev/shm").unwrap(),
+        false => temp,
+    }
+}
+
 /// A source tree and a destination that does not exist yet, in a temporary directory.
 pub(crate) struct Fixture {
     pub(crate) temp: tempfile::TempDir,
@@ -334,7 +346,15 @@ pub(crate) struct Fixture {
 
 impl Fixture {
     pub(crate) fn new() -> Fixture {
-        let temp = tempfile::tempdir().unwrap();
+        Fixture::in_dir(tempfile::tempdir().unwrap())
+    }
+
+    /// One for tests that kill a copy and expect it to be continued as if nothing had been lost.
+    pub(crate) fn journaled() -> Fixture {
+        Fixture::in_dir(journaled_dir())
+    }
+
+    fn in_dir(temp: tempfile::TempDir) -> Fixture {
         let (source, dest) = (temp.path().join("source"), temp.path().join("dest"));
         fs::create_dir(&source).unwrap();
         Fixture { temp, source, dest }

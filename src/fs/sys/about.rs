@@ -5,7 +5,11 @@ use std::io;
 use std::os::fd::{AsFd, AsRawFd};
 
 use super::super::{About, FsKind};
-use super::linux::*;
+use super::linux::magic;
+use super::traits::{
+    BCACHEFS, BTRFS, CIFS, EXFAT, EXT, F2FS, FUSE, MSDOS, NFS, NTFS3, RAMFS, SMB2, TMPFS, V9FS,
+    XFS, ZFS,
+};
 use super::{is_root, mountinfo, retry};
 
 /// `FS_CASEFOLD_FL` of the inode's flags.

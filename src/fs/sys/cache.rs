@@ -29,6 +29,24 @@ pub(crate) fn is_resident(file: &File, offset: u64) -> io::Result<Option<bool>> 
     }
 }
 
+/// Has the pages of a range read that are not in the page cache, and waits for none. What is there is
+/// read into `buf` or not.
+pub(crate) fn begin_reading(file: &File, buf: &mut [u8], offset: u64) -> io::Result<()> {
+    match preadv2(
+        file,
+        &mut [IoSliceMut::new(buf)],
+        offset,
+        ReadWriteFlags::NOWAIT,
+    ) {
+        // Whatever keeps it from beginning shows when the pages are looked at.
+        Ok(_)
+        | Err(Errno::AGAIN | Errno::OPNOTSUPP | Errno::INVAL | Errno::NOSYS | Errno::INTR) => {
+            Ok(())
+        }
+        Err(errno) => Err(errno.into()),
+    }
+}
+
 /// Asks for the clean pages of a part of a file to be dropped. Only a request: pages that are
 /// dirty or mapped stay, and the kernel does not say so.
 pub(crate) fn drop_range(file: &File, range: Range<u64>) -> io::Result<()> {

@@ -10,6 +10,7 @@ use rustix::io::Errno;
 
 use super::super::{About, FsKind, Xattrs};
 use super::{FlushBy, Traits, component, retry};
+use crate::event::ReadHow;
 use crate::path::RelPath;
 
 /// Reading always sets the access time here.
@@ -22,13 +23,15 @@ pub(crate) const JUST_DIRECTORY: OFlags = OFlags::RDONLY.union(OFlags::DIRECTORY
 pub(crate) fn traits(_fd: impl AsFd) -> io::Result<Traits> {
     Ok(Traits {
         flush_by: FlushBy::Each,
-        always_cached: true,
-        may_ignore_direct: false,
-        inline_below: 0,
         renames_want_flush: false,
-        lacks_journal: false,
+        lacks_journal: true,
         may_lack_modes: false,
     })
+}
+
+/// Nothing is claimed of any file.
+pub(crate) fn strictest(_file: &File, _size: u64) -> io::Result<ReadHow> {
+    Ok(ReadHow::Cached)
 }
 
 /// The room that POSIX tells of; the kind is not known, so that names are tried.
@@ -89,7 +92,7 @@ pub(crate) fn set_direct(_file: &File, _on: bool) -> io::Result<bool> {
     Ok(false)
 }
 
-/// There is no way to drop pages, and none is claimed: everything is `always_cached`.
+/// There is no way to drop pages, and none is claimed.
 pub(crate) fn drop_cache(_file: &File) -> io::Result<()> {
     Ok(())
 }
@@ -104,14 +107,14 @@ pub(crate) fn is_resident(_file: &File, _offset: u64) -> io::Result<Option<bool>
     Ok(None)
 }
 
-/// No advice is given.
-pub(crate) fn advise_random(_file: &File) -> io::Result<()> {
+/// Nothing is begun.
+pub(crate) fn begin_reading(_file: &File, _buf: &mut [u8], _offset: u64) -> io::Result<()> {
     Ok(())
 }
 
-/// There is nothing to refuse.
-pub(crate) fn refuses_direct(_file: &File) -> bool {
-    true
+/// No advice is given.
+pub(crate) fn advise_random(_file: &File) -> io::Result<()> {
+    Ok(())
 }
 
 /// How many bytes of a file one page of the cache holds.

@@ -1,4 +1,4 @@
-//! What only Linux has: openat2, O_DIRECT, cache eviction, syncfs, and telling file systems apart.
+//! What only Linux has: openat2, O_DIRECT, cache eviction and syncfs.
 
 use std::fs::File;
 use std::io;
@@ -10,7 +10,8 @@ use rustix::fs::{Advice, Mode, OFlags, ResolveFlags};
 use rustix::io::Errno;
 use rustix::system::Uname;
 
-use super::{FlushBy, Traits, component, retry};
+use super::traits::FUSE;
+use super::{component, retry};
 use crate::path::RelPath;
 
 /// Leaves the access time of a file alone; only its owner and root may ask for it.
@@ -19,78 +20,25 @@ pub(crate) const NO_ATIME: OFlags = OFlags::NOATIME;
 /// Opens a directory for reaching what is in it, which needs no permission to list it.
 pub(crate) const JUST_DIRECTORY: OFlags = OFlags::PATH.union(OFlags::DIRECTORY);
 
-// `f_type` of statfs(2).
-pub(super) const BCACHEFS: u32 = 0xCA45_1A4E;
-pub(super) const BTRFS: u32 = 0x9123_683E;
-pub(super) const CIFS: u32 = 0xFF53_4D42;
-pub(super) const EXFAT: u32 = 0x2011_BAB0;
-pub(super) const EXT: u32 = 0xEF53;
-pub(super) const F2FS: u32 = 0xF2F5_2010;
-pub(super) const FUSE: u32 = 0x6573_5546;
-pub(super) const MSDOS: u32 = 0x4D44;
-pub(super) const NFS: u32 = 0x6969;
-pub(super) const NTFS3: u32 = 0x7366_746E;
-pub(super) const OVERLAY: u32 = 0x794C_7630;
-pub(super) const RAMFS: u32 = 0x8584_58F6;
-pub(super) const SMB2: u32 = 0xFE53_4D42;
-pub(super) const TMPFS: u32 = 0x0102_1994;
-pub(super) const V9FS: u32 = 0x0102_1997;
-pub(super) const XFS: u32 = 0x5846_5342;
-pub(super) const ZFS: u32 = 0x2FC1_2FC1;
-
 /// Asks for memory in pages of 2 MiB; where there are none, it stays in small ones.
 pub(crate) fn ask_for_huge_pages(map: &MmapMut) {
     let _ = map.advise(memmap2::Advice::HugePage);
 }
 
-/// The kernel does not change while we run, and is asked about for each file.
+/// The kernel does not change while we run.
 static KERNEL: LazyLock<Uname> = LazyLock::new(rustix::system::uname);
 
-/// What is to be known about the file system that holds an open file or directory.
-pub(crate) fn traits(fd: impl AsFd) -> io::Result<Traits> {
-    Ok(traits_of(magic(fd)?, KERNEL.release().to_bytes()))
+/// The version of the running kernel.
+pub(super) fn kernel_release() -> &'static [u8] {
+    KERNEL.release().to_bytes()
 }
 
+/// The number of the kind of file system that holds an open file or directory.
 pub(super) fn magic(fd: impl AsFd) -> io::Result<u32> {
     // The field is 32 or 64 bits wide, signed or not; the numbers all have 32.
     #[allow(clippy::unnecessary_cast)]
     let magic = retry(|| rustix::fs::fstatfs(&fd))?.f_type as u32;
     Ok(magic)
-}
-
-fn traits_of(magic: u32, kernel_release: &[u8]) -> Traits {
-    // FUSE answers syncfs without asking its daemon, and a server is only asked by fsync.
-    let remote = matches!(magic, FUSE | NFS | SMB2 | CIFS | V9FS);
-    Traits {
-        flush_by: if remote || !syncfs_tells_errors(kernel_release) {
-            FlushBy::Each
-        } else {
-            FlushBy::Whole
-        },
-        // Daemons and servers have caches of their own, which O_DIRECT does not go past; ZFS has
-        // one beside the page cache. What lies below an overlay cannot be seen from above it.
-        always_cached: remote || matches!(magic, TMPFS | RAMFS | OVERLAY | ZFS),
-        may_ignore_direct: matches!(magic, BTRFS | F2FS),
-        // It refuses O_DIRECT for compressed files, so what it takes is honoured, except in files
-        // that lie in their record of the master file table: at most 4 KiB.
-        inline_below: if magic == NTFS3 { 4096 } else { 0 },
-        // Renaming there enters the name with neither size nor place; the inode brings them.
-        renames_want_flush: magic == MSDOS,
-        // FUSE is mostly exFAT and NTFS, whose drivers there replay no journal either.
-        lacks_journal: matches!(magic, MSDOS | EXFAT | FUSE),
-        may_lack_modes: matches!(magic, MSDOS | EXFAT | FUSE | NTFS3),
-    }
-}
-
-/// Before Linux 5.8, syncfs returned success after a failed write-back.
-fn syncfs_tells_errors(kernel_release: &[u8]) -> bool {
-    let mut numbers = kernel_release
-        .split(|byte| !byte.is_ascii_digit())
-        .map(|digits| std::str::from_utf8(digits).ok()?.parse::<u32>().ok());
-    match (numbers.next().flatten(), numbers.next().flatten()) {
-        (Some(major), Some(minor)) => (major, minor) >= (5, 8),
-        _ => false,
-    }
 }
 
 /// Opens what is below `root`, all components in one call, following no symlink. `None` if that
@@ -225,31 +173,4 @@ pub fn random_bytes() -> io::Result<[u8; 16]> {
         return Err(io::ErrorKind::UnexpectedEof.into());
     }
     Ok(bytes)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn one_flush_for_all_is_believed_only_where_it_reports_errors() {
-        assert_eq!(traits_of(EXT, b"6.1.0-13-amd64").flush_by, FlushBy::Whole);
-        assert_eq!(traits_of(EXT, b"5.8").flush_by, FlushBy::Whole);
-        assert_eq!(traits_of(EXT, b"5.7.19").flush_by, FlushBy::Each);
-        assert_eq!(traits_of(EXT, b"4.19").flush_by, FlushBy::Each);
-        assert_eq!(traits_of(EXT, b"unknown").flush_by, FlushBy::Each);
-        for magic in [FUSE, NFS, SMB2, CIFS] {
-            assert_eq!(traits_of(magic, b"6.1.0").flush_by, FlushBy::Each);
-        }
-    }
-
-    #[test]
-    fn file_systems_that_answer_from_a_cache_are_known() {
-        for magic in [FUSE, NFS, TMPFS, RAMFS, OVERLAY] {
-            assert!(traits_of(magic, b"6.1").always_cached);
-        }
-        for magic in [EXT, MSDOS, EXFAT, NTFS3] {
-            assert!(!traits_of(magic, b"6.1").always_cached);
-        }
-    }
 }

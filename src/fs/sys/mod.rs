@@ -32,7 +32,11 @@ mod linux;
 #[cfg(target_os = "linux")]
 mod mountinfo;
 #[cfg(target_os = "linux")]
+mod reading;
+#[cfg(target_os = "linux")]
 mod session;
+#[cfg(target_os = "linux")]
+mod traits;
 #[cfg(target_os = "linux")]
 mod xattrs;
 
@@ -51,23 +55,21 @@ pub use linux::random_bytes;
 #[cfg(target_os = "linux")]
 pub(super) use linux::*;
 #[cfg(target_os = "linux")]
+pub(super) use reading::strictest;
+#[cfg(target_os = "linux")]
 pub(super) use session::session;
+#[cfg(target_os = "linux")]
+pub(super) use traits::traits;
 #[cfg(target_os = "linux")]
 pub(super) use xattrs::{XattrsOf, has_room, remove_xattr, set_xattr, xattrs, xattrs_in};
 
 const NS_PER_S: i128 = 1_000_000_000;
 
-/// What a file system can and cannot do, as far as it changes how it is treated.
+/// What a file system can and cannot do, as far as it changes how a destination on it is written to.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Traits {
     /// The way to flush that can be believed.
     pub(super) flush_by: FlushBy,
-    /// Its data never reaches a medium of this machine, or passes a cache that cannot be avoided.
-    pub(super) always_cached: bool,
-    /// It takes O_DIRECT and then reads some data, compressed or tiny, through the page cache.
-    pub(super) may_ignore_direct: bool,
-    /// Shorter files may lie in its metadata, which O_DIRECT does not go past. In bytes.
-    pub(super) inline_below: u64,
     /// A renamed file shows up empty until its inode is flushed.
     pub(super) renames_want_flush: bool,
     /// A crash can leave files in space that counts as free.

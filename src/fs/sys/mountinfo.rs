@@ -11,15 +11,7 @@ use crate::fs::mounts::unescape;
 
 /// The source of the mount with that id, if it is a path below `/dev`.
 pub(super) fn device_of_mount(mountinfo: &[u8], mount_id: &[u8]) -> Option<PathBuf> {
-    let source = mountinfo.split(|byte| *byte == b'\n').find_map(|line| {
-        let mut fields = line.split(|byte| *byte == b' ');
-        if fields.next()? != mount_id {
-            return None;
-        }
-        // Any number of tags stand before the lone dash, the type after it.
-        fields.find(|field| *field == b"-")?;
-        fields.nth(1).map(unescape)
-    })?;
+    let source = unescape(behind_dash(mountinfo, mount_id, 1)?);
     source
         .starts_with(b"/dev/")
         .then(|| PathBuf::from(OsString::from_vec(source)))
@@ -33,13 +25,23 @@ pub(super) fn has_mount(mountinfo: &[u8], mount_id: &[u8]) -> bool {
 
 /// The type of the mount with that id, as `fuse.sshfs`.
 pub(super) fn type_of_mount<'a>(mountinfo: &'a [u8], mount_id: &[u8]) -> Option<&'a [u8]> {
+    behind_dash(mountinfo, mount_id, 0)
+}
+
+/// The options of the file system that is mounted with that id, as `rw,rtdev=/dev/sdb`.
+pub(super) fn options_of_mount<'a>(mountinfo: &'a [u8], mount_id: &[u8]) -> Option<&'a [u8]> {
+    behind_dash(mountinfo, mount_id, 2)
+}
+
+/// A field of the mount with that id, counted from the lone dash that ends the tags.
+fn behind_dash<'a>(mountinfo: &'a [u8], mount_id: &[u8], nth: usize) -> Option<&'a [u8]> {
     mountinfo.split(|byte| *byte == b'\n').find_map(|line| {
         let mut fields = line.split(|byte| *byte == b' ');
         if fields.next()? != mount_id {
             return None;
         }
         fields.find(|field| *field == b"-")?;
-        fields.next()
+        fields.nth(nth)
     })
 }
 
@@ -88,6 +90,12 @@ cut off
         assert_eq!(type_of_mount(TEXT, b"36"), Some(&b"btrfs"[..]));
         assert_eq!(type_of_mount(TEXT, b"37"), Some(&b"tmpfs"[..]));
         assert_eq!(type_of_mount(TEXT, b"38"), None);
+    }
+
+    #[test]
+    fn the_options_of_a_file_system_stand_at_the_end() {
+        assert_eq!(options_of_mount(TEXT, b"36"), Some(&b"rw,subvol=/@"[..]));
+        assert_eq!(options_of_mount(TEXT, b"38"), None);
     }
 
     #[test]

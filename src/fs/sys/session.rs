@@ -8,7 +8,8 @@ use std::os::fd::AsFd;
 
 use rustix::fs::{AtFlags, StatxFlags, fstat, major, statx};
 
-use super::linux::{BCACHEFS, BTRFS, OVERLAY, RAMFS, TMPFS, ZFS, magic};
+use super::linux::magic;
+use super::traits::{BCACHEFS, BTRFS, OVERLAY, RAMFS, TMPFS, ZFS};
 
 /// Asks statx for a mount id that is never given again (`STATX_MNT_ID_UNIQUE`, since Linux 6.8).
 const MNT_ID_UNIQUE: StatxFlags = StatxFlags::from_bits_retain(0x4000);

@@ -23,7 +23,7 @@ pub(super) struct Dest {
 
 impl Dest {
     pub(super) fn new() -> Dest {
-        Dest::below(tempfile::tempdir().unwrap())
+        Dest::below(crate::fs::journaled_tempdir())
     }
 
     /// In memory where the system has a place for that: for tests that open thousands of times.
