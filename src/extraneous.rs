@@ -133,8 +133,8 @@ impl<'a, F: Fs> Extraneous<'a, F> {
         Ok(false)
     }
 
-    /// Why nothing may be deleted now, if that is so: a source, or a mount point below one, is not what
-    /// was walked.
+    /// Returns an error if a source, or a mount point below one, is not what was walked: then nothing
+    /// may be deleted.
     pub(crate) fn moved(&self) -> Option<EntryError> {
         let one_file_system = self.options.selection.one_file_system;
         let moved = self.walked.moved(self.sources, one_file_system);
@@ -155,7 +155,7 @@ impl<'a, F: Fs> Extraneous<'a, F> {
             match source::lstat(&at) {
                 Ok(stat) => {
                     let elsewhere = source.dir.is_some_and(|(dev, _)| dev != stat.dev);
-                    // What was mounted there was not gone into, whatever is there now.
+                    // A mount point was not walked, whatever is there now.
                     let crosses = self.options.selection.one_file_system
                         && (elsewhere || self.walked.is_mount_point(&at));
                     let enters = kind == Kind::Dir && stat.kind == Kind::Dir && !crosses;
@@ -175,10 +175,10 @@ impl<'a, F: Fs> Extraneous<'a, F> {
                 }
             }
         }
-        match fate == Fate::Extraneous && self.walked.has_met(path) {
-            true => Ok(Fate::Stays),
-            false => Ok(fate),
+        if fate == Fate::Extraneous && self.walked.has_met(path) {
+            fate = Fate::Stays;
         }
+        Ok(fate)
     }
 
     /// What the name alone says, wherever the entry is.

@@ -77,6 +77,15 @@ pub(crate) fn source_id(stat: &Stat) -> SourceId {
     }
 }
 
+/// The identity of a source file that had not settled when it was read, so that its times do not tell
+/// it from a later version. No file has this change time: a partial of it is never resumed.
+pub(crate) fn unsettled_id(stat: &Stat) -> SourceId {
+    SourceId {
+        ctime_ns: i128::MIN,
+        ..source_id(stat)
+    }
+}
+
 /// Whether what stands at the destination is, by `stat`, what was published there.
 pub(crate) fn is_as_published<P>(done: &Done<P>, dest: &Stat) -> bool {
     dest.kind == Kind::File && dest.size == done.size && dest.mtime_ns == done.dest_mtime_ns()
@@ -103,7 +112,11 @@ pub(crate) fn plan_file(source: &Stat, known: Option<&Entry>, dest: Option<&Stat
             return FilePlan::Copy;
         }
         Some(Entry::Done(done)) if dest.is_some_and(|dest| is_as_done(source, done, dest)) => {
-            return FilePlan::Unchanged;
+            return if done.unsettled {
+                FilePlan::Check
+            } else {
+                FilePlan::Unchanged
+            };
         }
         _ => {}
     }
@@ -200,7 +213,7 @@ pub(crate) fn plan_dir(
 mod tests {
     use super::samples::{done, stat};
     use super::*;
-    use crate::manifest::{Begin, DestMeta, DirRecord, Partial};
+    use crate::manifest::{Begin, DestMeta, DirRecord, Done, Partial};
     use crate::path::RelPath;
 
     fn partial(source: &Stat, adopts: bool) -> Entry {
@@ -273,6 +286,30 @@ mod tests {
             plan_file(&source, Some(&adopting), Some(&source)),
             FilePlan::Adopt
         );
+    }
+
+    #[test]
+    fn what_was_copied_of_a_source_that_had_not_settled_is_compared_and_its_partial_not_resumed() {
+        let source = stat(Kind::File, 10, 5);
+        let Entry::Done(settled) = done(10, 5, 5) else {
+            panic!();
+        };
+        let known = Entry::Done(Done {
+            unsettled: true,
+            ..settled
+        });
+        let plan = |source: &Stat| plan_file(source, Some(&known), Some(&stat(Kind::File, 10, 5)));
+        assert_eq!(plan(&source), FilePlan::Check);
+        assert_eq!(plan(&stat(Kind::File, 10, 6)), FilePlan::Adopt);
+        let Entry::Partial(settled) = partial(&source, false) else {
+            panic!();
+        };
+        let begin = Begin {
+            source: unsettled_id(&source),
+            ..settled.begin
+        };
+        let known = Entry::Partial(Partial { begin, ..settled });
+        assert_eq!(plan_file(&source, Some(&known), None), FilePlan::Copy);
     }
 
     #[test]

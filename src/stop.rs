@@ -2,6 +2,24 @@
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Duration, Instant};
+
+/// How often a thread that waits looks whether the run is to stop.
+const LOOK_EVERY: Duration = Duration::from_millis(50);
+
+/// Waits, unless the run is to stop. `false`: it is.
+pub(crate) fn pause(wait: Duration, should_stop: impl Fn() -> bool) -> bool {
+    let began = Instant::now();
+    loop {
+        if should_stop() {
+            return false;
+        }
+        match wait.checked_sub(began.elapsed()) {
+            Some(left) if !left.is_zero() => std::thread::sleep(left.min(LOOK_EVERY)),
+            _ => return true,
+        }
+    }
+}
 
 /// Stops the run it was taken from. Clones stop the same run.
 #[derive(Debug, Clone)]

@@ -7,7 +7,8 @@ use std::sync::Arc;
 use super::failure::Failure;
 use super::message::{Completed, Content, Leaving, Message, Work};
 use super::worker::{PieceError, Reading, Worker, unreadable};
-use crate::fs::{ALIGN, AlignedBuf, Fs, FsFile, Stat, source::SourceFile};
+use crate::fs::source::{Settled, SourceFile};
+use crate::fs::{ALIGN, AlignedBuf, Fs, FsFile, Stat};
 use crate::hash::{BlockHasher, Hash32, TreeMerger};
 use crate::manifest::{Begin, Ctimes, DestMeta, Done};
 use crate::plan::source_id;
@@ -75,6 +76,7 @@ pub(super) fn adopt<F: Fs>(
                     hash,
                     blocks: !single,
                     ctimes,
+                    unsettled: false,
                 },
                 file: Some(file),
             }))))
@@ -97,9 +99,10 @@ pub(super) fn check<F: Fs>(
     worker: &mut Worker<'_, F>,
     work: &Work<F>,
     source: &SourceFile,
-    stat: &Stat,
+    settled: &Settled,
     done: &Done,
 ) -> Result<Option<Message<F>>, Failure> {
+    let stat = &settled.stat;
     let at_dest = worker.at_dest("read", &work.path);
     let opened = crate::fs::found(worker.shared.fs.open_medium(&work.dir, work.path.name()));
     let Some(file) = opened.map_err(&at_dest)? else {
@@ -110,7 +113,7 @@ pub(super) fn check<F: Fs>(
     }
     let merger = compare(worker, work, source, stat, &file, |_, _, _| Ok(()))?;
     match merger.is_some_and(|merger| merger.finish() == done.hash) {
-        true => worker.keep(work, done).map(Some),
+        true => worker.keep(work, done, settled.unsettled).map(Some),
         false => Ok(None),
     }
 }

@@ -127,6 +127,7 @@ pub(super) fn begin<F: Fs>(
         own: metadata::Own::of_this_process(),
         told: metadata::Told::default(),
         panics: Panics::new(),
+        told_unsettled: AtomicBool::new(false),
         failed: AtomicBool::new(false),
         walk_failed: AtomicBool::new(false),
         walked: Mutex::default(),

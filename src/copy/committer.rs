@@ -215,6 +215,7 @@ impl<'a, F: Fs> Committer<'a, F> {
                 outcome,
             } => self.dir(path, &stat, mend.then_some(*dest), outcome),
             Message::Mended { path, record } => self.mended(path, &record),
+            Message::Confirmed(done) => self.confirmed(*done),
             Message::Link { path, to } => self.link(path, to),
             Message::Failed { path, error } => self.entry_failed(path, error),
             Message::Begin {
@@ -269,6 +270,18 @@ impl<'a, F: Fs> Committer<'a, F> {
             Settled::File { bytes } => self.unchanged(1, bytes),
         }
         self.tell_entry(path, outcome);
+    }
+
+    /// Records a file that is unchanged. It was flushed when it was copied.
+    fn confirmed(&mut self, done: Done) {
+        let record = Record::Done(done);
+        if self.record(&record).is_none() {
+            return;
+        }
+        if let Record::Done(Done { path, size, .. }) = record {
+            let what = Settled::File { bytes: size };
+            self.settled(path, Outcome::Unchanged, what);
+        }
     }
 
     fn unchanged(&mut self, files: u64, bytes: u64) {

@@ -112,6 +112,8 @@ pub(super) enum Message<F: Fs> {
     },
     /// A call failed and will be made again.
     Retry(Retry),
+    /// A file is unchanged, and its source has settled since it was recorded.
+    Confirmed(Box<Done>),
     /// Metadata was set right; this is what is to be recorded now.
     Mended { path: RelPath, record: Box<Record> },
     /// The planner begins; it may have waited for the counting walk.
@@ -173,6 +175,8 @@ pub(super) enum Content {
         blocks: bool,
         /// The source's, and those of what was adopted; what gets its name later does not know its own yet.
         ctimes: Option<Ctimes>,
+        /// The source had not settled: the next run compares it.
+        unsettled: bool,
     },
     /// A file whose blocks stay recorded as they are.
     Repaired {
@@ -182,6 +186,8 @@ pub(super) enum Content {
         chain: u64,
         /// Bytes that came from the source.
         taken: u64,
+        /// As it was recorded when the file was copied.
+        unsettled: bool,
     },
     Symlink {
         target: Vec<u8>,

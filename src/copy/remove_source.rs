@@ -4,15 +4,16 @@
 //! It is the last thing that a run does, after two barriers that cover all of the copy: a rerun
 //! would trust it without proof. Then the sources are walked once more, and of each file both
 //! sides are read: size and time alone do not tell a file that was written to while, or just after,
-//! it was copied. Directories stay.
+//! it was copied. The source is read when a change meanwhile would show. Directories stay.
 
 use std::io;
+use std::time::Duration;
 
 use super::committer::Committer;
 use super::read_back::read_back;
 use crate::error::{EntryError, PathError};
 use crate::event::{Event, Outcome, Phase, ReadHow};
-use crate::fs::source::{SourceEntry, SourceFile};
+use crate::fs::source::{Settled, SourceEntry, SourceFile};
 use crate::fs::{AlignedBuf, Fs, Kind, found};
 use crate::hash::{BlockHasher, Hash32};
 use crate::manifest::{Done, Entry, Record};
@@ -23,6 +24,8 @@ use crate::verify::medium;
 
 const UNPROVEN: &str = "source files were kept: the destination allows no reading past its cache, so that their copies cannot be \
      read back from the medium";
+
+const NOT_SETTLED: &str = "it keeps changing, or shows a time that is still to come on this machine, so that a change may not show";
 
 /// Whether a source may go.
 enum Copy {
@@ -143,7 +146,9 @@ impl<F: Fs> Committer<'_, F> {
             });
         }
         let opened = shared.open_source(&scanned.source);
-        let same = opened.and_then(|file| same_now(scanned, (&file, entry), &done, buf, stops));
+        let pause = |wait| shared.pause(wait);
+        let same =
+            opened.and_then(|file| same_now(scanned, (&file, entry), &done, buf, (stops, pause)));
         match same {
             Ok(Some(true)) if found.how == Some(ReadHow::Cached) => Ok(Copy::Unproven),
             Ok(Some(true)) => Ok(Copy::Proven),
@@ -198,15 +203,22 @@ impl<F: Fs> Committer<'_, F> {
     }
 }
 
-/// Whether a source has, now, the content that is recorded of its copy. `None`: stopped.
+/// Whether a source has, now, the content that is recorded of its copy. It is read only once a change
+/// meanwhile would show. `None`: stopped.
 fn same_now(
     scanned: &Scanned,
     (file, entry): (&SourceFile, &SourceEntry),
     done: &Done,
     buf: &mut AlignedBuf,
-    stops: impl Fn() -> bool,
+    (stops, pause): (impl Fn() -> bool, impl Fn(Duration) -> bool),
 ) -> io::Result<Option<bool>> {
-    let stat = file.stat()?;
+    let Settled { stat, unsettled } = file.settle(*file.opened(), pause)?;
+    if stops() {
+        return Ok(None);
+    }
+    if unsettled {
+        return Err(io::Error::other(NOT_SETTLED));
+    }
     if source_id(&stat) != source_id(&scanned.stat) {
         return Ok(Some(false));
     }

@@ -5,7 +5,7 @@
 
 use std::io;
 use std::path::{Path, PathBuf};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use super::Shared;
 use super::batch::BatchSender;
@@ -15,13 +15,12 @@ use crate::event::Retry;
 use crate::fs::Fs;
 use crate::fs::source::{SourceEntry, SourceFile};
 use crate::path::RelPath;
+use crate::stop;
 
 /// The wait before the first try again; each further one is twice as long.
 const BACKOFF_FIRST: Duration = Duration::from_millis(250);
 /// No wait is longer.
 const BACKOFF_MAX: Duration = Duration::from_secs(15);
-/// How often a waiting stage looks whether the run is to stop.
-const LOOK_EVERY: Duration = Duration::from_millis(50);
 
 /// The wait before try `nth`, from 1.
 fn backoff(nth: u32) -> Duration {
@@ -98,16 +97,7 @@ impl<F: Fs> Trier<'_, F> {
 impl<F: Fs> Shared<F> {
     /// Waits. `false`: the run is to stop.
     pub(super) fn pause(&self, wait: Duration) -> bool {
-        let began = Instant::now();
-        loop {
-            if self.should_stop() {
-                return false;
-            }
-            match wait.checked_sub(began.elapsed()) {
-                Some(left) if !left.is_zero() => std::thread::sleep(left.min(LOOK_EVERY)),
-                _ => return true,
-            }
-        }
+        stop::pause(wait, || self.should_stop())
     }
 
     /// Opens a file of a source, from the handle of that source on.

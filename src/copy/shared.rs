@@ -84,6 +84,8 @@ pub(super) struct Shared<F: Fs> {
     pub(super) latch: Latch,
     /// What is heard of threads that panicked.
     pub(super) panics: Panics,
+    /// Set once a warning told of a file that the next run has to compare.
+    pub(super) told_unsettled: AtomicBool,
     /// Set when the run cannot go on; stages end as when stopped.
     pub(super) failed: AtomicBool,
     /// Set when an entry of a source could not be looked at: nothing is deleted then.

@@ -5,6 +5,7 @@
 
 use std::io;
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 
 use crossbeam_channel::{Receiver, Sender, TryRecvError};
 
@@ -15,14 +16,14 @@ use super::retry::Trier;
 use super::shared::Dropped;
 use super::{Shared, adopt, origin, repair};
 use crate::error::EntryError;
-use crate::fs::source::SourceFile;
+use crate::fs::source::{self, SourceFile};
 use crate::fs::{Fs, FsFile, Stat};
 use crate::hash::{BlockHasher, Hash32, TreeMerger};
 use crate::lock_mutex;
 use crate::manifest::{Begin, DestMeta, Partial, Seen, SourceId};
 use crate::partial::PartialName;
-use crate::path::RelPath;
-use crate::plan::source_id;
+use crate::path::{Printable, RelPath};
+use crate::plan::{source_id, unsettled_id};
 
 /// How often a file that changes while it is read is begun again before it is given up.
 const TRIES: u32 = 3;
@@ -174,31 +175,29 @@ impl<'a, F: Fs> Worker<'a, F> {
             source.advise_sequential();
         }
         for first in [true, false, false].into_iter().take(TRIES as usize) {
-            let stat = match first {
-                true => *source.opened(),
-                false => self
-                    .trier()
-                    .read(&work.source, || source.stat())
-                    .map_err(|error| unreadable(self.shared, work, error))?,
-            };
+            let settled = self.settle(work, &source, first)?;
+            let stat = settled.stat;
             let reading = match &work.task {
                 Task::Resume(partial) if first => {
                     match self.resume(work, &source, &stat, partial)? {
                         // A rename may outlive a power cut that its record did not.
-                        None => self.adopt_or_copy(work, &source, &stat)?,
+                        None => self.adopt_or_copy(work, &source, &settled)?,
                         Some(reading) => reading,
                     }
                 }
-                Task::Adopt if first => self.adopt_or_copy(work, &source, &stat)?,
+                Task::Adopt if first => self.adopt_or_copy(work, &source, &settled)?,
                 Task::Check(done) if first => {
-                    match adopt::check(self, work, &source, &stat, done)? {
-                        Some(settled) => return Ok(settled),
-                        None => self.adopt_or_copy(work, &source, &stat)?,
+                    match adopt::check(self, work, &source, &settled, done)? {
+                        Some(unchanged) => return Ok(unchanged),
+                        None => self.adopt_or_copy(work, &source, &settled)?,
                     }
                 }
-                _ => self.copy(work, &source, &stat)?,
+                _ => self.copy(work, &source, &settled)?,
             };
-            if let Reading::Done(completed) = reading {
+            if let Reading::Done(mut completed) = reading {
+                if settled.unsettled {
+                    self.note_unsettled(work, &mut completed)?;
+                }
                 origin::check(self, work, &stat, &completed)?;
                 let multi = matches!(completed.content, Content::File { blocks: true, .. });
                 return Ok(Message::Complete {
@@ -214,15 +213,51 @@ impl<'a, F: Fs> Worker<'a, F> {
         .into())
     }
 
+    /// Waits until a change of the source during the reading will show. `opened`: it was opened just
+    /// now.
+    fn settle(
+        &self,
+        work: &Work<F>,
+        source: &SourceFile,
+        opened: bool,
+    ) -> Result<source::Settled, Failure> {
+        let settled = self.trier().read(&work.source, || {
+            let stat = if opened {
+                *source.opened()
+            } else {
+                source.stat()?
+            };
+            source.settle(stat, |wait| self.shared.pause(wait))
+        });
+        if self.shared.should_stop() {
+            return Err(Failure::Stopped);
+        }
+        settled.map_err(|error| unreadable(self.shared, work, error))
+    }
+
+    /// Makes the next run compare a file. Warns of the first one.
+    fn note_unsettled(&self, work: &Work<F>, completed: &mut Completed<F>) -> Result<(), Failure> {
+        if let Content::File { unsettled, .. } = &mut completed.content {
+            *unsettled = true;
+        }
+        if self.shared.told_unsettled.swap(true, Ordering::Relaxed) {
+            return Ok(());
+        }
+        self.send(Message::Warning(format!(
+            "{} keeps changing, or shows a time that is still to come on this machine, so that a change while it was copied may not have shown: the next run compares it, and others like it",
+            Printable(&work.source)
+        )))
+    }
+
     fn adopt_or_copy(
         &mut self,
         work: &Work<F>,
         source: &SourceFile,
-        stat: &Stat,
+        settled: &source::Settled,
     ) -> Result<Reading<F>, Failure> {
-        match adopt::adopt(self, work, source, stat)? {
+        match adopt::adopt(self, work, source, &settled.stat)? {
             Some(reading) => Ok(reading),
-            None => self.copy(work, source, stat),
+            None => self.copy(work, source, settled),
         }
     }
 
@@ -231,9 +266,14 @@ impl<'a, F: Fs> Worker<'a, F> {
         &mut self,
         work: &Work<F>,
         source: &SourceFile,
-        stat: &Stat,
+        settled: &source::Settled,
     ) -> Result<Reading<F>, Failure> {
-        let id = source_id(stat);
+        let stat = &settled.stat;
+        let id = if settled.unsettled {
+            unsettled_id(stat)
+        } else {
+            source_id(stat)
+        };
         if self.shared.block_size.is_single(id.size) {
             return self.copy_single(work, source, stat);
         }

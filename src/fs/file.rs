@@ -55,7 +55,7 @@ impl OsFile {
 
     /// Turns a file that was opened for reading towards the medium, as far as that goes.
     pub(super) fn past_the_cache(file: OsFile) -> io::Result<OsFile> {
-        let how = match sys::strictest(&file.file, stat(&file.file)?.size)? {
+        let how = match sys::strictest(&file.file)? {
             ReadHow::Direct if sys::set_direct(&file.file, true)? => ReadHow::Direct,
             ReadHow::Direct | ReadHow::Evicted => {
                 file.evict()?;

@@ -1,7 +1,7 @@
 //! Reading the source side. Sources are always real files, named by ordinary paths.
 //!
-//! Not guaranteed: that a source stays the same while it is read. Whoever reads compares
-//! [`SourceFile::stat`] before and after.
+//! Not guaranteed: that a source stays the same while it is read. Whoever reads lets it settle
+//! ([`SourceFile::settle`]) and compares [`SourceFile::stat`] before and after.
 
 use std::cell::RefCell;
 use std::fs::{self, File, Metadata};
@@ -21,9 +21,11 @@ use super::{Kind, Stat, Xattrs, sys};
 use crate::path::{RelPath, RelPathError, bytes_below};
 
 mod entry;
+mod settled;
 mod tree;
 
 pub use entry::SourceEntry;
+pub use settled::Settled;
 pub use tree::Tree;
 
 /// A source as a whole, held open to know later whether its device is still there.

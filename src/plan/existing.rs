@@ -16,7 +16,7 @@ pub(crate) fn plan_file_under(
     };
     match plan {
         FilePlan::Unchanged if rules.checksum => return FilePlan::Check,
-        FilePlan::Unchanged => return plan,
+        FilePlan::Unchanged | FilePlan::Check => return plan,
         _ if rules.ignore => return FilePlan::Leave,
         _ if dest.kind != Kind::File => return plan,
         _ => {}
@@ -49,7 +49,7 @@ pub(crate) fn is_unchanged_under<P>(
     done: &Done<P>,
     dest: &Stat,
 ) -> bool {
-    !rules.checksum && is_as_done(source, done, dest)
+    !rules.checksum && !done.unsettled && is_as_done(source, done, dest)
 }
 
 /// [`plan_symlink`], but for the rules.
@@ -206,6 +206,25 @@ mod tests {
         assert_eq!(older, [adopt, leave, leave, u, adopt]);
         let grown = all.map(|rules| plan(rules, &stat(Kind::File, 11, 6)));
         assert_eq!(grown, [copy, copy, leave, copy, copy]);
+    }
+
+    #[test]
+    fn what_had_not_settled_when_it_was_copied_is_compared_under_any_rule() {
+        let Entry::Done(settled) = done(10, 5, 5) else {
+            panic!();
+        };
+        let unsettled = Done {
+            unsettled: true,
+            ..settled.clone()
+        };
+        let (source, there) = (stat(Kind::File, 10, 5), stat(Kind::File, 10, 5));
+        assert!(is_unchanged_under(NONE, &source, &settled, &there));
+        assert!(!is_unchanged_under(NONE, &source, &unsettled, &there));
+        let known = Entry::Done(unsettled);
+        for rules in [NONE, UPDATE, IGNORE, SIZE_ONLY, CHECKSUM] {
+            let plan = plan_file_under(rules, &source, Some(&known), Some(&there));
+            assert_eq!(plan, FilePlan::Check, "{rules:?}");
+        }
     }
 
     #[test]

@@ -1,10 +1,12 @@
-//! What the walk of a run met, kept for `--delete`: nothing that was met is deleted, whatever the
-//! source looks like by then, and nothing is deleted once a file system below a source has come or
-//! gone.
+//! What the walk of a run met, kept for `--delete`.
 //!
-//! Of each entry 8 bytes are kept, a keyed hash of its path; a vector that grows may have room for as
-//! many again. Two paths of one hash are one in 2^64 pairs, and spare an entry that is extraneous.
-//! Mount points are kept by path, as they are few.
+//! A file system below a source that is unmounted during the run looks as if all of it had been
+//! deleted. So nothing that was met is deleted by the same run, and deletions stop once a mount
+//! point is not what it was.
+//!
+//! Of each entry 8 bytes are kept, a keyed hash of its path; a vector that grows may have room for
+//! as many again. Two paths with the same hash, one pair in 2^64, only keep an extraneous entry. Mount
+//! points are few, and are kept by path.
 
 use std::collections::BTreeMap;
 use std::hash::{BuildHasher, RandomState};
@@ -17,7 +19,7 @@ use crate::path::RelPath;
 /// Device and inode.
 type Id = (u64, u64);
 
-/// What was met of all sources.
+/// What was met in all sources.
 #[derive(Debug, Default)]
 pub(crate) struct Walked {
     key: RandomState,
@@ -44,7 +46,7 @@ impl<'a> MountPoints<'a> {
         }
     }
 
-    /// Takes note of an entry, in the order of the walk.
+    /// Notes an entry, in the order of the walk.
     pub(crate) fn meet(&mut self, scanned: &Scanned) {
         let Stat { kind, dev, ino, .. } = scanned.stat;
         if kind != Kind::Dir || scanned.left_out {
@@ -66,17 +68,17 @@ impl<'a> MountPoints<'a> {
 }
 
 impl Walked {
-    /// Takes note of an entry that goes to `dest`.
+    /// Notes an entry that goes to `dest`.
     pub(crate) fn meet(&mut self, dest: &RelPath) {
         self.met.push(self.key.hash_one(dest.as_bytes()));
     }
 
-    /// Takes note of the mount points below a source that was walked.
+    /// Notes the mount points below a source that was walked.
     pub(crate) fn mount_points(&mut self, points: MountPoints<'_>) {
         self.mounts.extend(points.found);
     }
 
-    /// The walk is over: from here on it can be asked for.
+    /// Ends the walk; only then can be asked what was met.
     pub(crate) fn over(&mut self) {
         self.met.sort_unstable();
         self.met.shrink_to_fit();
@@ -88,8 +90,8 @@ impl Walked {
         self.met.binary_search(&hash).is_ok()
     }
 
-    /// Whether a directory of a source, which is now as `stat` says, is on the file system that it was
-    /// on when it was walked. Of mount points [`Walked::moved`] tells.
+    /// Whether a directory of a source, `stat` now, is on the same file system as when it was walked.
+    /// Mount points are not looked at here, but by [`Walked::moved`].
     pub(crate) fn is_where_it_was(&self, from: &Source, path: &Path, stat: &Stat) -> bool {
         let Some((root, _)) = from.dir else {
             return true;
@@ -108,7 +110,7 @@ impl Walked {
         self.mounts.contains_key(path)
     }
 
-    /// A source, or a mount point below one that was gone into, that is not what was walked any more.
+    /// The first source, or mount point that was walked below one, that is not the same any more.
     pub(crate) fn moved(&self, sources: &[Source], one_file_system: bool) -> Option<PathBuf> {
         let root_moved = |source: &&Source| {
             let now = source::stat_follow(&source.path);
@@ -120,7 +122,7 @@ impl Walked {
         if one_file_system {
             return None;
         }
-        // The dot has mounted again what is mounted only while it is in use.
+        // With the dot, an automatic mount that was idle is mounted again.
         let mount_moved =
             |(path, id): &(&PathBuf, &Id)| !is_at(source::lstat(&path.join(".")), **id);
         let moved = self.mounts.iter().find(mount_moved);
@@ -220,7 +222,7 @@ mod tests {
         points.meet(&dir(&sources[0], "drive", u64::MAX));
         walked.mount_points(points);
         assert_eq!(walked.moved(&sources, false), Some(path.join("drive")));
-        // What was not gone into may go.
+        // A mount point that is not walked may go.
         assert_eq!(walked.moved(&sources, true), None);
         std::fs::rename(&path, temp.path().join("old")).unwrap();
         std::fs::create_dir(&path).unwrap();

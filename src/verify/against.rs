@@ -158,8 +158,9 @@ impl<F: Fs> Checker<'_, F> {
         };
         Ok(match (same, same_stat) {
             (true, _) => None,
-            (false, true) => Some(SourceState::Rotten),
-            (false, false) => Some(SourceState::Edited),
+            // A source that had not settled may have been edited and show the same time.
+            (false, true) if !done.unsettled => Some(SourceState::Rotten),
+            (false, _) => Some(SourceState::Edited),
         })
     }
 

@@ -18,6 +18,7 @@
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
 
 use crossbeam_channel::Sender;
 
@@ -27,7 +28,7 @@ use crate::fs::{Fs, is_gone};
 use crate::manifest::Store;
 use crate::options::Reading;
 use crate::path::RelPath;
-use crate::stop::Stopper;
+use crate::stop::{self, Stopper};
 use crate::throttle::Throttle;
 
 mod against;
@@ -184,6 +185,11 @@ impl Signals {
     fn check_stop(&self) -> Result<(), Halt> {
         let stop = self.stopper.is_stopped() || self.failed.load(Ordering::Relaxed);
         if stop { Err(Halt::Stopped) } else { Ok(()) }
+    }
+
+    /// Waits. `false`: the run is to stop.
+    fn pause(&self, wait: Duration) -> bool {
+        stop::pause(wait, || self.check_stop().is_err())
     }
 
     /// Whether something was left undone.

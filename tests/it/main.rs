@@ -40,6 +40,7 @@ mod neighbour;
 mod pages;
 mod planted;
 mod power_cuts;
+mod racy;
 mod readme;
 mod rebuild;
 mod record;

@@ -111,7 +111,7 @@ impl<F: Fs> Committer<'_, F> {
 /// The record of what gets its final name right behind it, unless it has it.
 fn done_record<F: Fs>(waiting: &Waiting<F>, now_ms: u64) -> Record {
     let completed = &waiting.completed;
-    let done = |size: u64, hash: Hash32, chain: u64, ctimes: Option<Ctimes>| {
+    let done = |size: u64, hash: Hash32, chain: u64, ctimes: Option<Ctimes>, unsettled: bool| {
         Record::Done(Done {
             path: completed.path.clone(),
             size,
@@ -124,16 +124,24 @@ fn done_record<F: Fs>(waiting: &Waiting<F>, now_ms: u64) -> Record {
                 Some(_) => ctimes.map(|ctimes| ctimes.at(now_ms)),
                 None => ctimes,
             },
-            unsettled: false,
+            unsettled,
         })
     };
     match &completed.content {
         Content::File {
-            size, hash, ctimes, ..
-        } => done(*size, *hash, waiting.chain, *ctimes),
+            size,
+            hash,
+            ctimes,
+            unsettled,
+            ..
+        } => done(*size, *hash, waiting.chain, *ctimes, *unsettled),
         Content::Repaired {
-            size, hash, chain, ..
-        } => done(*size, *hash, *chain, None),
+            size,
+            hash,
+            chain,
+            unsettled,
+            ..
+        } => done(*size, *hash, *chain, None, *unsettled),
         Content::Special(what) => Record::Special(SpecialRecord {
             path: completed.path.clone(),
             what: *what,

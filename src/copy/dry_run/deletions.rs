@@ -23,12 +23,12 @@ impl DryRun {
         };
         let options = self.options.clone();
         let max = options.delete.and_then(|delete| delete.max);
-        let mut walk = Extraneous::new(fs, from, &options, untouchable);
+        let walk = Extraneous::new(fs, from, &options, untouchable);
         if let Some(error) = walk.moved() {
             self.problem(RelPath::root(), error)?;
             return Ok(Ok(()));
         }
-        for found in walk.by_ref() {
+        for found in walk {
             match found {
                 Found::Extraneous { path, .. } => {
                     if max.is_some_and(|max| self.summary.files_deleted >= max) {

@@ -82,6 +82,7 @@ pub(in crate::copy) fn mend<F: Fs>(
                     hash: done.hash,
                     chain: done.chain,
                     taken: mending.taken,
+                    unsettled: done.unsettled,
                 },
                 file: Some(Arc::new(file)),
             }),

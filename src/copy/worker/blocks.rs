@@ -122,6 +122,7 @@ impl<F: Fs> Worker<'_, F> {
                     hash,
                     blocks: true,
                     ctimes: self.shared.ctimes(source),
+                    unsettled: false,
                 },
                 // The committer has it from the beginning of the file.
                 file: None,

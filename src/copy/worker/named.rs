@@ -76,14 +76,34 @@ impl<F: Fs> Worker<'_, F> {
         Ok(self.shared.wanted(&work.stat, xattrs, work.there.as_ref()))
     }
 
-    /// Leaves a file as it is, but for metadata that drifted.
-    pub(in crate::copy) fn keep(&self, work: &Work<F>, done: &Done) -> Result<Message<F>, Failure> {
+    /// Keeps a file whose content was compared with its source; sets only metadata that drifted.
+    /// `unsettled`: the source had not settled.
+    pub(in crate::copy) fn keep(
+        &self,
+        work: &Work<F>,
+        done: &Done,
+        unsettled: bool,
+    ) -> Result<Message<F>, Failure> {
+        let settles = done.unsettled && !unsettled;
+        let unsettled = done.unsettled && unsettled;
         let seen = self.shared.seen(&work.dir, work.path.name());
         let seen = seen.map_err(self.naming("look at", &work.path))?;
         let wanted = self.wanted(work)?;
         let recorded = (&done.dest, done.mtime_ns);
         if seen.is_some_and(|seen| plan::has_drifted(&work.stat, &wanted, &seen, recorded)) {
-            return self.mend(work, &Record::Done(done.clone()));
+            let done = Done {
+                unsettled,
+                ..done.clone()
+            };
+            return self.mend(work, &Record::Done(done));
+        }
+        if settles {
+            let done = Done {
+                unsettled,
+                attempt: None,
+                ..done.clone()
+            };
+            return Ok(Message::Confirmed(Box::new(done)));
         }
         Ok(Message::Settled {
             path: work.path.clone(),

@@ -22,6 +22,7 @@ impl<F: Fs> Worker<'_, F> {
                     hash,
                     blocks: false,
                     ctimes: self.shared.ctimes(stat),
+                    unsettled: false,
                 },
                 file: None,
             }))),

@@ -280,7 +280,7 @@ fn reading_the_medium_gives_the_whole_file_and_says_how() {
     let (_tmp, fs) = fixture();
     let how = read_back(&fs);
     let file = fs.open(&fs.root(), b"f", Access::Read).unwrap();
-    let strictest = sys::strictest(file.as_std().unwrap(), 70_001).unwrap();
+    let strictest = sys::strictest(file.as_std().unwrap()).unwrap();
     assert_eq!(how == ReadHow::Cached, strictest == ReadHow::Cached);
 }
 

@@ -11,7 +11,7 @@ use std::ops::Range;
 use rustix::fs::{Advice, AtFlags, StatxFlags};
 use rustix::io::{Errno, ReadWriteFlags, preadv2};
 
-use super::retry;
+use super::{retry, stat_of};
 
 /// Whether the page that holds the byte at `offset` is in the page cache. `None` if this file
 /// system cannot say. A page that is not, and is part of the file, is then being read.
@@ -61,17 +61,17 @@ pub(crate) fn advise_random(file: &File) -> io::Result<()> {
     retry(|| rustix::fs::fadvise(file, 0, None, Advice::Random))
 }
 
-/// Whether the file system says that it reads this very file through the page cache, O_DIRECT or
-/// not: ext4 does so with encrypted and journalled data. Kernels before 6.1 do not say.
-pub(crate) fn refuses_direct(file: &File) -> bool {
-    let asked = StatxFlags::DIOALIGN;
-    match retry(|| rustix::fs::statx(file, c"", AtFlags::EMPTY_PATH, asked)) {
-        Ok(told) => {
-            StatxFlags::from_bits_retain(told.stx_mask).contains(asked)
-                && told.stx_dio_offset_align == 0
-        }
-        Err(_) => false,
-    }
+/// The size of an open file, and whether its file system says that it reads this very file through the page
+/// cache, O_DIRECT or not: ext4 does so with encrypted and journalled data. Kernels before 6.1 do not say.
+pub(crate) fn size_and_refusal(file: &File) -> io::Result<(u64, bool)> {
+    let asked = StatxFlags::DIOALIGN | StatxFlags::SIZE;
+    let Ok(told) = retry(|| rustix::fs::statx(file, c"", AtFlags::EMPTY_PATH, asked)) else {
+        // A sandbox may not let it pass.
+        let stat = retry(|| rustix::fs::fstat(file))?;
+        return Ok((stat_of(&stat).size, false));
+    };
+    let says = StatxFlags::from_bits_retain(told.stx_mask).contains(StatxFlags::DIOALIGN);
+    Ok((told.stx_size, says && told.stx_dio_offset_align == 0))
 }
 
 /// How many bytes of a file one page of the cache holds.

@@ -30,7 +30,7 @@ pub(crate) fn traits(_fd: impl AsFd) -> io::Result<Traits> {
 }
 
 /// Nothing is claimed of any file.
-pub(crate) fn strictest(_file: &File, _size: u64) -> io::Result<ReadHow> {
+pub(crate) fn strictest(_file: &File) -> io::Result<ReadHow> {
     Ok(ReadHow::Cached)
 }
 

@@ -5,7 +5,7 @@ use std::io;
 
 use rustix::fs::{fstatvfs, ioctl_getflags};
 
-use super::cache::refuses_direct;
+use super::cache::size_and_refusal;
 use super::linux::magic;
 use super::traits::{BTRFS, EXFAT, EXT, F2FS, MSDOS, NTFS3, XFS};
 use crate::event::ReadHow;
@@ -21,14 +21,15 @@ const BLOCK_BYTES_MAX: u64 = 64 << 10;
 /// block of this size; in NTFS it lies in the file's record, which is no larger either.
 const RECORD_BYTES_MAX: u64 = 4 << 10;
 
-/// The most that can be claimed of reading an open file of `size` bytes.
+/// The most that can be claimed of reading an open file.
 ///
 /// Content that lies among metadata can never be claimed to be read from the medium: metadata is
 /// kept in caches of its own, which no call empties for a single file. Neither can what is read
 /// through a file system that is not listed here: it may keep content in a cache beside the page
 /// cache (ZFS, squashfs), have another file system below (overlay, eCryptfs) or another machine.
-pub(crate) fn strictest(file: &File, size: u64) -> io::Result<ReadHow> {
-    let direct = || match refuses_direct(file) {
+pub(crate) fn strictest(file: &File) -> io::Result<ReadHow> {
+    let (size, refuses_direct) = size_and_refusal(file)?;
+    let direct = match refuses_direct {
         true => ReadHow::Evicted,
         false => ReadHow::Direct,
     };
@@ -36,7 +37,7 @@ pub(crate) fn strictest(file: &File, size: u64) -> io::Result<ReadHow> {
         EXT if is_inline(file, size) => ReadHow::Cached,
         // What it compresses it says to refuse; what lies in the record is no larger than that.
         NTFS3 if size <= RECORD_BYTES_MAX => ReadHow::Cached,
-        EXFAT | EXT | MSDOS | NTFS3 | XFS => direct(),
+        EXFAT | EXT | MSDOS | NTFS3 | XFS => direct,
         // An inline extent is never larger than a sector, and nothing tells which files have one.
         // Compressed extents are read through the page cache, O_DIRECT or not.
         BTRFS if size <= fstatvfs(file)?.f_bsize => ReadHow::Cached,

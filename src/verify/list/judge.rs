@@ -133,7 +133,7 @@ impl<F: Fs> Shared<F> {
                 if self.fs.rules(self.fs.mount_of(recording.path())).flush_by == FlushBy::Each {
                     rebuild::flush(&*self.fs, file, &self.dest)?;
                 }
-                self.noted(recording.done(rebuild::as_it_is(stat, xattrs)))?;
+                self.noted(recording.done(rebuild::as_it_is(stat, xattrs), false))?;
                 return Ok(Ok(()));
             }
             Ok(_) => io::Error::other("it was changed while it was read"),

@@ -149,6 +149,9 @@ impl<F: Fs> Worker<'_, F> {
         }
         let _stream = shared.streams.take(stat.size);
         let source = self.at_source(scanned, shared.open_source(&scanned.source))?;
+        let pause = |wait| shared.signals.pause(wait);
+        let settled = source.settle(*source.opened(), pause);
+        let unsettled = self.at_source(scanned, settled)?.unsettled;
         let (parent, name) = scanned.dest.split().unwrap_or_default();
         let opened = shared.fs.open_dir(&parent);
         let opened = opened.and_then(|dir| shared.medium.open(&dir, name));
@@ -161,7 +164,9 @@ impl<F: Fs> Worker<'_, F> {
             return Ok((compared?, how));
         }
         let (dest, verdict) = self.metadata(scanned, there)?;
-        hashes.done(dest).map_err(|error| shared.failed(error))?;
+        hashes
+            .done(dest, unsettled)
+            .map_err(|error| shared.failed(error))?;
         Ok((verdict, how))
     }
 

@@ -133,8 +133,12 @@ impl<F: Fs> FileHashes<'_, F> {
         Ok(())
     }
 
-    /// The file is as it should be: from now on it counts.
-    pub(in crate::verify) fn done(mut self, dest: DestMeta) -> Result<(), ManifestError> {
+    /// The file is as it should be: from now on it counts. `unsettled`: its source had not settled.
+    pub(in crate::verify) fn done(
+        mut self,
+        dest: DestMeta,
+        unsettled: bool,
+    ) -> Result<(), ManifestError> {
         let single = self.scribe.block_size.is_single(self.source.size);
         if !single && !self.waiting.is_empty() {
             self.write()?;
@@ -148,7 +152,7 @@ impl<F: Fs> FileHashes<'_, F> {
             attempt: None,
             chain: self.written.map_or(0, |(_, last)| last),
             ctimes: None,
-            unsettled: false,
+            unsettled,
         }))?;
         self.scribe.files.fetch_add(1, Ordering::Relaxed);
         Ok(())
