@@ -5,7 +5,8 @@ use sprag::fs::FlushBy;
 use super::check::{Expected, FLUSH_TAKES};
 use super::engine::{self, End, Stop};
 use super::histories::{
-    adopting, compacting, deleting, mending, moving, only_deleting, overwriting, read_back, stopped,
+    adopting, compacting, deleting, mending, moving, only_deleting, overwriting, read_back,
+    restarting, stopped,
 };
 use super::source::Source;
 use super::tree::{self, Tree};
@@ -89,6 +90,8 @@ pub(crate) const CASES: &[Case] = &[
     Case::new("metadata mends each", FlushBy::Each, small_files, mending),
     Case::new("compacting", FlushBy::Whole, long_names, compacting),
     Case::new("compacting each", FlushBy::Each, long_names, compacting),
+    Case::new("restarted", FlushBy::Whole, long_names, restarting),
+    Case::new("restarted each", FlushBy::Each, small_files, restarting),
     Case {
         bad_reads: 3,
         ..Case::new("read back", FlushBy::Whole, mixed_files, read_back)
@@ -119,14 +122,19 @@ pub(crate) const CASES: &[Case] = &[
     },
     Case {
         deletes: true,
-        ..Case::new("only deleting", FlushBy::Whole, small_files, only_deleting)
+        ..Case::new(
+            "only deleting",
+            FlushBy::Whole,
+            movable_files,
+            only_deleting,
+        )
     },
     Case {
         deletes: true,
         ..Case::new(
             "only deleting each",
             FlushBy::Each,
-            small_files,
+            movable_files,
             only_deleting,
         )
     },

@@ -91,13 +91,13 @@ pub(super) fn deleting(lab: &Lab) -> Log {
     lab.onto(disk)
 }
 
-/// Nothing is copied: all that the run does is to delete.
+/// Nothing is copied, and no directory has to be made writable: all that the run does is to delete.
 pub(super) fn only_deleting(lab: &Lab) -> Log {
     let fs = lab.disk();
     lab.done(&fs);
     let disk = lab.settle(&fs);
     lab.source.remove("a/b/4");
-    lab.source.remove("two");
+    lab.source.remove("exact");
     for dir in ["a/b", "."] {
         lab.source.dir_time(dir);
     }
@@ -147,6 +147,18 @@ pub(super) fn strangers_copy(flush_by: FlushBy, source: &Source) -> SimFs {
 pub(super) fn adopting(lab: &Lab) -> Log {
     let fs = strangers_copy(lab.case.flush_by, &lab.source);
     lab.onto(lab.settle(&fs))
+}
+
+/// With a manifest that is begun afresh in the place of one that knows it all.
+pub(super) fn restarting(lab: &Lab) -> Log {
+    let fs = lab.disk();
+    lab.done(&fs);
+    let fs = lab.mount(lab.settle(&fs));
+    let mut options = engine::options(&lab.source.dir);
+    options.restart = true;
+    let end = engine::run(&fs, options, Stop::Never);
+    assert_eq!(end.exit, sprag::exit::Exit::Done, "{}", end.describe());
+    fs.log()
 }
 
 /// Stopped in the middle, then begun again.

@@ -11,7 +11,7 @@ use sprag::fs::FlushBy;
 use super::engine::{self, Stop};
 use super::source::{BLOCK, Source};
 use super::tree;
-use crate::sim::{SimFs, Witness};
+use crate::sim::{CrashKind, Replay, Rng, SimFs, Witness};
 
 /// Writes another version of a file over the first one at the `at`-th event.
 fn writer(source: &Source, at: usize) -> (Witness, Arc<AtomicUsize>) {
@@ -74,4 +74,39 @@ fn is_never_torn(scenario: &str, flush_by: FlushBy) {
 fn a_source_that_is_written_while_it_is_read_is_copied_as_the_one_or_the_other() {
     is_never_torn("torn", FlushBy::Whole);
     is_never_torn("torn each", FlushBy::Each);
+}
+
+/// Copies files that are given by name and are hard links of each other: nothing is recorded of the
+/// directory that they come to stand in, so nothing is set in it in the end.
+fn links_are_durable(scenario: &str, flush_by: FlushBy) {
+    let source = Source::of(scenario);
+    source.clear();
+    source.file("one", 1, 5000);
+    source.link("two", "one");
+    let fs = SimFs::new(flush_by);
+    for names in [&["one"][..], &["one", "two"]] {
+        let mut options = engine::options(&source.dir);
+        let paths = names.iter().map(|name| source.dir.join(name));
+        options.sources = paths.collect();
+        let end = engine::run(&fs, options, Stop::Never);
+        assert_eq!(end.exit, Exit::Done, "{}", end.describe());
+    }
+    let mut wanted = tree::of_source(&source.dir);
+    wanted.retain(|path, _| !path.is_root());
+    let log = fs.log();
+    let replay = Replay::at_end(&log);
+    for kind in CrashKind::ALL
+        .into_iter()
+        .filter(|kind| replay.applies(*kind))
+    {
+        let disk = replay.disk(&replay.fates(kind, &mut Rng::of(&[6])));
+        tree::holds(&tree::of_disk(&disk).tree, &wanted)
+            .unwrap_or_else(|problem| panic!("{scenario}, power cut ({kind}): {problem}"));
+    }
+}
+
+#[test]
+fn hard_links_are_durable_where_nothing_else_has_their_directory_flushed() {
+    links_are_durable("links by name", FlushBy::Whole);
+    links_are_durable("links by name each", FlushBy::Each);
 }

@@ -70,11 +70,11 @@ pub(super) fn mixed_files(source: &Source) {
     source.dir_time(".");
 }
 
-/// A file of many blocks beside many of one.
+/// A file of many blocks beside many that are small.
 pub(super) fn large_and_small_files(source: &Source) {
-    source.file("a", 1, 12 * BLOCK + 99);
-    for n in 0..20 {
-        source.file(&format!("b/{n}"), n, BLOCK - 7);
+    source.file("a", 1, 20 * BLOCK + 99);
+    for n in 0..60 {
+        source.file(&format!("b/{n}"), n, 3000);
     }
     source.dir_time("b");
     source.dir_time(".");

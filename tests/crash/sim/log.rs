@@ -9,6 +9,7 @@ use serde::{Deserialize, Serialize};
 use sprag::fs::{Meta, Special, Xattrs};
 
 use super::disk::{Disk, Ino};
+use super::replay::Replay;
 
 /// The unit that a device writes as a whole.
 pub(crate) const SECTOR: u64 = 512;
@@ -248,6 +249,13 @@ impl Log {
                 .any(|at| self.op(*at).is_some_and(|op| what.covers(op))),
             _ => false,
         })
+    }
+
+    /// Behind which event the device's flush of this number came to its end.
+    pub(crate) fn cut_after(&self, flush: usize) -> usize {
+        let mut replay = Replay::new(self, None);
+        while replay.flushes() <= flush && replay.step() {}
+        replay.cut()
     }
 
     /// How many flushes of the device came to their end.
