@@ -78,6 +78,12 @@ fn what_a_rerun_proves_of_a_killed_run_is_durable_before_it_is_trusted() {
 }
 
 #[test]
+fn what_a_rerun_proves_of_a_killed_run_is_durable_where_each_file_has_to_be_flushed() {
+    survives_cuts_after_kills("small files each", "cut after a kill, small files each");
+    survives_cuts_after_kills("large file each", "cut after a kill, large file each");
+}
+
+#[test]
 fn what_a_killed_run_left_unflushed_is_durable_after_the_rerun() {
     survives_kills("small files", "killed small files");
     survives_kills("overwriting", "killed overwriting");
