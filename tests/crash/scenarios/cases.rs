@@ -5,8 +5,8 @@ use sprag::fs::FlushBy;
 use super::check::{Expected, FLUSH_TAKES};
 use super::engine::{self, End, Stop};
 use super::histories::{
-    adopting, compacting, deleting, mending, moving, only_deleting, overwriting, read_back,
-    restarting, stopped,
+    WRITTEN_MEANWHILE, adopting, compacting, deleting, mending, moving, only_deleting, overwriting,
+    overwriting_unflushed, read_back, restarting, stopped,
 };
 use super::source::Source;
 use super::tree::{self, Tree};
@@ -33,6 +33,8 @@ pub(crate) struct Case {
     moves: bool,
     /// So many reads of the medium go wrong while it is recorded.
     pub(super) bad_reads: u64,
+    /// What somebody else was writing meanwhile.
+    strangers: &'static [&'static str],
 }
 
 /// What the runs that delete leave out.
@@ -111,6 +113,43 @@ pub(crate) const CASES: &[Case] = &[
         ..Case::new("fat large file", FlushBy::Whole, large_file, |lab| {
             lab.fresh()
         })
+    },
+    Case {
+        traits: Traits::LOOSE,
+        ..Case::new("loose block files", FlushBy::Whole, block_files, |lab| {
+            lab.fresh()
+        })
+    },
+    Case {
+        traits: Traits::LOOSE,
+        ..Case::new("loose large file", FlushBy::Whole, large_file, |lab| {
+            lab.fresh()
+        })
+    },
+    Case {
+        traits: Traits::LOOSE,
+        ..Case::new(
+            "loose mixed files each",
+            FlushBy::Each,
+            mixed_files,
+            |lab| lab.fresh(),
+        )
+    },
+    Case {
+        traits: Traits::LOOSE,
+        ..Case::new("loose sparse files", FlushBy::Whole, sparse_files, |lab| {
+            lab.fresh()
+        })
+    },
+    Case {
+        traits: Traits::LOOSE,
+        strangers: &WRITTEN_MEANWHILE,
+        ..Case::new(
+            "loose overwriting",
+            FlushBy::Whole,
+            block_files,
+            overwriting_unflushed,
+        )
     },
     Case {
         deletes: true,
@@ -193,6 +232,7 @@ impl Case {
             deletes: false,
             moves: false,
             bad_reads: 0,
+            strangers: &[],
         }
     }
 
@@ -231,6 +271,7 @@ impl Case {
             expected.new = expected.first.clone();
             expected.moves = self.moves;
         }
+        expected.strangers = self.strangers;
         // A file each, at most.
         expected.spoilt = self.bad_reads * tree::largest(&expected.after);
         (log, expected)

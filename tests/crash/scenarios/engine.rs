@@ -31,6 +31,9 @@ const DURABLE: &str = "durable ";
 /// How the warning begins that comes after a crash on a file system without a journal.
 pub(crate) const READ_BACK: &str = "the last copy here was cut off";
 
+/// What a run then says of a file that does not read back right.
+pub(crate) const NOT_READ_BACK: &str = "does not read back as it was written: the interruption";
+
 /// How a run ended.
 #[derive(Debug)]
 pub(crate) struct End {

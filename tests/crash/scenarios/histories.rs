@@ -64,6 +64,26 @@ pub(super) fn overwriting(lab: &Lab) -> Log {
     lab.onto(disk)
 }
 
+/// What somebody else was writing while the copy ran.
+pub(super) const WRITTEN_MEANWHILE: [&str; 3] = ["0/0", "1/1", "2/2"];
+
+/// Over what somebody else wrote just before, and did not flush.
+pub(super) fn overwriting_unflushed(lab: &Lab) -> Log {
+    let fs = lab.mount(lab.settle(&lab.disk()));
+    for path in WRITTEN_MEANWHILE {
+        let path = RelPath::new(path).expect("a path");
+        let (parent, name) = path.split().expect("a file");
+        fs.make_dir(&fs.root(), parent.name())
+            .expect("a disk without faults");
+        let dir = fs.open_dir(&parent).expect("a disk without faults");
+        let file = fs.create_new(&dir, name).expect("a disk without faults");
+        let other = content("another's", 1, 2 * BLOCK);
+        file.write_at(&other, 0).expect("a disk without faults");
+    }
+    lab.done(&fs);
+    fs.log()
+}
+
 /// Over what an earlier version of the source, and strangers, left, of which much is to be deleted.
 pub(super) fn deleting(lab: &Lab) -> Log {
     let fs = lab.disk();
