@@ -19,6 +19,7 @@ mod source;
 mod sources;
 mod tree;
 mod trees;
+mod turns;
 
 use crate::explore::{Budget, Explored, VIOLATIONS_MAX, is_long, is_passed_over};
 use cases::CASES;

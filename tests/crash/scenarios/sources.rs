@@ -26,7 +26,7 @@ fn writer(source: &Source, at: usize) -> (Witness, Arc<AtomicUsize>) {
     (Box::new(witness), events)
 }
 
-fn built(source: &Source, version: u64) {
+pub(super) fn built(source: &Source, version: u64) {
     source.clear();
     source.file("large", version, 9 * BLOCK + 1234);
     source.file("small", 1, 700);
