@@ -66,7 +66,12 @@ fn cut_late(log: &Log, kind: CrashKind) -> Disk {
 }
 
 /// The run ends as it should, and says why.
-fn check_end(expected: &Expected, fs: &SimFs, plan: &FaultPlan, end: &End) -> Result<(), String> {
+pub(super) fn check_end(
+    expected: &Expected,
+    fs: &SimFs,
+    plan: &FaultPlan,
+    end: &End,
+) -> Result<(), String> {
     match end.exit {
         Exit::Done => {
             expected.check_result(fs, false)?;

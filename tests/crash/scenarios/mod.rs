@@ -14,6 +14,7 @@ mod pairs;
 mod panics;
 mod read_back;
 mod rebuild;
+mod remote;
 mod repair;
 mod source;
 mod sources;
