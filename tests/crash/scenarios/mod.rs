@@ -8,6 +8,7 @@ mod engine;
 mod faults;
 mod histories;
 mod kill;
+mod latch;
 mod lies;
 mod noted;
 mod pairs;

@@ -37,7 +37,7 @@ fn check_end(expected: &Expected, fs: &SimFs, end: &End) -> Result<(), String> {
 }
 
 /// What a run left that met failures is right after a power cut and a rerun, and after a rerun alone.
-fn survives(expected: &Expected, fs: &SimFs, end: &End) -> Result<(), String> {
+pub(super) fn survives(expected: &Expected, fs: &SimFs, end: &End) -> Result<(), String> {
     check_end(expected, fs, end)
         .and_then(|()| check_power_cuts(expected, fs))
         .and_then(|()| check_rerun(expected, fs))

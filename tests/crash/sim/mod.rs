@@ -71,7 +71,9 @@ struct Shared {
 
 /// How long a slow failure waits for the others that are planned, and then for those to be heard of.
 const SLOW: Duration = Duration::from_millis(60);
-const HEARD: Duration = Duration::from_millis(4);
+const HEARD: Duration = Duration::from_millis(10);
+/// What the engine writes in here is aligned to this; what it appends to its manifest is not.
+const BLOCK: u64 = 64 << 10;
 
 /// That a file's data could not be written out, for those who flush it.
 #[derive(Debug, Clone, Copy, Default)]
@@ -80,6 +82,9 @@ struct Unwritten {
     /// Somebody was told.
     seen: bool,
 }
+
+/// Done once, while a flush is under way that will fail.
+pub(crate) type Meanwhile = Box<dyn FnOnce() + Send>;
 
 struct State {
     /// The cached view.
@@ -95,6 +100,9 @@ struct State {
     /// What the system could not write out by itself, by file, and in all.
     unwritten: BTreeMap<Ino, Unwritten>,
     unwritten_told: u64,
+    meanwhile: Option<Meanwhile>,
+    /// Until then the device is busy failing.
+    busy_until: Option<Instant>,
     /// Asked before each event what happened outside since the last.
     witness: Option<Witness>,
     rng: Rng,
@@ -133,6 +141,8 @@ impl SimFs {
             bad_files: 0,
             unwritten: BTreeMap::new(),
             unwritten_told: 0,
+            meanwhile: None,
+            busy_until: None,
             witness: None,
             rng: Rng::of(&[0]),
             disk,
@@ -183,6 +193,11 @@ impl SimFs {
     /// Has the outside world looked at before each event from now on.
     pub(crate) fn watch(&self, witness: Witness) {
         self.shared.lock().witness = Some(witness);
+    }
+
+    /// Has something done while the next slow failure is under way.
+    pub(crate) fn meanwhile(&self, what: Meanwhile) {
+        self.shared.lock().meanwhile = Some(what);
     }
 
     /// Has a part of what no flush covered be lost while the system writes it out by itself, of which
@@ -299,9 +314,15 @@ impl Shared {
         let began = state.log.events.len();
         if let Some(fault) = state.faults.check(call) {
             if fault.plan.slow {
+                let meanwhile = state.meanwhile.take();
+                state.busy_until = Some(Instant::now() + SLOW);
                 drop(state);
+                if let Some(meanwhile) = meanwhile {
+                    meanwhile();
+                }
                 self.let_others_fail();
                 state = self.lock();
+                state.busy_until = Some(Instant::now() + HEARD);
             }
             state.fail_flush(what);
             return match fault.plan.untold {
@@ -334,7 +355,17 @@ impl Shared {
         std::thread::sleep(HEARD);
     }
 
+    /// While a flush takes long to fail, so do writes, but for the first to a file: it keeps those busy
+    /// that go on with one.
+    fn wait_while_busy(&self, offset: u64) {
+        let is_busy = |until: Option<Instant>| until.is_some_and(|until| Instant::now() < until);
+        while offset > 0 && offset.is_multiple_of(BLOCK) && is_busy(self.lock().busy_until) {
+            std::thread::sleep(Duration::from_micros(200));
+        }
+    }
+
     fn write(&self, ino: Ino, data: &[u8], offset: u64) -> io::Result<()> {
+        self.wait_while_busy(offset);
         let mut state = self.lock();
         let Some(fault) = state.faults.check(Call::FileWrite) else {
             state.write(ino, data, offset);
