@@ -7,6 +7,7 @@ use std::sync::Arc;
 use super::failure::Failure;
 use super::message::{Completed, Content, Leaving, Message, Work};
 use super::worker::{PieceError, Reading, Worker, unreadable};
+use super::writes::Writes;
 use crate::fs::source::{Settled, SourceFile};
 use crate::fs::{ALIGN, AlignedBuf, Fs, FsFile, Stat};
 use crate::hash::{BlockHasher, Hash32, TreeMerger};
@@ -42,6 +43,7 @@ pub(super) fn adopt<F: Fs>(
                 adopts: true,
             },
             file: Some(Arc::clone(&file)),
+            writes: Writes::default(),
         })?;
     }
     let tell = |worker: &Worker<'_, F>, hash, bytes| match single {

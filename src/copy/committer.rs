@@ -222,13 +222,15 @@ impl<'a, F: Fs> Committer<'a, F> {
                 worker,
                 begin,
                 file,
-            } => self.begin(worker, begin, file),
+                writes,
+            } => self.begin(worker, begin, file, writes),
             Message::Resumed {
                 worker,
                 partial,
                 bytes,
                 file,
-            } => self.resumed(worker, partial, bytes, file),
+                writes,
+            } => self.resumed(worker, partial, bytes, (file, writes)),
             Message::Block {
                 worker,
                 hash,

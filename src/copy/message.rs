@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use crossbeam_channel::Sender;
 
+use super::writes::Writes;
 use crate::error::{EntryError, Error};
 use crate::event::{Counted, Outcome, Retry};
 use crate::fs::{Fs, Special, Stat};
@@ -88,6 +89,7 @@ pub(super) enum Message<F: Fs> {
         worker: usize,
         begin: Begin,
         file: Option<Arc<F::File>>,
+        writes: Writes,
     },
     /// Worker `worker` goes on with a partial.
     Resumed {
@@ -95,6 +97,7 @@ pub(super) enum Message<F: Fs> {
         partial: Partial,
         bytes: u64,
         file: Arc<F::File>,
+        writes: Writes,
     },
     /// It wrote (or, when adopting, compared) the next block.
     Block {

@@ -56,6 +56,7 @@ mod stages;
 mod thread;
 mod wait;
 mod worker;
+mod writes;
 
 pub use copy_run::CopyRun;
 pub use place::Place;

@@ -14,6 +14,7 @@ use super::failure::{self, Failure};
 use super::message::{Completed, Content, Leaving, Message, Settled, Task, Work};
 use super::retry::Trier;
 use super::shared::Dropped;
+use super::writes::Writes;
 use super::{Shared, adopt, origin, repair};
 use crate::error::EntryError;
 use crate::fs::source::{self, SourceFile};
@@ -46,6 +47,8 @@ pub(super) struct Worker<'a, F: Fs> {
     pub(super) number: usize,
     pub(super) messages: &'a BatchSender<Message<F>>,
     pub(super) buf: Vec<u8>,
+    /// The writing calls to the partial that it is at.
+    writes: Writes,
 }
 
 /// How one reading of a source ended.
@@ -66,6 +69,7 @@ impl<'a, F: Fs> Worker<'a, F> {
             number,
             messages,
             buf: vec![0; shared.throttle.piece(pieces::PIECE_BYTES)],
+            writes: Writes::default(),
         }
     }
 
@@ -274,6 +278,7 @@ impl<'a, F: Fs> Worker<'a, F> {
         } else {
             source_id(stat)
         };
+        self.writes = Writes::default();
         if self.shared.block_size.is_single(id.size) {
             return self.copy_single(work, source, stat);
         }
@@ -289,6 +294,7 @@ impl<'a, F: Fs> Worker<'a, F> {
             worker: self.number,
             begin,
             file: Some(Arc::clone(&file)),
+            writes: self.writes.clone(),
         })?;
         let merger = TreeMerger::new(self.shared.block_size);
         let written = self.write_blocks(work, source, stat, &file, merger);
@@ -327,7 +333,8 @@ impl<'a, F: Fs> Worker<'a, F> {
         let xattrs = xattrs.map_err(|error| unreadable(shared, work, error))?;
         let wanted = shared.wanted(stat, xattrs, work.there.as_ref());
         let at_dest = self.at_dest("set the metadata of", &work.path);
-        let (seen, xattrs) = file.settle(&wanted).map_err(at_dest)?;
+        let set = self.writes.make(|| file.settle(&wanted));
+        let (seen, xattrs) = set.map_err(at_dest)?;
         let seen = Seen::new(seen, xattrs);
         Ok(DestMeta::of(&wanted, stat.mtime_ns, &seen, None))
     }

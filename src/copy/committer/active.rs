@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use super::*;
 use crate::copy::message::Leaving;
+use crate::copy::writes::Writes;
 use crate::hash::Hash32;
 use crate::manifest::{Begin, Cut, Partial};
 
@@ -20,19 +21,24 @@ pub(super) struct Active<F: Fs> {
     hashes: Vec<Hash32>,
     adopts: bool,
     file: Option<Arc<F::File>>,
+    writes: Writes,
     /// Something was written since the file was last flushed.
     dirty: bool,
     /// An earlier run began it.
     resumed: bool,
-    /// How many blocks the flush under way covers, those that the last flush covered, and the one
-    /// before that.
+    /// How many blocks the flush under way covers, and how many are flushed.
     flushing: u64,
     flushed: u64,
-    flushed_before: u64,
 }
 
 impl<F: Fs> Committer<'_, F> {
-    pub(super) fn begin(&mut self, worker: usize, begin: Begin, file: Option<Arc<F::File>>) {
+    pub(super) fn begin(
+        &mut self,
+        worker: usize,
+        begin: Begin,
+        file: Option<Arc<F::File>>,
+        writes: Writes,
+    ) {
         let adopts = begin.adopts;
         let path = begin.path.clone();
         if !adopts {
@@ -47,11 +53,11 @@ impl<F: Fs> Committer<'_, F> {
                 hashes: Vec::new(),
                 adopts,
                 file,
+                writes,
                 dirty: false,
                 resumed: false,
                 flushing: 0,
                 flushed: 0,
-                flushed_before: 0,
             });
         }
     }
@@ -61,7 +67,7 @@ impl<F: Fs> Committer<'_, F> {
         worker: usize,
         partial: Partial,
         bytes: u64,
-        file: Arc<F::File>,
+        (file, writes): (Arc<F::File>, Writes),
     ) {
         self.summary.bytes_resumed += bytes;
         self.there_before(bytes);
@@ -76,11 +82,11 @@ impl<F: Fs> Committer<'_, F> {
             hashes: Vec::new(),
             adopts: false,
             file: Some(file),
+            writes,
             dirty: true,
             resumed: true,
             flushing: blocks,
             flushed: blocks,
-            flushed_before: blocks,
         });
         self.tell_progress();
     }
@@ -135,11 +141,18 @@ impl<F: Fs> Committer<'_, F> {
         }
     }
 
-    /// What was noted as to be flushed is.
+    /// What was noted as to be flushed is, but of a file to which a write failed: the flush may have
+    /// been told of nothing because that write was. Such a file is cut back before a barrier is made.
     pub(super) fn pending_flushed(&mut self) {
-        for active in self.active.iter_mut().flatten() {
-            active.flushed_before = active.flushed;
-            active.flushed = active.flushing;
+        for worker in 0..self.active.len() {
+            let Some(active) = &mut self.active[worker] else {
+                continue;
+            };
+            if self.shared.flushes_each(&active.path) && active.writes.failed() {
+                self.cut_back(worker);
+            } else {
+                active.flushed = active.flushing;
+            }
         }
     }
 
@@ -182,14 +195,12 @@ impl<F: Fs> Committer<'_, F> {
         }
     }
 
-    /// Keeps of a file only the blocks that were flushed for sure before a write to it failed. The
-    /// last flush does not count: it may have been under way when the failing write was told of its
-    /// error, and then was told of none.
+    /// Keeps of a file only the blocks that were flushed before a write to it failed.
     fn cut_back(&mut self, worker: usize) {
         let Some(active) = self.active[worker].take() else {
             return;
         };
-        let keep = active.flushed_before;
+        let keep = active.flushed;
         if active.next > keep {
             self.record(&Record::Cut(Cut {
                 begin: active.begin_pos,

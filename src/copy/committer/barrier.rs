@@ -131,6 +131,9 @@ impl<F: Fs> Committer<'_, F> {
             return;
         }
         self.pending_flushed();
+        if self.has_failed() {
+            return;
+        }
         let recorded = self.store().barrier(barrier.covers);
         if self.manifest(recorded).is_none() {
             return;

@@ -2,7 +2,6 @@
 //! behind it.
 
 use super::*;
-use crate::error::Error;
 
 /// After so many bytes of a file the device is to begin with them, so that it works from the beginning
 /// and not only when a barrier is due.
@@ -17,6 +16,7 @@ impl<F: Fs> Worker<'_, F> {
         stat: &Stat,
         partial: &Partial,
     ) -> Result<Option<Reading<F>>, Failure> {
+        self.writes = Writes::default();
         let (fs, attempt) = (&*self.shared.fs, partial.begin.attempt);
         let name = self.shared.names.reserve(&work.path, attempt);
         let kept = (partial.blocks)
@@ -57,6 +57,7 @@ impl<F: Fs> Worker<'_, F> {
             partial: partial.clone(),
             bytes: kept,
             file: Arc::clone(&file),
+            writes: self.writes.clone(),
         })?;
         let written = self.write_blocks(work, source, stat, &file, merger);
         let settled = self.settle_blocks(work, stat, attempt, written);
@@ -132,7 +133,7 @@ impl<F: Fs> Worker<'_, F> {
                 Ok(Reading::Changed)
             }
             Err(failure) => {
-                let is_suspect = self.shared.flushes_each(&work.path) && at_dest(&failure);
+                let is_suspect = self.shared.flushes_each(&work.path) && self.writes.failed();
                 let leaving = match is_suspect {
                     true => Leaving::CutBack,
                     false => Leaving::Keep,
@@ -152,15 +153,5 @@ impl<F: Fs> Worker<'_, F> {
             worker: self.number,
             leaving: Leaving::Forget(Some(durable)),
         })
-    }
-}
-
-/// Whether a call at the destination failed. Where a server or a daemon is behind it, a failing write may
-/// tell of earlier writes of that file, and the flush after it of none.
-fn at_dest(failure: &Failure) -> bool {
-    match failure {
-        Failure::Entry(error) => matches!(error, EntryError::Dest(_)),
-        Failure::Fatal(error) => !matches!(error, Error::SourceGone(_)),
-        Failure::Stopped => false,
     }
 }

@@ -49,9 +49,10 @@ impl<F: Fs> Worker<'_, F> {
         let at_dest = self.at_dest("write to the partial copy of", &work.path);
         let mut hasher = BlockHasher::new(range.start, single);
         let mut sink = Sink::<F>::new(self.shared, file, range.start);
+        let writes = self.writes.clone();
         let whole = self.for_each_piece(work, source, range.clone(), |piece, offset| {
             hasher.update(piece.bytes());
-            sink.put(piece, offset)
+            writes.make(|| sink.put(piece, offset))
         });
         match whole {
             Ok(true) => {}
@@ -62,7 +63,7 @@ impl<F: Fs> Worker<'_, F> {
             }
             Err(PieceError::Visit(error)) => return Err(at_dest(error)),
         }
-        sink.finish(range.end).map_err(at_dest)?;
+        writes.make(|| sink.finish(range.end)).map_err(at_dest)?;
         Ok(Some(hasher.finish()))
     }
 

@@ -9,6 +9,7 @@ use sprag::path::RelPath;
 
 use super::cases::PROTECTED;
 use super::engine::{self, CHECKPOINT_BYTES, DONE, End, JOBS, NOT_READ_BACK, READ_BACK, Stop};
+use super::histories::manifest_bytes;
 use super::source::{BLOCK, GONE, Source};
 use super::tree::{self, Tree};
 use crate::explore::{Budget, CrashState, Exploration, Explored, recorded, saved_log};
@@ -35,6 +36,8 @@ const CUTS_AGAIN: [Budget; 2] = [
         time: None,
     },
 ];
+/// What a manifest holds before its first record.
+const MANIFEST_HEAD_BYTES: u64 = 4096;
 /// One in so many of the states of a rerun has its rerun cut short in turn.
 const CUT_ONCE_MORE: u64 = 12;
 
@@ -116,6 +119,12 @@ impl Expected {
         let halved = self.traits.lacks_journal || seed.to_string().contains("half-renames");
         let emptied = seed.to_string().contains("empty-names");
         self.check_names_but(&state.disk, state.marks, halved, emptied)?;
+        // Until a run is on record nothing tells the next one that power was lost, and that what
+        // strangers wrote meanwhile must not be trusted.
+        let unrecorded = manifest_bytes(&state.disk) <= MANIFEST_HEAD_BYTES;
+        if unrecorded && !self.strangers.is_empty() {
+            return Ok(());
+        }
         let one_in = [CUT_AGAIN, CUT_ONCE_MORE];
         if let Some(one_in) = one_in.get(seed.depth())
             && dice.chance(1, *one_in)

@@ -88,11 +88,17 @@ pub(super) fn check_end(
     }
 }
 
+/// The text names the place and the failure. Where a write tells of what earlier ones lost, the
+/// flush that runs beside it tells of the same loss, as an I/O error, and either may come first.
 fn says_why(plan: &FaultPlan, text: &str) -> Result<(), String> {
-    let cause = std::io::Error::from(plan.errno).to_string();
-    match text.contains(&cause) && text.contains(engine::DEST) {
+    let mut causes = vec![plan.errno];
+    if plan.loses_earlier {
+        causes.push(Errno::IO);
+    }
+    let told = |errno| text.contains(&std::io::Error::from(errno).to_string());
+    match causes.iter().copied().any(told) && text.contains(engine::DEST) {
         true => Ok(()),
-        false => Err(format!("says neither {cause:?} nor where: {text:?}")),
+        false => Err(format!("says neither {causes:?} nor where: {text:?}")),
     }
 }
 

@@ -218,7 +218,7 @@ pub(super) fn compacting(lab: &Lab) -> Log {
     }
 }
 
-fn manifest_bytes(disk: &Disk) -> u64 {
+pub(super) fn manifest_bytes(disk: &Disk) -> u64 {
     let mut bytes = 0;
     disk.walk(|path, _, stat| {
         if path.as_bytes() == b".sprag/manifest" {

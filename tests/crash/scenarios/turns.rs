@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use sprag::exit::Exit;
-use sprag::fs::{FlushBy, Fs};
+use sprag::fs::FlushBy;
 
 use super::check::FLUSH_TAKES;
 use super::engine::{self, Stop};

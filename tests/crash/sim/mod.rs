@@ -485,7 +485,7 @@ impl State {
             let nth = self.rng.below(self.free.len() as u64) as usize;
             let held = self.free.swap_remove(nth);
             let known = self.disk.space.cell(held);
-            let cell = known.unwrap_or_else(|| self.rng.next());
+            let cell = known.unwrap_or_else(|| self.disk.space.new_cell());
             for (ino, cluster) in [held, (ino, number)] {
                 let take = Op::Take { ino, cluster, cell };
                 self.disk.apply(&take);

@@ -55,6 +55,11 @@ impl Space {
         self.cells.get(&cluster).copied()
     }
 
+    /// A piece of the medium that no cluster is known to lie in.
+    pub(super) fn new_cell(&self) -> u64 {
+        self.cells.values().max().map_or(0, |last| last + 1)
+    }
+
     /// The clusters that lie in a piece of the medium.
     pub(super) fn in_cell(&self, cell: u64) -> Vec<Cluster> {
         let owners = self.cells.iter().filter(|(_, its)| **its == cell);

@@ -1,0 +1,53 @@
+//! Whether a call that writes to a partial failed, known at once to whoever makes a barrier.
+//!
+//! Where a server or a daemon is behind a file system, a failing write may tell of earlier writes to
+//! that file, and the flush after it of none. The worker's message about it may come too late: the
+//! barrier over that flush may stand by then.
+
+use std::sync::{Arc, Mutex};
+
+use crate::lock_mutex;
+
+/// The writing calls to one partial. Clones are of the same.
+#[derive(Debug, Clone, Default)]
+pub(super) struct Writes(Arc<Mutex<bool>>);
+
+impl Writes {
+    /// Makes a call, and notes if it failed before anybody can ask.
+    pub(super) fn make<T, E>(&self, call: impl FnOnce() -> Result<T, E>) -> Result<T, E> {
+        let mut failed = lock_mutex(&self.0);
+        let result = call();
+        *failed |= result.is_err();
+        result
+    }
+
+    /// Whether one failed; one that is under way is waited for.
+    pub(super) fn failed(&self) -> bool {
+        *lock_mutex(&self.0)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_failure_is_known_when_its_call_is_over_and_for_good() {
+        let writes = Writes::default();
+        let (begun, has_begun) = std::sync::mpsc::channel();
+        std::thread::scope(|scope| {
+            let writer = writes.clone();
+            scope.spawn(move || {
+                writer.make(|| {
+                    begun.send(()).unwrap();
+                    std::thread::sleep(std::time::Duration::from_millis(20));
+                    Err::<(), _>(())
+                })
+            });
+            has_begun.recv().unwrap();
+            assert!(writes.failed());
+        });
+        writes.make(|| Ok::<_, ()>(())).unwrap();
+        assert!(writes.failed());
+    }
+}
