@@ -69,17 +69,25 @@ fn copy_again<F: Fs>(
     thread::scope(|scope| {
         let (messages_in, messages_out) = batch::channel(1, batch::FOR_ONE);
         let (works_in, works_out) = batch::channel(1, batch::FOR_SEVERAL);
-        let messages = messages_in.clone();
-        spawn(scope, shared, "sprag-worker-again".into(), move || {
-            Worker::new(shared, 0, &messages).run(&works_out);
+        let ends = (works_out, messages_in.clone());
+        let name = "sprag-worker-again".into();
+        spawn(scope, shared, name, ends, move |(works, messages)| {
+            Worker::new(shared, 0, messages).run(works);
         })?;
-        spawn(scope, shared, "sprag-again".into(), move || {
-            for Bad { done, .. } in bad {
-                if feed(shared, sources, done, &works_in, &messages_in).is_err() {
-                    return;
+        let ends = (works_in, messages_in);
+        spawn(
+            scope,
+            shared,
+            "sprag-again".into(),
+            ends,
+            move |(works_in, messages_in)| {
+                for Bad { done, .. } in bad {
+                    if feed(shared, sources, done, works_in, messages_in).is_err() {
+                        return;
+                    }
                 }
-            }
-        })?;
+            },
+        )?;
         committer.run(&messages_out);
         Ok(())
     })

@@ -45,7 +45,7 @@ impl<F: Fs> Committer<'_, F> {
         }
         let shared = self.shared;
         let names = &shared.names;
-        let in_use = |name: &[u8]| shared.cuts.any() || names.is_in_use(name);
+        let in_use = |name: &[u8]| shared.cuts.any_unchecked() || names.is_in_use(name);
         let untouchable = Untouchable {
             id: *names.id(),
             in_use: &in_use,
@@ -124,7 +124,7 @@ impl<F: Fs> Committer<'_, F> {
             let Some((path, Entry::Partial(partial))) = self.manifest(entry) else {
                 return;
             };
-            if self.shared.was_cut(&path) {
+            if self.shared.keeps_left_overs(&path) {
                 continue;
             }
             // What cannot be told now will be told by the walk.

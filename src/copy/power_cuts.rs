@@ -9,66 +9,130 @@ use crate::fs::{Fs, MountNo, found};
 use crate::manifest::{Mounted, Store};
 use crate::path::RelPath;
 
-/// The mounted file systems without a journal on which the last run was cut off.
+/// The mounted file systems without a journal on which power was lost.
 #[derive(Debug, Default)]
 pub(super) struct PowerCuts {
-    /// On the one that holds the manifest: then the records of the others were cut off as well.
+    /// Where the last run was cut off.
+    hit: Mounts,
+    /// Where any run was, and `sprag clean` was not run since: what is left over may lie in space that was
+    /// given to others, which to remove it would take from them.
+    unchecked: Mounts,
+}
+
+/// Some of the mounted file systems at the destination.
+#[derive(Debug, Default)]
+struct Mounts {
+    /// The one that holds the manifest: its records were cut off with it, also those of the others.
     at_top: bool,
     below: Vec<MountNo>,
 }
 
+impl Mounts {
+    fn any(&self) -> bool {
+        self.at_top || !self.below.is_empty()
+    }
+
+    fn insert(&mut self, mount: MountNo) {
+        if mount == MountNo::default() {
+            self.at_top = true;
+        } else if !self.below.contains(&mount) {
+            self.below.push(mount);
+        }
+    }
+
+    /// Whether they include the one that holds a name, or did when it was written to.
+    fn include(&self, mount: MountNo) -> bool {
+        self.at_top || self.below.contains(&mount)
+    }
+}
+
 impl PowerCuts {
-    /// What the manifest, just opened, and the system say of the time since the last run.
-    pub(super) fn since_the_last_run<F: Fs>(fs: &F, store: &Store<F>) -> PowerCuts {
-        let mut cuts = PowerCuts {
-            at_top: store.was_cut(),
-            below: Vec::new(),
-        };
-        if store.is_sealed() {
-            return cuts;
+    /// What the manifest, just opened, and the system say of the time since the last run. `unfinished`:
+    /// that did not come to its end.
+    pub(super) fn since_the_last_run<F: Fs>(
+        fs: &F,
+        store: &Store<F>,
+        unfinished: bool,
+    ) -> PowerCuts {
+        let mut cuts = PowerCuts::default();
+        if store.was_cut() {
+            cuts.note(MountNo::default());
         }
         for mounted in store.mounted() {
-            let now = session(fs, &mounted.path);
             let mount = fs.mount_of_dir(&mounted.path);
-            let is_same = now == Some((mounted.boot, mounted.mount));
-            if mount != MountNo::default() && !is_same && !cuts.below.contains(&mount) {
-                cuts.below.push(mount);
+            let is_top = mounted.path.is_root();
+            if is_top != (mount == MountNo::default()) {
+                continue;
+            }
+            let is_same = || session(fs, &mounted.path) == Some((mounted.boot, mounted.mount));
+            if mounted.unchecked && unfinished || !is_top && !store.is_sealed() && !is_same() {
+                cuts.note(mount);
+            } else if mounted.unchecked {
+                cuts.unchecked.insert(mount);
             }
         }
         cuts
     }
 
-    /// Whether there was any.
+    fn note(&mut self, mount: MountNo) {
+        self.hit.insert(mount);
+        self.unchecked.insert(mount);
+    }
+
+    /// Whether the last run was cut off anywhere.
     pub(super) fn any(&self) -> bool {
-        self.at_top || !self.below.is_empty()
+        self.hit.any()
     }
 
-    /// Whether there was one on the file system that holds a name.
+    /// Whether it was on the file system that holds a name.
     pub(super) fn hit<F: Fs>(&self, fs: &F, path: &RelPath) -> bool {
-        if !self.any() {
-            return false;
+        self.hit.any() && is_in(&self.hit, fs, fs.mount_of(path))
+    }
+
+    /// Whether there is anywhere what is left over and must not be removed.
+    pub(super) fn any_unchecked(&self) -> bool {
+        self.unchecked.any()
+    }
+
+    /// Whether what is left over beside a name must not be removed.
+    pub(super) fn keep_left_overs<F: Fs>(&self, fs: &F, path: &RelPath) -> bool {
+        self.unchecked.any() && is_in(&self.unchecked, fs, fs.mount_of(path))
+    }
+
+    /// What is to be noted of a directory, if it is on a file system without a journal.
+    pub(super) fn noted<F: Fs>(&self, fs: &F, path: &RelPath) -> Option<Mounted> {
+        let number = fs.mount_of_dir(path);
+        if !fs.rules(number).lacks_journal {
+            return None;
         }
-        let mount = fs.mount_of(path);
-        fs.rules(mount).lacks_journal && (self.at_top || self.below.contains(&mount))
+        let (boot, mount) = session(fs, path).unwrap_or_default();
+        Some(Mounted {
+            path: path.clone(),
+            boot,
+            mount,
+            unchecked: self.unchecked.include(number),
+        })
+    }
+
+    /// What is to be noted of those that the last run wrote to, and of the one that holds the manifest.
+    /// One that is not mounted now keeps what was noted, if it has to be checked.
+    pub(super) fn now_mounted<F: Fs>(&self, fs: &F, store: &Store<F>) -> Vec<Mounted> {
+        let mut noted: Vec<Mounted> = self.noted(fs, &RelPath::root()).into_iter().collect();
+        for mounted in store.mounted().iter().filter(|it| !it.path.is_root()) {
+            // Whether it is mounted still is known once it was opened.
+            let is_there = matches!(found(fs.open_dir(&mounted.path)), Ok(Some(_)));
+            let now = match is_there {
+                true => self.noted(fs, &mounted.path),
+                false => None,
+            };
+            noted.extend(now.or_else(|| mounted.unchecked.then(|| mounted.clone())));
+        }
+        noted
     }
 }
 
-/// What is to be noted of a directory, if it is on a file system without a journal.
-pub(super) fn noted<F: Fs>(fs: &F, path: &RelPath) -> Option<Mounted> {
-    let lacks_journal = fs.rules(fs.mount_of_dir(path)).lacks_journal;
-    let (boot, mount) = session(fs, path).unwrap_or_default();
-    let path = path.clone();
-    lacks_journal.then_some(Mounted { path, boot, mount })
-}
-
-/// What is to be noted of those that the last run wrote to, and of the one that holds the manifest.
-pub(super) fn now_mounted<F: Fs>(fs: &F, store: &Store<F>) -> Vec<Mounted> {
-    let mut paths = vec![RelPath::root()];
-    let below = store.mounted().iter().map(|mounted| &mounted.path);
-    paths.extend(below.filter(|path| !path.is_root()).cloned());
-    // Whether they are mounted still is known once they were opened.
-    paths.retain(|path| path.is_root() || matches!(found(fs.open_dir(path)), Ok(Some(_))));
-    paths.iter().filter_map(|path| noted(fs, path)).collect()
+fn is_in<F: Fs>(mounts: &Mounts, fs: &F, mount: MountNo) -> bool {
+    fs.rules(mount).lacks_journal && mounts.include(mount)
 }
 
 fn session<F: Fs>(fs: &F, path: &RelPath) -> Option<([u8; 16], u64)> {

@@ -11,7 +11,7 @@ use super::committer::Committer;
 use super::flusher;
 use super::message::Completed;
 use super::namer::{self, Named};
-use super::power_cuts::{self, PowerCuts};
+use super::power_cuts::PowerCuts;
 use super::read_back;
 use super::reader;
 use super::recover;
@@ -68,7 +68,7 @@ pub(super) fn open<F: Fs>(
     let after_cut = store.was_cut_short().map(|cut| cut || store.was_cut());
     let after_cut = after_cut.map_err(|error| failure::manifest_failed(&**fs, error))?;
     store.set_holder(Some(&Holder::this_process()));
-    let cuts = PowerCuts::since_the_last_run(&**fs, &store);
+    let cuts = PowerCuts::since_the_last_run(&**fs, &store, after_cut);
     let sources = setup.sources.iter().map(Source::as_given);
     let begin = RunBegin {
         started_ms: time::now_ms(),
@@ -77,16 +77,21 @@ pub(super) fn open<F: Fs>(
             .map(serde_bytes::ByteBuf::from)
             .collect(),
     };
-    let begun = begin_run(&**fs, &mut store, begin);
+    let begun = begin_run(&**fs, &mut store, &cuts, begin);
     begun.map_err(|error| failure::manifest_failed(&**fs, error))?;
     Ok((store, after_cut, cuts))
 }
 
 /// Notes the beginning of a run; where there is no journal, durably, before anything else is written:
 /// the next run has to know of it, whatever becomes of this one.
-fn begin_run<F: Fs>(fs: &F, store: &mut Store<F>, begin: RunBegin) -> Result<(), ManifestError> {
+fn begin_run<F: Fs>(
+    fs: &F,
+    store: &mut Store<F>,
+    cuts: &PowerCuts,
+    begin: RunBegin,
+) -> Result<(), ManifestError> {
     // What the last run wrote to may be written to by this one's recovery.
-    let mounted = power_cuts::now_mounted(fs, store);
+    let mounted = cuts.now_mounted(fs, store);
     store.append(&Record::RunBegin(begin))?;
     let is_noted = !mounted.is_empty();
     for mounted in mounted {
@@ -152,8 +157,9 @@ pub(super) fn run<F: Fs>(
                 }
                 // Only now: recovery may have put a new file in place.
                 let manifest = lock_mutex(&shared.store).file();
-                let flusher = spawn(scope, shared, "sprag-flusher".into(), move || {
-                    flusher::flush(shared, &manifest, &jobs_out, &flushed_in);
+                let ends = (jobs_out, flushed_in);
+                let flusher = spawn(scope, shared, "sprag-flusher".into(), ends, move |ends| {
+                    flusher::flush(shared, &manifest, &ends.0, &ends.1);
                 });
                 let reader = match shared.options.verify {
                     true => start_readers(scope, shared, reading)
@@ -188,9 +194,10 @@ fn start_namers<'scope, 'env, F: Fs>(
     answers: Sender<Vec<Named<F>>>,
 ) -> std::io::Result<()> {
     for number in 0..namer::NAMERS {
-        let (batches, answers) = (batches.clone(), answers.clone());
-        spawn(scope, shared, format!("sprag-namer-{number}"), move || {
-            namer::give_names(shared, &batches, &answers);
+        let ends = (batches.clone(), answers.clone());
+        let name = format!("sprag-namer-{number}");
+        spawn(scope, shared, name, ends, move |(batches, answers)| {
+            namer::give_names(shared, batches, answers);
         })?;
     }
     Ok(())
@@ -208,10 +215,11 @@ fn start_readers<'scope, 'env, F: Fs>(
     let (asked_in, asked_out) = crossbeam_channel::bounded(readers);
     let (answers_in, answers_out) = crossbeam_channel::bounded(readers);
     for number in 0..readers {
-        let (asked, answers) = (asked_out.clone(), answers_in.clone());
+        let ends = (asked_out.clone(), answers_in.clone());
         let streams = Arc::clone(&streams);
-        spawn(scope, shared, format!("sprag-reader-{number}"), move || {
-            reader::read(shared, &streams, &asked, &answers);
+        let name = format!("sprag-reader-{number}");
+        spawn(scope, shared, name, ends, move |(asked, answers)| {
+            reader::read(shared, &streams, asked, answers);
         })?;
     }
     Ok((asked_in, answers_out))

@@ -11,7 +11,7 @@ use crossbeam_channel::Sender;
 use super::batch::BatchSender;
 use super::failure::{self, Failure};
 use super::message::Message;
-use super::power_cuts::{self, PowerCuts};
+use super::power_cuts::PowerCuts;
 use super::thread::Panics;
 use super::{board, metadata, names, origin, repair};
 use crate::block::BlockSize;
@@ -69,8 +69,8 @@ pub(super) struct Shared<F: Fs> {
     /// An earlier run was cut short: names and metadata of its making may not be flushed, even
     /// where nothing has to be done again.
     pub(super) after_cut: bool,
-    /// Where the last run was cut off on a file system without a journal: what it left there under
-    /// partial names is not touched, and what this run writes there is read back.
+    /// Where power was lost on file systems without a journal: what is left there under partial names
+    /// is not touched, and what this run writes there is read back if the last run was cut off.
     pub(super) cuts: PowerCuts,
     /// File systems without a journal below the destination that are noted in the manifest.
     pub(super) noted_mounts: Mutex<BTreeSet<MountNo>>,
@@ -123,7 +123,7 @@ impl<F: Fs> Shared<F> {
                     self.names.release(path, attempt);
                     break Err(error);
                 }
-                Err(error) if self.was_cut(path) => {
+                Err(error) if self.keeps_left_overs(path) => {
                     left_alone.push(attempt);
                     if attempt == u8::MAX {
                         break Err(error);
@@ -189,7 +189,7 @@ impl<F: Fs> Shared<F> {
         if mount == MountNo::default() || !lock_mutex(&self.noted_mounts).insert(mount) {
             return Ok(());
         }
-        let Some(mounted) = power_cuts::noted(&*self.fs, dir) else {
+        let Some(mounted) = self.cuts.noted(&*self.fs, dir) else {
             return Ok(());
         };
         let (told, durable) = crossbeam_channel::bounded(1);
@@ -200,6 +200,11 @@ impl<F: Fs> Shared<F> {
         };
         messages.send(message).map_err(|_| Failure::Stopped)?;
         durable.recv().map_err(|_| Failure::Stopped)
+    }
+
+    /// Whether what is left over beside this entry must not be removed.
+    pub(super) fn keeps_left_overs(&self, path: &RelPath) -> bool {
+        self.cuts.keep_left_overs(&*self.fs, path)
     }
 
     /// The rules of the mounted file system that holds an entry.

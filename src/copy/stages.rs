@@ -51,9 +51,15 @@ pub(super) fn stages<F: Fs>(
             let began_at = lock_mutex(&shared.store).end();
             // A rerun does not wait, and walks for itself.
             let keeper = (!shared.is_rerun).then_some(keeper);
-            let thread = spawn(scope, shared, "sprag-counter".into(), move || {
-                counter::count(shared, sources, &messages, (gate_in, keeper), began_at);
-            });
+            let thread = spawn(
+                scope,
+                shared,
+                "sprag-counter".into(),
+                messages,
+                move |messages| {
+                    counter::count(shared, sources, messages, (gate_in, keeper), began_at);
+                },
+            );
             started = started.and(thread);
         } else {
             drop((gate_in, keeper));
@@ -61,9 +67,15 @@ pub(super) fn stages<F: Fs>(
         let (found_in, found_out) = batch::channel(SCANNED_MAX, batch::FOR_ONE);
         let (spares_in, spares_out) = scanner::spares();
         if started.is_ok() && shared.repair.is_none() {
-            let thread = spawn(scope, shared, "sprag-scanner".into(), move || {
-                scanner::scan(shared, sources, &kept, &found_in, &spares_out);
-            });
+            let thread = spawn(
+                scope,
+                shared,
+                "sprag-scanner".into(),
+                found_in,
+                move |found_in| {
+                    scanner::scan(shared, sources, &kept, found_in, &spares_out);
+                },
+            );
             started = started.and(thread);
         }
         if started.is_ok() {
@@ -71,7 +83,8 @@ pub(super) fn stages<F: Fs>(
                 scope,
                 shared,
                 "sprag-planner".into(),
-                move || match &shared.repair {
+                messages_in.clone(),
+                move |_| match &shared.repair {
                     None => {
                         if !shared.is_rerun {
                             counter::wait(shared, &gate_out);
@@ -106,9 +119,10 @@ fn start_workers<'scope, 'env, F: Fs>(
     messages: &BatchSender<Message<F>>,
 ) -> std::io::Result<()> {
     for number in 0..workers {
-        let (works, messages) = (works.clone(), messages.with_fewer());
-        spawn(scope, shared, format!("sprag-worker-{number}"), move || {
-            Worker::new(shared, number, &messages).run(&works);
+        let ends = (works.clone(), messages.with_fewer());
+        let name = format!("sprag-worker-{number}");
+        spawn(scope, shared, name, ends, move |(works, messages)| {
+            Worker::new(shared, number, messages).run(works);
         })?;
     }
     Ok(())

@@ -64,16 +64,18 @@ pub(super) fn text(thread: &str, payload: &(dyn Any + Send)) -> String {
     format!("{thread} panicked, which is a fault of sprag: {said}")
 }
 
-/// Starts a thread of a run.
-pub(super) fn spawn<'scope, 'env, F: Fs>(
+/// Starts a thread of a run. `ends` of channels are kept until a panic is noted: whoever finds them gone
+/// then knows why.
+pub(super) fn spawn<'scope, 'env, F: Fs, T: Send + 'scope>(
     scope: &'scope Scope<'scope, 'env>,
     shared: &'env Shared<F>,
     name: String,
-    body: impl FnOnce() + Send + 'scope,
+    ends: T,
+    body: impl FnOnce(&T) + Send + 'scope,
 ) -> io::Result<()> {
     let builder = Builder::new().name(name.clone());
     let spawned = builder.spawn_scoped(scope, move || {
-        if let Err(payload) = catch_unwind(AssertUnwindSafe(body)) {
+        if let Err(payload) = catch_unwind(AssertUnwindSafe(|| body(&ends))) {
             shared.panicked(&name, &*payload);
         }
     });

@@ -350,7 +350,7 @@ impl<'a, F: Fs> Worker<'a, F> {
 
     /// Removes what an earlier run may have begun beside a file that needs no copying.
     pub(super) fn remove_left_over(&self, work: &Work<F>) -> Result<(), Failure> {
-        if self.shared.was_cut(&work.path) {
+        if self.shared.keeps_left_overs(&work.path) {
             return Ok(());
         }
         let (attempt, name) = self.shared.names.claim(&work.path);

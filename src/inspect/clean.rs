@@ -14,7 +14,7 @@ use crate::error::{Error, ManifestError, PathContext};
 use crate::fs::{Fs, FsFile, FsMeta, Kind, OsFs, found};
 use crate::limits::PROBE_DIR;
 use crate::manifest::{
-    self, Entry, Holder, OpenMode, Record, STATE_DIR, SlotKind, Store, open_destination,
+    self, Entry, Holder, Mounted, OpenMode, Record, STATE_DIR, SlotKind, Store, open_destination,
 };
 use crate::partial;
 use crate::path::RelPath;
@@ -97,11 +97,19 @@ fn forget(fs: &Arc<OsFs>, store: &mut Store<OsFs>, dest: &Path) -> Result<(), Er
             }
         }
     }
-    if paths.is_empty() {
+    // What is left over of a power cut goes now: nothing of it can be in the way any more.
+    let unchecked = store.mounted().iter().filter(|it| it.unchecked).cloned();
+    let checked = unchecked.map(|mounted| Mounted {
+        unchecked: false,
+        ..mounted
+    });
+    let records = paths.into_iter().map(Record::Removed);
+    let records: Vec<_> = records.chain(checked.map(Record::Mounted)).collect();
+    if records.is_empty() {
         return Ok(());
     }
-    for path in paths {
-        store.append(&Record::Removed(path))?;
+    for record in &records {
+        store.append(record)?;
     }
     // A barrier says that all of it is durable, if the one before said so of everything: without it
     // the next copy would take this for a run that was cut off.

@@ -217,11 +217,18 @@ pub(crate) struct Mounted {
     pub(crate) boot: [u8; 16],
     /// The identity of the mount at that time; 0: unknown.
     pub(crate) mount: u64,
+    /// Power was lost on it, and nobody said since that it was checked.
+    pub(crate) unchecked: bool,
 }
 
 impl Mounted {
     /// The most that are kept of one run. One that is not listed counts as unknown.
     pub(crate) const KEPT_MAX: usize = 256;
+
+    /// Whether both were noted of the same mount.
+    pub(crate) fn is_same_mount(&self, other: &Mounted) -> bool {
+        (self.boot, self.mount) == (other.boot, other.mount) && self.path == other.path
+    }
 }
 
 /// Whether an encoded record seems to be about a path, going by where it stands in those that are: they

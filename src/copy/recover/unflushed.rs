@@ -39,7 +39,8 @@ pub(super) fn cut<F: Fs>(shared: &Shared<F>) -> Result<bool, Error> {
     Ok(changed)
 }
 
-/// Cuts one partial at the last block that was flushed; gives what is to be recorded of that.
+/// Cuts one partial at the last block that was flushed; gives what is to be recorded of that. One that
+/// may have its final name is not touched: a rename that was halved leaves two names of one content.
 fn cut_partial<F: Fs>(
     shared: &Shared<F>,
     path: RelPath,
@@ -56,18 +57,21 @@ fn cut_partial<F: Fs>(
     let bytes = keep.saturating_mul(shared.block_size.bytes());
     let name = shared.names.name(&path, partial.begin.attempt);
     let (parent, _) = path.split().unwrap_or_default();
-    let file = fs
-        .open_dir(&parent)
-        .and_then(|dir| fs.open(&dir, &name, Access::Write))
-        .and_then(|file| {
-            let longer = file.stat()?.size > bytes;
-            if longer {
-                file.set_len(bytes)?;
-            }
-            Ok(longer.then_some(file))
-        });
+    let file = fs.open_dir(&parent).and_then(|dir| {
+        let named = fs.stat(&dir, path.name())?;
+        if named.is_some_and(|named| named.size == partial.begin.source.size) {
+            return Ok(None);
+        }
+        let file = fs.open(&dir, &name, Access::Write)?;
+        let longer = file.stat()?.size > bytes;
+        if longer {
+            file.set_len(bytes)?;
+        }
+        Ok(Some(longer.then_some(file)))
+    });
     match file {
-        Ok(Some(file)) if shared.flushes_each(&path) => {
+        Ok(None) => return Ok(Some(Record::Removed(path))),
+        Ok(Some(Some(file))) if shared.flushes_each(&path) => {
             let full = shared.full(&path);
             let flushed = file.sync();
             flushed.map_err(|error| failure::flush_failed(shared, "flush", full, error))?;

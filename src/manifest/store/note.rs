@@ -74,11 +74,17 @@ impl<F: Fs> Store<F> {
                 return Ok(());
             }
             Record::Mounted(mounted) => {
-                if self.mounted.len() < Mounted::KEPT_MAX && !self.mounted.contains(mounted) {
-                    self.mounted.push(mounted.clone());
-                    self.overhead.mounted(bytes);
-                } else {
-                    self.overhead.waste(bytes);
+                let mut known = self.mounted.iter();
+                match known.position(|it| it.is_same_mount(mounted)) {
+                    Some(index) => {
+                        self.mounted[index].unchecked = mounted.unchecked;
+                        self.overhead.waste(bytes);
+                    }
+                    None if self.mounted.len() < Mounted::KEPT_MAX => {
+                        self.mounted.push(mounted.clone());
+                        self.overhead.mounted(bytes);
+                    }
+                    None => self.overhead.waste(bytes),
                 }
                 return Ok(());
             }

@@ -255,6 +255,7 @@ fn mounted() -> Mounted {
         path: path("d/mounted"),
         boot: *b"boot id, \xfa\xfb\xfc\xfd\xfe\xff\x00",
         mount: 4_294_967_296,
+        unchecked: true,
     }
 }
 

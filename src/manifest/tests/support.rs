@@ -323,6 +323,7 @@ pub(super) fn mounted(at: &str, mount: u64) -> Mounted {
         path: path(at),
         boot: [7; 16],
         mount,
+        unchecked: false,
     }
 }
 
