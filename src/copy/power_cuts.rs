@@ -59,13 +59,14 @@ impl PowerCuts {
             cuts.note(MountNo::default());
         }
         for mounted in store.mounted() {
-            let mount = fs.mount_of_dir(&mounted.path);
             let is_top = mounted.path.is_root();
+            // Opening it tells what is mounted there.
+            let is_same = session(fs, &mounted.path) == Some((mounted.boot, mounted.mount));
+            let mount = fs.mount_of_dir(&mounted.path);
             if is_top != (mount == MountNo::default()) {
                 continue;
             }
-            let is_same = || session(fs, &mounted.path) == Some((mounted.boot, mounted.mount));
-            if mounted.unchecked && unfinished || !is_top && !store.is_sealed() && !is_same() {
+            if mounted.unchecked && unfinished || !is_top && !store.is_sealed() && !is_same {
                 cuts.note(mount);
             } else if mounted.unchecked {
                 cuts.unchecked.insert(mount);

@@ -278,10 +278,11 @@ impl<'a, F: Fs> Worker<'a, F> {
         } else {
             source_id(stat)
         };
-        self.writes = Writes::default();
         if self.shared.block_size.is_single(id.size) {
+            self.writes = Writes::default();
             return self.copy_single(work, source, stat);
         }
+        self.writes = Writes::watched();
         let (attempt, _, file) = self.create(work)?;
         let begin = Begin {
             path: work.path.clone(),

@@ -8,14 +8,22 @@ use std::sync::{Arc, Mutex};
 
 use crate::lock_mutex;
 
-/// The writing calls to one partial. Clones are of the same.
+/// The writing calls to one partial. Clones are of the same. By default nobody will ask.
 #[derive(Debug, Clone, Default)]
-pub(super) struct Writes(Arc<Mutex<bool>>);
+pub(super) struct Writes(Option<Arc<Mutex<bool>>>);
 
 impl Writes {
+    /// Those of which somebody may ask whether one failed.
+    pub(super) fn watched() -> Writes {
+        Writes(Some(Arc::default()))
+    }
+
     /// Makes a call, and notes if it failed before anybody can ask.
     pub(super) fn make<T, E>(&self, call: impl FnOnce() -> Result<T, E>) -> Result<T, E> {
-        let mut failed = lock_mutex(&self.0);
+        let Some(failed) = &self.0 else {
+            return call();
+        };
+        let mut failed = lock_mutex(failed);
         let result = call();
         *failed |= result.is_err();
         result
@@ -23,7 +31,7 @@ impl Writes {
 
     /// Whether one failed; one that is under way is waited for.
     pub(super) fn failed(&self) -> bool {
-        *lock_mutex(&self.0)
+        self.0.as_ref().is_some_and(|failed| *lock_mutex(failed))
     }
 }
 
@@ -33,7 +41,7 @@ mod tests {
 
     #[test]
     fn a_failure_is_known_when_its_call_is_over_and_for_good() {
-        let writes = Writes::default();
+        let writes = Writes::watched();
         let (begun, has_begun) = std::sync::mpsc::channel();
         std::thread::scope(|scope| {
             let writer = writes.clone();

@@ -32,7 +32,7 @@ RECORDS = [
     ("Finding", [("run", "u"), ("pos", "u"), ("what", "found")]),
     ("VerifyEnd", [("run", "u"), ("ended_ms", "u"), ("exit_code", "u8"), ("entries_ok", "u"), ("entries_bad", "u")]),
     ("Special", [("path", "bytes"), ("what", "special"), ("mtime_ns", "i128"), ("dest", "dest"), ("attempt", "u8")]),
-    ("Mounted", [("path", "bytes"), ("boot", "bytes"), ("mount", "u")]),
+    ("Mounted", [("path", "bytes"), ("boot", "bytes"), ("mount", "u"), ("unchecked", "bool")]),
 ]
 SPECIAL = [("fifo", []), ("socket", []), ("block device", [("number", "u")]), ("character device", [("number", "u")])]
 DAMAGE = [("ranges", "[range"), ("blocks_bad", "u"), ("blocks_zero", "u"), ("blocks_shifted", "u"), ("first_shift", "shift?")]

@@ -34,13 +34,14 @@ impl<F: Fs> Committer<'_, F> {
 
     /// A file has its final name.
     pub(super) fn published(&mut self, completed: Completed<F>) {
+        // A name came or, beside an adopted file, a left-over one went: the directory's times show it.
+        self.mark_parent(&completed.path);
         let outcome = match completed.attempt {
             Some(_) => {
                 self.dirty.parent(&completed.path);
                 if self.shared.rules_of(&completed.path).renames_want_flush {
                     self.dirty.everything(&completed.path);
                 }
-                self.mark_parent(&completed.path);
                 Outcome::Copied
             }
             None => Outcome::Adopted,

@@ -16,7 +16,7 @@ impl<F: Fs> Worker<'_, F> {
         stat: &Stat,
         partial: &Partial,
     ) -> Result<Option<Reading<F>>, Failure> {
-        self.writes = Writes::default();
+        self.writes = Writes::watched();
         let (fs, attempt) = (&*self.shared.fs, partial.begin.attempt);
         let name = self.shared.names.reserve(&work.path, attempt);
         let kept = (partial.blocks)
