@@ -40,9 +40,17 @@ impl Mounts {
         }
     }
 
-    /// Whether they include the one that holds a name, or did when it was written to.
     fn include(&self, mount: MountNo) -> bool {
         self.at_top || self.below.contains(&mount)
+    }
+
+    /// Whether they include the one that holds a name, and that lacks a journal.
+    fn hold<F: Fs>(&self, fs: &F, path: &RelPath) -> bool {
+        if !self.any() {
+            return false;
+        }
+        let mount = fs.mount_of(path);
+        fs.rules(mount).lacks_journal && self.include(mount)
     }
 }
 
@@ -59,6 +67,9 @@ impl PowerCuts {
             cuts.note(MountNo::default());
         }
         for mounted in store.mounted() {
+            if store.is_sealed() && !mounted.unchecked {
+                continue;
+            }
             let is_top = mounted.path.is_root();
             // Opening it tells what is mounted there.
             let is_same = session(fs, &mounted.path) == Some((mounted.boot, mounted.mount));
@@ -87,7 +98,7 @@ impl PowerCuts {
 
     /// Whether it was on the file system that holds a name.
     pub(super) fn hit<F: Fs>(&self, fs: &F, path: &RelPath) -> bool {
-        self.hit.any() && is_in(&self.hit, fs, fs.mount_of(path))
+        self.hit.hold(fs, path)
     }
 
     /// Whether there is anywhere what is left over and must not be removed.
@@ -96,8 +107,8 @@ impl PowerCuts {
     }
 
     /// Whether what is left over beside a name must not be removed.
-    pub(super) fn keep_left_overs<F: Fs>(&self, fs: &F, path: &RelPath) -> bool {
-        self.unchecked.any() && is_in(&self.unchecked, fs, fs.mount_of(path))
+    pub(super) fn keeps_left_overs<F: Fs>(&self, fs: &F, path: &RelPath) -> bool {
+        self.unchecked.hold(fs, path)
     }
 
     /// What is to be noted of a directory, if it is on a file system without a journal.
@@ -130,10 +141,6 @@ impl PowerCuts {
         }
         noted
     }
-}
-
-fn is_in<F: Fs>(mounts: &Mounts, fs: &F, mount: MountNo) -> bool {
-    fs.rules(mount).lacks_journal && mounts.include(mount)
 }
 
 fn session<F: Fs>(fs: &F, path: &RelPath) -> Option<([u8; 16], u64)> {

@@ -204,7 +204,7 @@ impl<F: Fs> Shared<F> {
 
     /// Whether what is left over beside this entry must not be removed.
     pub(super) fn keeps_left_overs(&self, path: &RelPath) -> bool {
-        self.cuts.keep_left_overs(&*self.fs, path)
+        self.cuts.keeps_left_overs(&*self.fs, path)
     }
 
     /// The rules of the mounted file system that holds an entry.

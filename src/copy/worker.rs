@@ -282,7 +282,7 @@ impl<'a, F: Fs> Worker<'a, F> {
             self.writes = Writes::default();
             return self.copy_single(work, source, stat);
         }
-        self.writes = Writes::watched();
+        self.writes = self.writes_to(&work.path);
         let (attempt, _, file) = self.create(work)?;
         let begin = Begin {
             path: work.path.clone(),
@@ -300,6 +300,14 @@ impl<'a, F: Fs> Worker<'a, F> {
         let merger = TreeMerger::new(self.shared.block_size);
         let written = self.write_blocks(work, source, stat, &file, merger);
         self.settle_blocks(work, stat, attempt, written)
+    }
+
+    /// The writing calls to a partial of several blocks.
+    fn writes_to(&self, path: &RelPath) -> Writes {
+        match self.shared.flushes_each(path) {
+            true => Writes::watched(),
+            false => Writes::default(),
+        }
     }
 
     /// A failed flush always ends the run: the data is suspect, and so is the device.

@@ -1,4 +1,4 @@
-//! Whether a call that writes to a partial failed, known at once to whoever makes a barrier.
+//! Tells whoever makes a barrier, without delay, that a write to a partial failed.
 //!
 //! Where a server or a daemon is behind a file system, a failing write may tell of earlier writes to
 //! that file, and the flush after it of none. The worker's message about it may come too late: the
@@ -8,12 +8,12 @@ use std::sync::{Arc, Mutex};
 
 use crate::lock_mutex;
 
-/// The writing calls to one partial. Clones are of the same. By default nobody will ask.
+/// The writing calls to one partial. Clones share them. By default their failures are not noted.
 #[derive(Debug, Clone, Default)]
 pub(super) struct Writes(Option<Arc<Mutex<bool>>>);
 
 impl Writes {
-    /// Those of which somebody may ask whether one failed.
+    /// Calls whose failures are noted: to a file that is flushed by itself.
     pub(super) fn watched() -> Writes {
         Writes(Some(Arc::default()))
     }

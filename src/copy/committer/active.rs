@@ -148,7 +148,7 @@ impl<F: Fs> Committer<'_, F> {
             let Some(active) = &mut self.active[worker] else {
                 continue;
             };
-            if self.shared.flushes_each(&active.path) && active.writes.failed() {
+            if active.writes.failed() {
                 self.cut_back(worker);
             } else {
                 active.flushed = active.flushing;

@@ -16,7 +16,7 @@ impl<F: Fs> Worker<'_, F> {
         stat: &Stat,
         partial: &Partial,
     ) -> Result<Option<Reading<F>>, Failure> {
-        self.writes = Writes::watched();
+        self.writes = self.writes_to(&work.path);
         let (fs, attempt) = (&*self.shared.fs, partial.begin.attempt);
         let name = self.shared.names.reserve(&work.path, attempt);
         let kept = (partial.blocks)
@@ -133,8 +133,7 @@ impl<F: Fs> Worker<'_, F> {
                 Ok(Reading::Changed)
             }
             Err(failure) => {
-                let is_suspect = self.shared.flushes_each(&work.path) && self.writes.failed();
-                let leaving = match is_suspect {
+                let leaving = match self.writes.failed() {
                     true => Leaving::CutBack,
                     false => Leaving::Keep,
                 };
