@@ -15,7 +15,7 @@ use std::io;
 use std::path::PathBuf;
 
 use crate::error::{EntryError, PathError};
-use crate::fs::{Fs, Kind, found, source};
+use crate::fs::{Fs, Kind, found, is_not_there, source};
 use crate::manifest::STATE_DIR;
 use crate::options::CopyOptions;
 use crate::partial;
@@ -376,12 +376,4 @@ impl NotJudged {
             },
         }
     }
-}
-
-/// Whether an error says that there is no such entry.
-fn is_not_there(error: &io::Error) -> bool {
-    matches!(
-        error.kind(),
-        io::ErrorKind::NotFound | io::ErrorKind::NotADirectory
-    )
 }

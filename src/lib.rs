@@ -65,6 +65,7 @@ pub mod hash;
 pub mod id;
 mod inspect;
 mod latch;
+mod left_over;
 pub mod limits;
 mod lock;
 mod manifest;

@@ -51,6 +51,13 @@ impl RelPath {
         }
     }
 
+    /// Where [`crate::left_over`] moves files.
+    pub(crate) fn left_over_dir() -> RelPath {
+        RelPath {
+            bytes: b".sprag/left-over".to_vec(),
+        }
+    }
+
     /// Checks bytes that come from outside, a manifest for one.
     pub fn new(bytes: impl Into<Vec<u8>>) -> Result<RelPath, RelPathError> {
         let bytes = bytes.into();

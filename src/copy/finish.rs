@@ -134,7 +134,7 @@ impl<F: Fs> Committer<'_, F> {
                 fs.link(&to_dir, to_name, &dir, name)
             })
             .map_err(at_dest)?;
-        let renamed = fs.rename(&dir, &partial, name);
+        let renamed = fs.rename(&dir, &partial, &dir, name);
         self.shared.names.release(&link.path, attempt);
         renamed.map_err(at_dest)?;
         Ok((Outcome::Copied, to.kind))

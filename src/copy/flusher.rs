@@ -8,7 +8,7 @@ use std::sync::Arc;
 use crossbeam_channel::{Receiver, Sender};
 
 use crate::error::{PathContext, PathError};
-use crate::fs::{FlushBy, Fs, FsFile, MountNo};
+use crate::fs::{FlushBy, Fs, FsFile, MountNo, found_dir};
 use crate::path::RelPath;
 
 use super::Shared;
@@ -207,7 +207,7 @@ fn flush_mount<F: Fs>(
     dirty.dirs.sort_unstable();
     dirty.dirs.dedup();
     for path in &dirty.dirs {
-        let dir = crate::fs::found(fs.open_dir(path)).at("open", &shared.full(path))?;
+        let dir = found_dir(fs, path).at("open", &shared.full(path))?;
         // A directory that is no longer there has no names that matter.
         if let Some(dir) = dir {
             fs.sync_dir(&dir).at("flush", &shared.full(path))?;

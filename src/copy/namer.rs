@@ -125,7 +125,10 @@ impl<F: Fs> Namer<'_, F> {
         let _alone = shared.folds(&dir).then(|| lock_mutex(&shared.naming));
         shared.check_place(&dir, path)?;
         let partial = shared.names.name(path, attempt);
-        shared.fs.rename(&dir, &partial, name).map_err(at_dest)?;
+        shared
+            .fs
+            .rename(&dir, &partial, &dir, name)
+            .map_err(at_dest)?;
         shared.names.release_name(&partial);
         Ok(())
     }

@@ -14,7 +14,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use super::{Shared, failure, thread};
 use crate::error::{Error, PathContext};
 use crate::event::Recovered;
-use crate::fs::{AlignedBuf, FlushBy, Fs, FsFile, Kind, Meta, found, is_gone};
+use crate::fs::{AlignedBuf, FlushBy, Fs, FsFile, Kind, Meta, found, found_dir, is_gone};
 use crate::hash::Hash32;
 use crate::lock_mutex;
 use crate::manifest::{

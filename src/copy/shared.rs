@@ -20,6 +20,7 @@ use crate::event::Concurrency;
 use crate::fs::source::SourceRoot;
 use crate::fs::{FlushBy, Fs, MountNo, Rules, found};
 use crate::latch::Latch;
+use crate::left_over;
 use crate::limits::Limits;
 use crate::lock_mutex;
 use crate::manifest::Store;
@@ -107,7 +108,7 @@ impl<F: Fs> Shared<F> {
     }
 
     /// Makes something under a partial name of `path`. What is in the way under a name of ours was
-    /// left over: it is removed, or, where that is not safe, left alone and the next name taken.
+    /// left over: it is cleared away, or, where that cannot be, left alone and the next name taken.
     pub(super) fn make_partial<T>(
         &self,
         path: &RelPath,
@@ -123,14 +124,13 @@ impl<F: Fs> Shared<F> {
                     self.names.release(path, attempt);
                     break Err(error);
                 }
-                Err(error) if self.keeps_left_overs(path) => {
-                    left_alone.push(attempt);
-                    if attempt == u8::MAX {
-                        break Err(error);
-                    }
-                }
                 Err(_) => {
-                    let made = found(self.fs.remove(dir, &name)).and_then(|_| make(&name));
+                    let cleared = self.clear_left_over(path, dir, &name);
+                    if cleared.is_err() && self.keeps_left_overs(path) && attempt < u8::MAX {
+                        left_alone.push(attempt);
+                        continue;
+                    }
+                    let made = cleared.and_then(|()| make(&name));
                     if made.is_err() {
                         self.names.release(path, attempt);
                     }
@@ -142,6 +142,21 @@ impl<F: Fs> Shared<F> {
             self.names.release(path, attempt);
         }
         made
+    }
+
+    /// Takes a left-over partial of `path` away, if there is one: removes it, or, where that could take
+    /// space from others, moves it into the state directory. That fails below another mount point.
+    pub(super) fn clear_left_over(
+        &self,
+        path: &RelPath,
+        dir: &F::Dir,
+        name: &[u8],
+    ) -> io::Result<()> {
+        let cleared = match self.keeps_left_overs(path) {
+            true => left_over::set_aside(&*self.fs, dir, name),
+            false => self.fs.remove(dir, name),
+        };
+        found(cleared).map(drop)
     }
 
     /// Removes a partial that the manifest speaks of, and waits until it durably does so no more. Until

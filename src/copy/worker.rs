@@ -359,11 +359,18 @@ impl<'a, F: Fs> Worker<'a, F> {
 
     /// Removes what an earlier run may have begun beside a file that needs no copying.
     pub(super) fn remove_left_over(&self, work: &Work<F>) -> Result<(), Failure> {
-        if self.shared.keeps_left_overs(&work.path) {
-            return Ok(());
+        let shared = self.shared;
+        let (attempt, name) = shared.names.claim(&work.path);
+        let cleared = shared.clear_left_over(&work.path, &work.dir, &name);
+        shared.names.release(&work.path, attempt);
+        // It is in nobody's way if it cannot be moved.
+        match cleared {
+            Err(error) if !shared.keeps_left_overs(&work.path) => Err(self
+                .at_dest("remove the partial copy of", &work.path)(
+                error
+            )),
+            _ => Ok(()),
         }
-        let (attempt, name) = self.shared.names.claim(&work.path);
-        self.discard(work, attempt, &name)
     }
 
     /// Removes a partial that is recorded, and waits until that is durably forgotten: its name is to be

@@ -216,8 +216,14 @@ pub trait Fs: FsMeta {
     /// Opens a regular file to read what the medium holds. Reads want offset, length and buffer
     /// aligned to [`ALIGN`]; [`FsFile::how`] says afterwards how they were answered.
     fn open_medium(&self, dir: &Self::Dir, name: &[u8]) -> io::Result<Self::File>;
-    /// Renames within one directory, replacing what is there if it is not a directory.
-    fn rename(&self, dir: &Self::Dir, from: &[u8], to: &[u8]) -> io::Result<()>;
+    /// Renames, replacing what is there if it is not a directory.
+    fn rename(
+        &self,
+        from_dir: &Self::Dir,
+        from: &[u8],
+        to_dir: &Self::Dir,
+        to: &[u8],
+    ) -> io::Result<()>;
     /// Removes a name that is not a directory.
     fn remove(&self, dir: &Self::Dir, name: &[u8]) -> io::Result<()>;
     /// Adds a hard link.
@@ -406,6 +412,23 @@ pub fn found<T>(result: io::Result<T>) -> io::Result<Option<T>> {
     match result {
         Ok(value) => Ok(Some(value)),
         Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+        Err(error) => Err(error),
+    }
+}
+
+/// Whether an error on the way to a path means that nothing is there. A symlink in the place of a
+/// directory leads out of what was copied, so below it nothing is there either.
+pub fn is_not_there(error: &io::Error) -> bool {
+    use rustix::io::Errno;
+    let no_dir = [io::ErrorKind::NotFound, io::ErrorKind::NotADirectory];
+    no_dir.contains(&error.kind()) || Errno::from_io_error(error) == Some(Errno::LOOP)
+}
+
+/// A directory; `None` if there is none at that path.
+pub fn found_dir<F: Fs>(fs: &F, path: &RelPath) -> io::Result<Option<F::Dir>> {
+    match fs.open_dir(path) {
+        Ok(dir) => Ok(Some(dir)),
+        Err(error) if is_not_there(&error) => Ok(None),
         Err(error) => Err(error),
     }
 }

@@ -305,9 +305,9 @@ impl Fs for OsFs {
         OsFile::past_the_cache(file)
     }
 
-    fn rename(&self, dir: &OsDir, from: &[u8], to: &[u8]) -> io::Result<()> {
+    fn rename(&self, from_dir: &OsDir, from: &[u8], to_dir: &OsDir, to: &[u8]) -> io::Result<()> {
         let (from, to) = (component(from)?, component(to)?);
-        retry(|| rustix::fs::renameat(&dir.fd, from, &dir.fd, to))
+        retry(|| rustix::fs::renameat(&from_dir.fd, from, &to_dir.fd, to))
     }
 
     fn remove(&self, dir: &OsDir, name: &[u8]) -> io::Result<()> {

@@ -11,7 +11,7 @@ use std::sync::Arc;
 use serde::Serialize;
 
 use crate::error::{Error, ManifestError, PathContext};
-use crate::fs::{Fs, FsFile, FsMeta, Kind, OsFs, found};
+use crate::fs::{Fs, FsFile, FsMeta, Kind, OsFs, found, found_dir};
 use crate::limits::PROBE_DIR;
 use crate::manifest::{
     self, Entry, Holder, Mounted, OpenMode, Record, STATE_DIR, SlotKind, Store, open_destination,
@@ -126,38 +126,46 @@ fn forget(fs: &Arc<OsFs>, store: &mut Store<OsFs>, dest: &Path) -> Result<(), Er
 
 fn stands_beside(fs: &OsFs, path: &RelPath, name: &[u8]) -> io::Result<bool> {
     let (parent, _) = path.split().unwrap_or_default();
-    match found(fs.open_dir(&parent))? {
+    match found_dir(fs, &parent)? {
         Some(dir) => Ok(fs.stat(&dir, name)?.is_some()),
         None => Ok(false),
     }
 }
 
-/// Removes every file of the form that only partials of this manifest have. What cannot be listed
-/// is passed over: it holds nothing that this user could have copied there.
+/// Removes every file of the form that only partials of this manifest have, and those that were moved
+/// out of the way after a power cut. What cannot be listed is passed over: it holds nothing that this user
+/// could have copied there.
 fn remove_partials(
     fs: &OsFs,
     id: &[u8; 16],
     dest: &Path,
     summary: &mut CleanSummary,
 ) -> Result<(), Error> {
-    tree::walk(fs, &RelPath::root(), |step| {
-        let Step::Entry { dir, path, kind } = step else {
-            return Ok(());
-        };
-        let removable = matches!(kind, Kind::File | Kind::Symlink);
-        if !removable || !partial::is_ours(id, path.name()) {
-            return Ok(());
-        }
-        let size = match fs.stat(dir, path.name()) {
-            Ok(Some(stat)) if kind == Kind::File => stat.size,
-            _ => 0,
-        };
-        fs.remove(dir, path.name())
-            .at("remove", &path.below(dest))?;
-        summary.partials_removed += 1;
-        summary.bytes_freed += size;
-        Ok(())
-    })
+    let aside = RelPath::left_over_dir();
+    for start in [&RelPath::root(), &aside] {
+        tree::walk(fs, start, |step| {
+            let Step::Entry { dir, path, kind } = step else {
+                return Ok::<_, Error>(());
+            };
+            let is_left_over = start == &aside || partial::is_ours(id, path.name());
+            if !is_left_over || kind == Kind::Dir {
+                return Ok(());
+            }
+            let size = match fs.stat(dir, path.name()) {
+                Ok(Some(stat)) if kind == Kind::File => stat.size,
+                _ => 0,
+            };
+            fs.remove(dir, path.name())
+                .at("remove", &path.below(dest))?;
+            summary.partials_removed += 1;
+            summary.bytes_freed += size;
+            Ok(())
+        })?;
+    }
+    let state = fs.open_dir(&RelPath::state_dir());
+    let removed = state.and_then(|state| fs.remove_dir(&state, aside.name()));
+    found(removed).at("remove", &aside.below(dest))?;
+    Ok(())
 }
 
 /// Removes the manifest, while it is locked, and its directory if nothing else is in there.

@@ -164,6 +164,21 @@ fn cleaning_removes_partials_and_leaves_files_strangers_and_the_manifest() {
 }
 
 #[test]
+fn cleaning_removes_what_was_moved_out_of_the_way_after_a_power_cut() {
+    for all in [false, true] {
+        let temp = untidy();
+        let aside = temp.path().join(".sprag/left-over");
+        fs::create_dir(&aside).unwrap();
+        for name in ["left", "left.2"] {
+            fs::write(aside.join(format!(".sprag-{name}")), "left over").unwrap();
+        }
+        assert_eq!(clean(temp.path(), all).unwrap().partials_removed, 5);
+        assert!(!aside.exists());
+        assert_eq!(temp.path().join(".sprag").exists(), !all);
+    }
+}
+
+#[test]
 fn cleaning_all_removes_the_state_but_nothing_that_is_not_sprags() {
     let temp = untidy();
     fs::write(temp.path().join(".sprag/manifest.damaged"), "old").unwrap();

@@ -6,12 +6,11 @@ use std::io;
 use std::sync::Arc;
 
 use crossbeam_channel::{Receiver, Sender};
-use rustix::io::Errno;
 
 use super::{At, BlockCount, Checked, Halt, Report, Shared, Work, doubt, medium};
 use crate::error::{ManifestError, PathError};
 use crate::event::{ReadHow, Verdict};
-use crate::fs::{AlignedBuf, Fs, Kind, Stat};
+use crate::fs::{AlignedBuf, Fs, Kind, Stat, is_not_there};
 use crate::manifest::{DirRecord, Done, Entry, Link, Partial, SpecialRecord, SymlinkRecord};
 use crate::partial;
 use crate::path::{Printable, RelPath};
@@ -300,15 +299,6 @@ impl<F: Fs> Checker<'_, F> {
     pub(super) fn failed(&self, error: ManifestError) -> Trouble {
         self.shared.manifest_failed(error).into()
     }
-}
-
-/// Whether an error on the way to a path means that nothing is there. A symlink in the place of a
-/// directory leads out of what was copied, so below it nothing is there either.
-fn is_not_there(error: &io::Error) -> bool {
-    matches!(
-        Errno::from_io_error(error),
-        Some(Errno::NOENT | Errno::NOTDIR | Errno::LOOP)
-    ) || error.kind() == io::ErrorKind::NotFound
 }
 
 pub(super) fn other_kind(found: Kind, recorded: Kind) -> Verdict {

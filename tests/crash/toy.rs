@@ -57,7 +57,7 @@ fn publish<F: Fs>(fs: &F, n: u8, flaw: Flaw, partials: &AtomicU64) -> io::Result
             }
         }
         if flaw != Flaw::WritesInPlace {
-            fs.rename(&root, &temporary, &name(n))?;
+            fs.rename(&root, &temporary, &root, &name(n))?;
         }
         // After a failure, whether the new name will last is unknown for good: write it all again.
         if flaw == Flaw::NoNameFlush || fs.sync_dir(&root).is_ok() {

@@ -60,9 +60,9 @@ impl Fs for Folding {
     fn open_medium(&self, dir: &OsDir, name: &[u8]) -> io::Result<OsFile> {
         self.os.open_medium(dir, &self.listed(dir, name)?)
     }
-    fn rename(&self, dir: &OsDir, from: &[u8], to: &[u8]) -> io::Result<()> {
-        let (from, to) = (self.listed(dir, from)?, self.listed(dir, to)?);
-        self.os.rename(dir, &from, &to)
+    fn rename(&self, from_dir: &OsDir, from: &[u8], to_dir: &OsDir, to: &[u8]) -> io::Result<()> {
+        let (from, to) = (self.listed(from_dir, from)?, self.listed(to_dir, to)?);
+        self.os.rename(from_dir, &from, to_dir, &to)
     }
     fn remove(&self, dir: &OsDir, name: &[u8]) -> io::Result<()> {
         self.os.remove(dir, &self.listed(dir, name)?)

@@ -67,7 +67,7 @@ impl<F: Fs> Recovery<'_, F> {
         for dir in dirs {
             if self.shared.flushes_dirs_of(&dir) {
                 let full = self.shared.full(&dir);
-                let flushed = match found(fs.open_dir(&dir)) {
+                let flushed = match found_dir(fs, &dir) {
                     Ok(Some(open)) => fs.sync_dir(&open),
                     // Nothing that was looked at is there then.
                     Ok(None) => Ok(()),
@@ -89,7 +89,7 @@ impl<F: Fs> Recovery<'_, F> {
         };
         let renamed = fs
             .open_dir(&parent)
-            .and_then(|dir| fs.rename(&dir, &name, path.name()));
+            .and_then(|dir| fs.rename(&dir, &name, &dir, path.name()));
         if self.unless_gone(&path, renamed)?.is_none() {
             self.record(&Record::Removed(path))?;
         }

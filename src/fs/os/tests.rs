@@ -5,7 +5,7 @@ use std::os::unix::fs::{MetadataExt, symlink};
 
 use super::*;
 use crate::event::ReadHow;
-use crate::fs::{ALIGN, AlignedBuf, FsFile};
+use crate::fs::{ALIGN, AlignedBuf, FsFile, found_dir};
 
 fn fixture() -> (tempfile::TempDir, OsFs) {
     let dir = tempfile::tempdir().unwrap();
@@ -73,13 +73,27 @@ fn the_tree_is_reached_by_its_handle_even_when_its_path_is_another_directory() {
 }
 
 #[test]
+fn below_what_is_no_directory_nothing_is_there() {
+    let (tmp, fs) = fixture();
+    fs.make_dir(&fs.root(), b"d").unwrap();
+    fs.create_new(&fs.root(), b"f").unwrap();
+    for (name, to) in [("l", "d"), ("loop", "loop")] {
+        std::os::unix::fs::symlink(to, tmp.path().join(name)).unwrap();
+    }
+    assert!(found_dir(&fs, &path("d")).unwrap().is_some());
+    for none in ["f", "f/x", "l", "l/x", "loop/x", "none", "none/x"] {
+        assert!(found_dir(&fs, &path(none)).unwrap().is_none(), "{none}");
+    }
+}
+
+#[test]
 fn a_name_that_is_no_single_component_is_refused() {
     let (_tmp, fs) = fixture();
     let root = fs.root();
     for bad in [&b""[..], b".", b"..", b"a/b", b"/etc"] {
         assert!(fs.stat(&root, bad).is_err());
         assert!(fs.create_new(&root, bad).is_err());
-        assert!(fs.rename(&root, b"a", bad).is_err());
+        assert!(fs.rename(&root, b"a", &root, bad).is_err());
         let meta = Meta {
             mode: Some(0o600),
             owner: None,
@@ -237,8 +251,9 @@ fn names_are_linked_renamed_and_removed() {
     fs.link(&root, b"a", &dir, b"b").unwrap();
     assert_eq!(file.stat().unwrap().nlink, 2);
     assert!(fs.remove_dir(&root, b"d").is_err());
-    fs.rename(&dir, b"b", b"c").unwrap();
-    fs.remove(&dir, b"c").unwrap();
+    fs.rename(&dir, b"b", &dir, b"c").unwrap();
+    fs.rename(&dir, b"c", &root, b"c").unwrap();
+    fs.remove(&root, b"c").unwrap();
     fs.sync_dir(&dir).unwrap();
     fs.remove_dir(&root, b"d").unwrap();
     for mount in Fs::mounts(&fs) {

@@ -262,7 +262,7 @@ impl Writer<'_> {
                 ..Meta::default()
             })?;
             file.sync()?;
-            self.fs.rename(&root, new, name.as_bytes())
+            self.fs.rename(&root, new, &root, name.as_bytes())
         });
         Ok(written.at("write a tag file in", self.bag)?)
     }

@@ -13,7 +13,7 @@ pub(super) fn set_aside<F: Fs>(
     path: &Path,
 ) -> Result<Vec<u8>, ManifestError> {
     let kept = free_name(fs, dir, path, MANIFEST)?;
-    fs.rename(dir, MANIFEST, &kept).at("set aside", path)?;
+    fs.rename(dir, MANIFEST, dir, &kept).at("set aside", path)?;
     fs.sync_dir(dir).at("flush the directory of", path)?;
     Ok(kept)
 }
@@ -33,7 +33,7 @@ pub(super) fn keep<F: Fs>(
     if fs.link(dir, name, dir, &kept).is_ok() {
         return Ok(());
     }
-    Ok(fs.rename(dir, name, &kept).at("set aside", path)?)
+    Ok(fs.rename(dir, name, dir, &kept).at("set aside", path)?)
 }
 
 /// The name behind the last one that is taken.

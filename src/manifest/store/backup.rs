@@ -14,8 +14,9 @@ use std::os::unix::ffi::OsStrExt;
 use super::aside::set_aside;
 use super::head::read_header;
 use super::locked::open_locked;
-use super::open::state_dir;
+use super::open::{lacks_journal, state_dir};
 use super::*;
+use crate::left_over;
 use crate::manifest::seal::Seal;
 use crate::path::Printable;
 
@@ -131,7 +132,10 @@ impl<F: Fs> Store<F> {
         // One that cannot be looked at gives way to a new one.
         let kept = Copied::open(&self.fs, &self.dir, &self.path, Access::Write);
         let kept = kept.ok().flatten().filter(|kept| {
-            self.begins_as(kept) && self.goes_on_from(kept).is_ok_and(|goes_on| goes_on)
+            let is_usable = !lacks_journal(&*self.fs) || kept.ends_at_its_seal();
+            is_usable
+                && self.begins_as(kept)
+                && self.goes_on_from(kept).is_ok_and(|goes_on| goes_on)
         });
         let whole = match kept {
             Some(kept) if self.last_said.is_none_or(|said| said < kept.seal.position) => {
@@ -194,15 +198,38 @@ impl<F: Fs> Store<F> {
     fn copy_whole(&mut self) -> Result<bool, ManifestError> {
         let dir = self.open_state_dir()?;
         let mut new = Self::begin_new(&self.fs, dir, &self.path, self.header, MANIFEST_BAK_NEW)?;
-        if !self.copy_frames(&mut new.journal)? {
-            return Ok(false);
+        let mut copy = || {
+            if !self.copy_frames(&mut new.journal)? {
+                return Ok(false);
+            }
+            let (at, bytes) = Seal::first(new.end()).encode(&self.header.key());
+            let sealed = new.file().write_at(&bytes, at);
+            sealed.at("write the copy of", &self.path)?;
+            new.set_holder(None);
+            self.spare_torn_copy()?;
+            new.put_in_place(MANIFEST_BAK_NEW, MANIFEST_BAK)?;
+            Ok(true)
+        };
+        let copied = copy();
+        if !matches!(copied, Ok(true)) {
+            new.abandon(MANIFEST_BAK_NEW);
         }
-        let (at, bytes) = Seal::first(new.end()).encode(&self.header.key());
-        let sealed = new.file().write_at(&bytes, at);
-        sealed.at("write the copy of", &self.path)?;
-        new.set_holder(None);
-        new.put_in_place(MANIFEST_BAK_NEW, MANIFEST_BAK)?;
-        Ok(true)
+        copied
+    }
+
+    /// Moves away a copy that goes on behind its seal, where a power cut may have left that in space that is
+    /// another file's by now: neither is it to be written to, nor replaced.
+    pub(super) fn spare_torn_copy(&self) -> Result<(), ManifestError> {
+        if !lacks_journal(&*self.fs) {
+            return Ok(());
+        }
+        let copy = Copied::open(&self.fs, &self.dir, &self.path, Access::Read)?;
+        if copy.is_some_and(|copy| copy.ends_at_its_seal()) {
+            return Ok(());
+        }
+        let moved = fs::found(left_over::set_aside(&*self.fs, &self.dir, MANIFEST_BAK));
+        moved.at("set aside the copy of", &self.path)?;
+        Ok(())
     }
 
     /// Hands the frames from the end of a copy on to the system.
@@ -241,6 +268,13 @@ impl<F: Fs> Copied<F> {
         };
         let seal = Seal::decode(&bytes, &header.key());
         Ok(seal.map(|seal| Copied { file, header, seal }))
+    }
+
+    /// Whether nothing lies behind its seal.
+    fn ends_at_its_seal(&self) -> bool {
+        self.file
+            .stat()
+            .is_ok_and(|stat| stat.size <= self.seal.position)
     }
 }
 

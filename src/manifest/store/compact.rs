@@ -11,19 +11,23 @@ impl<F: Fs> Store<F> {
     /// Until the rename nothing has changed; the lock goes over to the new file with it, and
     /// whoever waits for the old one looks again.
     pub(crate) fn compact(&mut self, holder: Option<&Holder>) -> Result<(), ManifestError> {
-        let mut new = self.compacted()?;
-        new.set_holder(holder);
-        new.put_in_place(MANIFEST_NEW, MANIFEST)?;
-        *self = new;
-        Ok(())
-    }
-
-    /// Every record that counts, in a new file under the temporary name.
-    fn compacted(&self) -> Result<Store<F>, ManifestError> {
         let dir = self.open_state_dir()?;
         let header = self.header.of_new_file();
         let header = header.at("make a nonce for", &self.path)?;
         let mut new = Self::begin_new(&self.fs, dir, &self.path, header, MANIFEST_NEW)?;
+        let written = self.compact_into(&mut new).and_then(|()| {
+            new.set_holder(holder);
+            new.put_in_place(MANIFEST_NEW, MANIFEST)
+        });
+        match written.is_ok() {
+            true => *self = new,
+            false => new.abandon(MANIFEST_NEW),
+        }
+        written
+    }
+
+    /// Appends every record that counts to a new file.
+    fn compact_into(&self, new: &mut Store<F>) -> Result<(), ManifestError> {
         new.latch = self.latch.clone();
         if let Some((begin, end)) = self.last_run {
             new.append(&self.read(begin)?)?;
@@ -43,11 +47,11 @@ impl<F: Fs> Store<F> {
             }
             let moved = match self.entry_at(pos)?.1 {
                 Entry::Partial(partial) => {
-                    self.copy_chain(&mut new, partial.last_pos, &partial.begin)?
+                    self.copy_chain(new, partial.last_pos, &partial.begin)?
                 }
                 Entry::Done(done) if done.chain != 0 => {
                     let begin = self.begin_of(done.chain)?;
-                    let chain = self.copy_chain(&mut new, done.chain, &begin)?;
+                    let chain = self.copy_chain(new, done.chain, &begin)?;
                     new.append(&Record::Done(Done { chain, ..done }))?
                 }
                 Entry::Done(done) => new.append(&Record::Done(done))?,
@@ -58,9 +62,8 @@ impl<F: Fs> Store<F> {
         if due.is_some() {
             new.append(&Record::ReadBack { due: true })?;
         }
-        history.append(&mut new)?;
-        new.seal()?;
-        Ok(new)
+        history.append(new)?;
+        new.seal()
     }
 
     /// The directory of the manifest, once more: a store has one of its own.

@@ -7,6 +7,7 @@ use super::locked::{locked, name_of, open_locked, still_named};
 use super::*;
 use crate::fs::{AlignedBuf, Meta, MountNo};
 use crate::id::ManifestId;
+use crate::left_over;
 use crate::manifest::glance::Glance;
 use crate::manifest::seal::Seal;
 use crate::time;
@@ -177,7 +178,8 @@ impl<F: Fs> Store<F> {
         Ok(Found::Store(Box::new(store)))
     }
 
-    /// Begins a manifest under its temporary name, locked, with nothing but a header.
+    /// Begins a manifest under its temporary name, locked, with nothing but a header. What is there was
+    /// left over.
     pub(super) fn begin_new(
         fs: &Arc<F>,
         dir: F::Dir,
@@ -186,15 +188,24 @@ impl<F: Fs> Store<F> {
         name: &[u8],
     ) -> Result<Store<F>, ManifestError> {
         let new = path.with_file_name(MANIFEST_NEW_NAME);
-        let file = fs
-            .open(&dir, name, Access::WriteOrCreate)
-            .at("create", &new)?;
-        if !lock::try_lock(&file, lock::Mode::Exclusive).at("lock", &new)?
-            || !still_named(fs, &dir, name, &file).at("look at", &new)?
-        {
-            return Err(locked::<F::File>(path, None));
+        let open = || {
+            let file = fs.open(&dir, name, Access::WriteOrCreate);
+            let file = file.at("create", &new)?;
+            match lock::try_lock(&file, lock::Mode::Exclusive).at("lock", &new)?
+                && still_named(fs, &dir, name, &file).at("look at", &new)?
+            {
+                true => Ok((file.stat().at("look at", &new)?.size, file)),
+                false => Err(locked::<F::File>(path, None)),
+            }
+        };
+        let (mut len, mut file) = open()?;
+        if len > 0 && lacks_journal(&**fs) {
+            left_over::set_aside(&**fs, &dir, name).at("set aside", &new)?;
+            (len, file) = open()?;
         }
-        file.set_len(0).at("write to", &new)?;
+        if len > 0 {
+            file.set_len(0).at("write to", &new)?;
+        }
         file.write_at(&header.encode(), 0).at("write to", &new)?;
         // Already now: once the file is in place, others may want to know.
         let holder = Holder::encode(Some(&Holder::this_process()));
@@ -203,10 +214,17 @@ impl<F: Fs> Store<F> {
         Ok(Self::empty(fs, dir, path, header, journal))
     }
 
+    /// Removes what was begun under a temporary name and is of no use.
+    pub(super) fn abandon(&self, name: &[u8]) {
+        // If it stays, whoever makes the next one finds it left over.
+        let _ = self.fs.remove(&self.dir, name);
+    }
+
     /// Removes the copy of the manifest that this one is about to replace. To be called before
     /// [`Store::put_in_place`], which makes that durable first: so the copy never stands in for
     /// a manifest that it knows nothing of.
     pub(super) fn forget_copy(&self) -> Result<(), ManifestError> {
+        self.spare_torn_copy()?;
         let removed = crate::fs::found(self.fs.remove(&self.dir, MANIFEST_BAK));
         removed.at("remove the copy of", &self.path)?;
         Ok(())
@@ -221,7 +239,7 @@ impl<F: Fs> Store<F> {
         let flushed = self.fs.sync_dir(&self.dir);
         flushed.at("flush the directory of", &self.path)?;
         self.fs
-            .rename(&self.dir, from, name)
+            .rename(&self.dir, from, &self.dir, name)
             .at("rename a new manifest to", &self.path)?;
         let flushed = self.fs.sync_dir(&self.dir);
         flushed.at("flush the directory of", &self.path)?;
@@ -306,7 +324,7 @@ impl<F: Fs> Store<F> {
         store.overhead.waste(scanned.barrier_bytes);
         store.journal = Journal::new(Arc::clone(&file), header.key(), scanned.end);
         if mode == OpenMode::Note
-            && fs.rules(MountNo::default()).lacks_journal
+            && lacks_journal(&**fs)
             && !store.sealed
             && !store.is_mounted_as(store.mounted())
         {
@@ -336,7 +354,7 @@ impl<F: Fs> Store<F> {
     /// Up to where frames may be kept. Without a journal below, after a cut, those that the last
     /// barrier does not cover may lie in space that counts as free.
     fn frames_to_keep(&self, file: &F::File) -> Result<u64, ManifestError> {
-        if !self.fs.rules(MountNo::default()).lacks_journal {
+        if !lacks_journal(&*self.fs) {
             return Ok(u64::MAX);
         }
         let (mut mounted, mut runs) = (Vec::new(), false);
@@ -414,6 +432,11 @@ impl<F: Fs> Store<F> {
         let part = Holder::encode(holder);
         let _ = self.journal.file().write_at(&part, HOLDER_OFFSET);
     }
+}
+
+/// Whether the manifest is on a file system without a journal.
+pub(super) fn lacks_journal<F: Fs>(fs: &F) -> bool {
+    fs.rules(MountNo::default()).lacks_journal
 }
 
 const MANIFEST_NEW_NAME: &str = "manifest.new";

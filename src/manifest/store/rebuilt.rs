@@ -82,8 +82,7 @@ impl<F: Fs> Rebuilt<F> {
 
     /// Forgets it. What stood there before stands there still.
     pub(crate) fn discard(self) {
-        // If it stays, whoever makes the next one begins by emptying it.
-        let _ = self.store.fs.remove(&self.store.dir, MANIFEST_NEW);
+        self.store.abandon(MANIFEST_NEW);
     }
 }
 

@@ -107,6 +107,36 @@ fn what_is_new_is_all_that_is_written() {
 }
 
 #[test]
+fn without_a_journal_nothing_that_is_left_over_is_cut_or_replaced() {
+    let dest = Dest::quick();
+    let (fs, mut store) = filled(&dest, 20);
+    store.back_up().unwrap();
+    let torn = [copy(&dest), b"torn".to_vec()].concat();
+    fs.lacks_journal.store(true, Ordering::Relaxed);
+    for kept in [
+        ["manifest.bak", "manifest.bak.new"],
+        ["manifest.bak.2", "manifest.bak.new.2"],
+    ] {
+        fs::write(dest.state("manifest.bak"), &torn).unwrap();
+        fs::write(dest.state("manifest.bak.new"), "left over").unwrap();
+        run(&mut store, &[kept[0]]);
+        store.back_up().unwrap();
+        assert!(copy(&dest)[4096..] == dest.bytes()[4096..]);
+        let [bak, new] = kept.map(|name| fs::read(dest.state("left-over").join(name)).unwrap());
+        assert!(bak == torn);
+        assert_eq!(new, b"left over");
+    }
+    fs::write(dest.state("manifest.new"), "left over").unwrap();
+    store.compact(None).unwrap();
+    assert!(dest.state("left-over/manifest.new").exists());
+    // What ends at its seal is durable: it may be gone on with and replaced.
+    store.back_up().unwrap();
+    run(&mut store, &["more"]);
+    store.back_up().unwrap();
+    assert_eq!(fs::read_dir(dest.state("left-over")).unwrap().count(), 5);
+}
+
+#[test]
 fn a_manifest_opened_anew_goes_on_with_its_copy() {
     let dest = Dest::quick();
     let (fs, mut store) = filled(&dest, 1000);

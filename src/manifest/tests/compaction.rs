@@ -173,7 +173,7 @@ fn a_compaction_that_fails_before_its_rename_leaves_the_old_manifest_in_use() {
     fs.fails_renames.store(true, Ordering::Relaxed);
     store.compact(None).unwrap_err();
     assert_eq!(dest.bytes(), before);
-    assert!(dest.state("manifest.new").exists());
+    assert!(!dest.state("manifest.new").exists());
     store.append(&Record::Dir(dir("after"))).unwrap();
     store.write_out().unwrap();
     let expected = listing(&store);

@@ -19,6 +19,8 @@ pub(super) struct Hooked {
     os: Arc<OsFs>,
     after_open: Mutex<Hook>,
     pub(super) fails_renames: AtomicBool,
+    /// What it says of itself. The system below may lack one, or not.
+    pub(super) lacks_journal: AtomicBool,
     /// How many flushes of files are made before they fail.
     pub(super) syncs_left: Arc<AtomicU64>,
     /// Bytes that were written to files.
@@ -38,6 +40,7 @@ impl Hooked {
             os: Arc::clone(os),
             after_open: Mutex::new(Box::new(after_open)),
             fails_renames: AtomicBool::new(false),
+            lacks_journal: AtomicBool::new(false),
             syncs_left: Arc::new(AtomicU64::new(u64::MAX)),
             written: Arc::default(),
         })
@@ -102,11 +105,11 @@ impl Fs for Hooked {
     fn open_medium(&self, dir: &OsDir, name: &[u8]) -> io::Result<HookedFile> {
         Ok(self.file(self.os.open_medium(dir, name)?))
     }
-    fn rename(&self, dir: &OsDir, from: &[u8], to: &[u8]) -> io::Result<()> {
+    fn rename(&self, dir: &OsDir, from: &[u8], to_dir: &OsDir, to: &[u8]) -> io::Result<()> {
         if self.fails_renames.load(Ordering::Relaxed) {
             return Err(io::Error::from_raw_os_error(5));
         }
-        self.os.rename(dir, from, to)
+        self.os.rename(dir, from, to_dir, to)
     }
     fn remove(&self, dir: &OsDir, name: &[u8]) -> io::Result<()> {
         self.os.remove(dir, name)
@@ -121,7 +124,10 @@ impl Fs for Hooked {
         self.os.sync_mount(mount)
     }
     fn rules(&self, mount: MountNo) -> Rules {
-        self.os.rules(mount)
+        Rules {
+            lacks_journal: self.lacks_journal.load(Ordering::Relaxed),
+            ..self.os.rules(mount)
+        }
     }
     fn device_gone(&self) -> bool {
         self.os.device_gone()

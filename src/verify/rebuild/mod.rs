@@ -16,7 +16,7 @@ use super::select::Wanted;
 use super::{Checked, Halt, Report, Signals};
 use crate::error::{Error, ManifestError, PathError};
 use crate::event::Verdict;
-use crate::fs::{FlushBy, Fs, FsFile, Kind, found, is_gone};
+use crate::fs::{FlushBy, Fs, FsFile, Kind, found_dir, is_gone};
 use crate::manifest::{DirRecord, Entry, Rebuilt, Record, SlotKind};
 use crate::partial;
 use crate::path::RelPath;
@@ -287,7 +287,7 @@ impl<F: Fs> Rebuilding<'_, F> {
             if !by_itself(&path) {
                 continue;
             }
-            let flush = || match found(self.fs.open_dir(&path))? {
+            let flush = || match found_dir(self.fs.as_ref(), &path)? {
                 Some(dir) => self.fs.sync_dir(&dir),
                 None => Ok(()),
             };

@@ -160,6 +160,7 @@ impl Expected {
         } else {
             self.check_rerun(&end, &state, rehashed)?;
         }
+        let halved = seed.to_string().contains("half-renames");
         self.check_result(&fs, halved)?;
         self.check_nothing_left(&fs, halved)?;
         if self.deletes || dice.chance(1, VERIFIED) {

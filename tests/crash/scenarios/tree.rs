@@ -79,9 +79,12 @@ pub(crate) fn of_disk(disk: &Disk) -> Found {
     let mut found = Found::default();
     disk.walk(|path, what, stat| {
         let name = path.name();
+        if path.components().next() == Some(b".sprag") {
+            return;
+        }
         if name.starts_with(b".sprag-") && name.ends_with(b".partial") {
             found.partials.push(path.clone());
-        } else if path.components().next() != Some(b".sprag") {
+        } else {
             let node = Node {
                 what,
                 mode: stat.mode,

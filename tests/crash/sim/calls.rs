@@ -125,13 +125,13 @@ impl Fs for SimFs {
         Ok(self.file(&state, ino, false, true))
     }
 
-    fn rename(&self, dir: &SimDir, from: &[u8], to: &[u8]) -> io::Result<()> {
+    fn rename(&self, from_dir: &SimDir, from: &[u8], to_dir: &SimDir, to: &[u8]) -> io::Result<()> {
         let mut state = self.shared.call(Call::Rename)?;
-        let ino = state.lookup(dir.ino, from)?;
-        let replaced = match state.vacant(dir.ino, to) {
+        let ino = state.lookup(from_dir.ino, from)?;
+        let replaced = match state.vacant(to_dir.ino, to) {
             Ok(()) => None,
             Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {
-                Some(state.not_dir(dir.ino, to)?)
+                Some(state.not_dir(to_dir.ino, to)?)
             }
             Err(error) => return Err(error),
         };
@@ -141,18 +141,18 @@ impl Fs for SimFs {
         if replaced.is_some() && state.kind(ino)? == Kind::Dir {
             return Err(Errno::NOTDIR.into());
         }
-        if from.starts_with(b".sprag-") {
+        if from.starts_with(b".sprag-") && from_dir.ino == to_dir.ino {
             state.spoil(ino);
         }
         if let Some(replaced) = replaced {
             state.remove_twin(replaced);
         }
-        let (dir, time) = (dir.ino, state.tick());
-        let (from, to) = (from.into(), to.into());
+        let time = state.tick();
         state.record(Op::Rename {
-            dir,
-            from,
-            to,
+            dir: from_dir.ino,
+            from: from.into(),
+            to_dir: to_dir.ino,
+            to: to.into(),
             ino,
             time,
         });

@@ -255,12 +255,13 @@ impl Disk {
             Op::Rename {
                 dir,
                 from,
+                to_dir,
                 to,
                 ino,
                 time,
             } => {
                 // In this order, so that it is never without a name.
-                self.put(*dir, to, Some(*ino), *time);
+                self.put(*to_dir, to, Some(*ino), *time);
                 self.put(*dir, from, None, *time);
             }
             Op::Remove { dir, name, time } => self.put(*dir, name, None, *time),

@@ -274,10 +274,14 @@ impl Fate {
             (
                 Fate::NameAdded,
                 Op::Rename {
-                    dir, to, ino, time, ..
+                    to_dir,
+                    to,
+                    ino,
+                    time,
+                    ..
                 },
             ) => {
-                disk.put(*dir, to, Some(*ino), *time);
+                disk.put(*to_dir, to, Some(*ino), *time);
                 disk.space.note_twin(*ino);
             }
             (
@@ -285,6 +289,7 @@ impl Fate {
                 Op::Rename {
                     dir,
                     from,
+                    to_dir,
                     to,
                     time,
                     ..
@@ -292,7 +297,7 @@ impl Fate {
             ) => {
                 let (ino, born) = (disk.unused_ino(), Born::File { mode: 0o644 });
                 disk.apply(&Op::Create {
-                    dir: *dir,
+                    dir: *to_dir,
                     name: to.clone(),
                     ino,
                     born,

@@ -59,9 +59,12 @@ pub(crate) enum Op {
         ino: Ino,
         time: i128,
     },
+    /// Durable with the directory that it is renamed from: a kindness, of which no run makes use where
+    /// that is not the one it is renamed to.
     Rename {
         dir: Ino,
         from: Bytes,
+        to_dir: Ino,
         to: Bytes,
         ino: Ino,
         time: i128,

@@ -166,7 +166,8 @@ fn a_rename_happens_wholly_or_not_at_all() {
     put(&fs, "final", b"old");
     put(&fs, "part", b"new");
     fs.sync_all().unwrap();
-    fs.rename(&fs.root(), b"part", b"final").unwrap();
+    fs.rename(&fs.root(), b"part", &fs.root(), b"final")
+        .unwrap();
     let pair = |dump: &Dump| (bytes(dump, "part"), bytes(dump, "final"));
     let (old, new) = (Some(b"old".to_vec()), Some(b"new".to_vec()));
     let mut kinds = CrashKind::ALL.to_vec();
@@ -183,7 +184,8 @@ fn a_rename_may_survive_the_loss_of_the_name_it_renamed() {
     let fs = new();
     let file = put(&fs, "part", b"new");
     file.sync().unwrap();
-    fs.rename(&fs.root(), b"part", b"final").unwrap();
+    fs.rename(&fs.root(), b"part", &fs.root(), b"final")
+        .unwrap();
     let dumps = crashes_of(&fs, &[CrashKind::Names]);
     let pairs: Vec<_> = dumps
         .iter()
@@ -302,13 +304,13 @@ fn names_behave_as_on_linux() {
     assert_eq!(fs.read_symlink(&root, b"s").unwrap(), b"a");
     fs.link(&root, b"a", &root, b"hard").unwrap();
     assert_eq!(a.stat().unwrap().nlink, 2);
-    fs.rename(&root, b"a", b"hard").unwrap();
+    fs.rename(&root, b"a", &root, b"hard").unwrap();
     assert_eq!(
         fs.list(&root).unwrap().len(),
         5,
         "two names of one file stay"
     );
-    fs.rename(&root, b"b", b"a").unwrap();
+    fs.rename(&root, b"b", &root, b"a").unwrap();
     assert_eq!(a.stat().unwrap().nlink, 1);
 
     let refused = [
@@ -316,8 +318,8 @@ fn names_behave_as_on_linux() {
         (errno(fs.remove(&root, b"d")), Errno::ISDIR),
         (errno(fs.remove(&root, b"none")), Errno::NOENT),
         (errno(fs.remove_dir(&root, b"a")), Errno::NOTDIR),
-        (errno(fs.rename(&root, b"a", b"d")), Errno::ISDIR),
-        (errno(fs.rename(&root, b"d", b"a")), Errno::NOTDIR),
+        (errno(fs.rename(&root, b"a", &root, b"d")), Errno::ISDIR),
+        (errno(fs.rename(&root, b"d", &root, b"a")), Errno::NOTDIR),
         (errno(fs.link(&root, b"d", &root, b"e")), Errno::PERM),
         (errno(fs.make_dir(&root, &[b'n'; 256])), Errno::NAMETOOLONG),
         (
@@ -458,7 +460,8 @@ fn on_fat_a_new_name_may_stand_for_nothing() {
     for (traits, may_be_empty) in [(Traits::FAT, true), (Traits::JOURNALED, false)] {
         let fs = mounted(Disk::new(0), traits);
         put(&fs, "part", b"data").sync().unwrap();
-        fs.rename(&fs.root(), b"part", b"final").unwrap();
+        fs.rename(&fs.root(), b"part", &fs.root(), b"final")
+            .unwrap();
         let log = fs.log();
         let applies = Replay::at_end(&log).applies(CrashKind::EmptyNames);
         assert_eq!(applies, may_be_empty);
