@@ -11,11 +11,11 @@ use super::histories::{
 use super::source::Source;
 use super::tree::{self, Tree};
 use super::trees::{
-    block_files, build_again, change_large, change_small, large_and_small_files, large_file,
-    long_names, mixed_files, movable_files, small_files, sparse_files,
+    below_and_above, block_files, build_again, change_large, change_small, large_and_small_files,
+    large_file, long_names, mixed_files, movable_files, small_files, sparse_files,
 };
 use crate::explore::{Budget, Explored, recorded};
-use crate::sim::{Disk, Log, Replay, SimFs, Traits};
+use crate::sim::{Below, Disk, Log, Replay, SimFs, Traits};
 
 /// A scenario: how to record it. What `change` does to the source happens after the recording.
 #[derive(Clone, Copy)]
@@ -24,6 +24,8 @@ pub(crate) struct Case {
     pub(crate) flush_by: FlushBy,
     /// How the destination's file system behaves.
     pub(crate) traits: Traits,
+    /// Another file system that is mounted below.
+    below: Option<Below>,
     build: fn(&Source),
     record: fn(&Lab) -> Log,
     change: Option<fn(&Source)>,
@@ -152,6 +154,25 @@ pub(crate) const CASES: &[Case] = &[
         )
     },
     Case {
+        below: Some((FlushBy::Each, Traits::LOOSE)),
+        ..Case::new("loose below", FlushBy::Whole, below_and_above, |lab| {
+            lab.fresh()
+        })
+    },
+    Case {
+        below: Some((FlushBy::Each, Traits::JOURNALED)),
+        ..Case::new("each below", FlushBy::Whole, below_and_above, |lab| {
+            lab.fresh()
+        })
+    },
+    Case {
+        traits: Traits::LOOSE,
+        below: Some((FlushBy::Whole, Traits::JOURNALED)),
+        ..Case::new("whole below loose", FlushBy::Each, below_and_above, |lab| {
+            lab.fresh()
+        })
+    },
+    Case {
         deletes: true,
         ..Case::new("deleting", FlushBy::Whole, small_files, deleting)
     },
@@ -226,6 +247,7 @@ impl Case {
             name,
             flush_by,
             traits: Traits::JOURNALED,
+            below: None,
             build,
             record,
             change: None,
@@ -280,7 +302,8 @@ impl Case {
 
 impl Lab {
     pub(crate) fn expected(&self, log: &Log) -> Expected {
-        let expected = Expected::of(log, &self.source, self.case.flush_by, self.case.traits);
+        let mut expected = Expected::of(log, &self.source, self.case.flush_by, self.case.traits);
+        expected.below = self.case.below;
         match self.case.deletes {
             true => expected.deleting(),
             false => expected,
@@ -295,12 +318,14 @@ impl Lab {
 
     /// A new disk.
     pub(crate) fn disk(&self) -> SimFs {
-        SimFs::new(self.case.flush_by)
+        SimFs::new(self.case.flush_by).with_below(self.case.below)
     }
 
     /// The same disk, as something to record on.
     pub(crate) fn mount(&self, disk: Disk) -> SimFs {
-        SimFs::with_disk(disk, self.case.flush_by, FLUSH_TAKES).with_traits(self.case.traits)
+        SimFs::with_disk(disk, self.case.flush_by, FLUSH_TAKES)
+            .with_traits(self.case.traits)
+            .with_below(self.case.below)
     }
 
     /// The disk as it is, all of it durable.

@@ -13,7 +13,7 @@ use super::histories::manifest_bytes;
 use super::source::{BLOCK, GONE, Source};
 use super::tree::{self, Tree};
 use crate::explore::{Budget, CrashState, Exploration, Explored, recorded, saved_log};
-use crate::sim::{CrashKind, Disk, Log, Replay, Rng, SimFs, Traits};
+use crate::sim::{Below, CrashKind, Disk, Log, Replay, Rng, SimFs, Traits};
 
 /// How long a flush takes where a run is recorded: long enough for the other threads to go on.
 pub(crate) const FLUSH_TAKES: Duration = Duration::from_micros(300);
@@ -49,6 +49,8 @@ pub(crate) struct Expected {
     pub(crate) source: Source,
     pub(crate) flush_by: FlushBy,
     pub(crate) traits: Traits,
+    /// Another file system that is mounted below.
+    pub(crate) below: Option<Below>,
     /// What the disk held before anything was recorded.
     pub(crate) old: Tree,
     /// What the source held while the first run was recorded.
@@ -84,6 +86,7 @@ impl Expected {
             source: source.clone(),
             flush_by,
             traits,
+            below: None,
             old,
             first: after.clone(),
             new: after.clone(),
@@ -118,7 +121,8 @@ impl Expected {
         let seed = &state.seed;
         let mut dice = Rng::of(&[seed.cut as u64, seed.kind as u64, seed.sub, 2]);
         // Of a rename that left both names, the old one may stay: to remove it is not safe on FAT.
-        let halved = self.traits.lacks_journal || seed.to_string().contains("half-renames");
+        let half_renames = seed.to_string().contains("half-renames");
+        let halved = half_renames || self.any(|traits| traits.lacks_journal);
         let emptied = seed.to_string().contains("empty-names");
         self.check_names_but(&state.disk, state.marks, halved, emptied)?;
         // Until a run is on record nothing tells the next one that power was lost, and that what
@@ -135,7 +139,7 @@ impl Expected {
         }
         let mut fs = self.mount(state.disk.clone(), Duration::ZERO);
         let mut rehashed = 0;
-        let stopped = match self.traits.loses_allocations {
+        let stopped = match self.any(|traits| traits.loses_allocations) {
             true => STOPPED_LOOSE,
             false => STOPPED,
         };
@@ -160,7 +164,8 @@ impl Expected {
         } else {
             self.check_rerun(&end, &state, rehashed)?;
         }
-        let halved = seed.to_string().contains("half-renames");
+        // Out of the way is another mounted file system, to which nothing can be moved.
+        let halved = half_renames || self.below.is_some_and(|(_, traits)| traits.lacks_journal);
         self.check_result(&fs, halved)?;
         self.check_nothing_left(&fs, halved)?;
         if self.deletes || dice.chance(1, VERIFIED) {
@@ -228,7 +233,7 @@ impl Expected {
     /// file system wants checking, and then the run is made again.
     fn was_hit(&self, end: &End) -> bool {
         let tells = |said: &String| said.starts_with(READ_BACK) || said.contains(NOT_READ_BACK);
-        let is_possible = self.traits.loses_allocations && !self.strangers.is_empty();
+        let is_possible = self.any(|traits| traits.loses_allocations) && !self.strangers.is_empty();
         is_possible && end.exit == Exit::Partial && end.said.iter().all(tells)
     }
 
@@ -281,7 +286,7 @@ impl Expected {
         let said_well = end
             .said
             .iter()
-            .all(|said| self.traits.lacks_journal && said.starts_with(READ_BACK));
+            .all(|said| self.any(|traits| traits.lacks_journal) && said.starts_with(READ_BACK));
         if end.exit != Exit::Done || !said_well || all != self.after.len() as u64 {
             return Err(end.describe());
         }
@@ -389,7 +394,14 @@ impl Expected {
     }
 
     pub(crate) fn mount(&self, disk: Disk, flush_takes: Duration) -> SimFs {
-        SimFs::with_disk(disk, self.flush_by, flush_takes).with_traits(self.traits)
+        SimFs::with_disk(disk, self.flush_by, flush_takes)
+            .with_traits(self.traits)
+            .with_below(self.below)
+    }
+
+    /// Whether one of the file systems behaves so.
+    fn any(&self, behaves: fn(&Traits) -> bool) -> bool {
+        behaves(&self.traits) || self.below.is_some_and(|(_, traits)| behaves(&traits))
     }
 
     pub(crate) fn run(&self, fs: &SimFs, stop: Stop) -> End {

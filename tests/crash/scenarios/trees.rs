@@ -70,6 +70,20 @@ pub(super) fn mixed_files(source: &Source) {
     source.dir_time(".");
 }
 
+/// Files of one block and of several at the top, and in the directory at which another file system is mounted.
+pub(super) fn below_and_above(source: &Source) {
+    for n in 0..6 {
+        source.file(&format!("a{n}"), n, BLOCK);
+        source.file(&format!("m/a{n}"), n, BLOCK);
+        source.file(&format!("m/d/b{n}"), n, 2 * BLOCK);
+        source.file(&format!("z{n}"), n, 2 * BLOCK);
+    }
+    source.file("m/large", 1, 9 * BLOCK + 99);
+    for dir in ["m/d", "m", "."] {
+        source.dir_time(dir);
+    }
+}
+
 /// A file of many blocks beside many that are small.
 pub(super) fn large_and_small_files(source: &Source) {
     source.file("a", 1, 20 * BLOCK + 99);

@@ -9,7 +9,7 @@ use sprag::event::ReadHow;
 use sprag::fs::{Access, Fs, FsFile, FsMeta, Kind, Meta, MountNo, Rules, Special, Stat, Xattrs};
 use sprag::path::RelPath;
 
-use super::disk::{Ino, Node, ROOT};
+use super::disk::{Ino, MOUNTED, Node, ROOT, mount_of};
 use super::fault::Call;
 use super::log::{Born, Flush, Op};
 use super::{Shared, SimFs, State};
@@ -45,7 +45,7 @@ impl SimFs {
 impl State {
     fn create(&mut self, dir: Ino, name: &[u8], born: Born) -> io::Result<Ino> {
         self.vacant(dir, name)?;
-        let (ino, time) = (self.new_ino(), self.tick());
+        let (ino, time) = (self.new_ino(mount_of(dir)), self.tick());
         let name = name.into();
         self.record(Op::Create {
             dir,
@@ -127,6 +127,9 @@ impl Fs for SimFs {
 
     fn rename(&self, from_dir: &SimDir, from: &[u8], to_dir: &SimDir, to: &[u8]) -> io::Result<()> {
         let mut state = self.shared.call(Call::Rename)?;
+        if mount_of(from_dir.ino) != mount_of(to_dir.ino) {
+            return Err(Errno::XDEV.into());
+        }
         let ino = state.lookup(from_dir.ino, from)?;
         let replaced = match state.vacant(to_dir.ino, to) {
             Ok(()) => None,
@@ -169,6 +172,9 @@ impl Fs for SimFs {
 
     fn link(&self, from_dir: &SimDir, from: &[u8], to_dir: &SimDir, to: &[u8]) -> io::Result<()> {
         let mut state = self.shared.call(Call::Link)?;
+        if mount_of(from_dir.ino) != mount_of(to_dir.ino) {
+            return Err(Errno::XDEV.into());
+        }
         let ino = state.lookup(from_dir.ino, from)?;
         state.vacant(to_dir.ino, to)?;
         if state.kind(ino)? == Kind::Dir {
@@ -188,16 +194,35 @@ impl Fs for SimFs {
         self.shared.flush(Call::SyncDir, Flush::Dir(dir.ino))
     }
 
-    fn sync_mount(&self, _mount: MountNo) -> io::Result<()> {
-        self.shared.flush(Call::SyncAll, Flush::All)
+    fn sync_mount(&self, mount: MountNo) -> io::Result<()> {
+        self.shared.flush(Call::SyncAll, Flush::Mount(mount.0))
     }
 
-    fn rules(&self, _mount: MountNo) -> Rules {
+    fn rules(&self, mount: MountNo) -> Rules {
+        let (flush_by, traits) = match (mount.0, self.shared.below) {
+            (1, Some(below)) => below,
+            _ => (self.shared.flush_by, self.shared.traits),
+        };
         Rules {
-            flush_by: self.shared.flush_by,
-            renames_want_flush: self.shared.traits.enters_empty_names,
-            lacks_journal: self.shared.traits.lacks_journal,
+            flush_by,
+            renames_want_flush: traits.enters_empty_names,
+            lacks_journal: traits.lacks_journal,
         }
+    }
+
+    fn mount_of_dir(&self, dir: &RelPath) -> MountNo {
+        let is_below = self.shared.below.is_some() && dir.components().next() == Some(MOUNTED);
+        MountNo(u16::from(is_below))
+    }
+
+    fn mount_of(&self, path: &RelPath) -> MountNo {
+        path.split()
+            .map_or(MountNo(0), |(dir, _)| self.mount_of_dir(&dir))
+    }
+
+    fn mounts(&self) -> Vec<MountNo> {
+        let last = u16::from(self.shared.below.is_some());
+        (0..=last).map(MountNo).collect()
     }
 
     fn device_gone(&self) -> bool {

@@ -21,6 +21,16 @@ pub(crate) type Ino = u64;
 /// The root directory's.
 pub(crate) const ROOT: Ino = 1;
 
+/// Where a second file system is mounted, if one is.
+pub(crate) const MOUNTED: &[u8] = b"m";
+/// The inode number of its root directory; all of its others are above, and those of the first below.
+const BELOW: Ino = 1 << 32;
+
+/// Which file system an inode is on: 0 for the one at the top, 1 for the one that is mounted below.
+pub(crate) fn mount_of(ino: Ino) -> u16 {
+    u16::from(ino >= BELOW)
+}
+
 /// What an inode is.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub(crate) enum Node {
@@ -92,7 +102,7 @@ impl Inode {
             mode: self.mode,
             uid: self.owner.0,
             gid: self.owner.1,
-            dev: 0x51d,
+            dev: 0x51d + u64::from(mount_of(ino)),
             ino,
             nlink: self.names,
         }
@@ -124,9 +134,24 @@ impl Disk {
         }
     }
 
-    /// An inode number that was never used here.
-    pub(crate) fn unused_ino(&self) -> Ino {
-        self.inodes.last_key_value().map_or(ROOT, |(ino, _)| *ino) + 1
+    /// Has a second, empty file system mounted below, unless one is.
+    pub(crate) fn mount_below(&mut self) {
+        if self.get(BELOW).is_some() {
+            return;
+        }
+        let time = self.latest_ns();
+        let root = Inode::new(Node::Dir(BTreeMap::new()), 0o755, time);
+        self.inodes.insert(BELOW, Arc::new(root));
+        self.put(ROOT, &MOUNTED.into(), Some(BELOW), time);
+    }
+
+    /// An inode number that was never used on one of the file systems.
+    pub(crate) fn unused_ino(&self, mount: u16) -> Ino {
+        let used = match mount {
+            0 => self.inodes.range(..BELOW),
+            _ => self.inodes.range(BELOW..),
+        };
+        used.last().map_or(ROOT, |(ino, _)| *ino) + 1
     }
 
     /// The latest change time: a clock that goes on from here goes on after it.

@@ -3,8 +3,8 @@
 use std::fmt;
 use std::str::FromStr;
 
-use super::disk::{Disk, Ino};
-use super::log::{Born, Op, SECTOR, Traits};
+use super::disk::{Disk, Ino, mount_of};
+use super::log::{Born, Log, Op, SECTOR};
 use super::rng::Rng;
 
 /// A kind of power cut.
@@ -96,7 +96,7 @@ impl CrashKind {
     }
 
     /// Whether it differs from the plainer kinds, given what is pending.
-    pub(super) fn applies(self, pending: &[&Op], traits: Traits) -> bool {
+    pub(super) fn applies(self, pending: &[&Op], log: &Log) -> bool {
         let any = |what: fn(&Op) -> bool| pending.iter().any(|op| what(op));
         match self {
             CrashKind::Nothing => true,
@@ -105,15 +105,13 @@ impl CrashKind {
             CrashKind::Torn => any(|op| matches!(op, Op::Write { .. })),
             CrashKind::Names | CrashKind::LostNames => any(|op| op.dir().is_some()),
             CrashKind::HalfRenames => any(|op| matches!(op, Op::Rename { .. })),
-            CrashKind::EmptyNames => {
-                traits.enters_empty_names && any(|op| matches!(op, Op::Rename { .. }))
-            }
+            CrashKind::EmptyNames => pending.iter().any(|op| enters_empty_name(log, op)),
             CrashKind::SizeNoData => any(|op| matches!(op, Op::Write { .. })),
         }
     }
 
     /// What becomes of each of the pending operations.
-    pub(super) fn fates(self, pending: &[&Op], traits: Traits, rng: &mut Rng) -> Vec<Fate> {
+    pub(super) fn fates(self, pending: &[&Op], log: &Log, rng: &mut Rng) -> Vec<Fate> {
         // Mostly kept, mostly lost and anything between: each finds other faults.
         let odds = 1 + rng.below(7);
         let data_odds = [0, odds, 8][rng.below(3) as usize];
@@ -133,9 +131,11 @@ impl CrashKind {
                 1 => Fate::NameGone,
                 kept => keep(kept == 2),
             },
-            (CrashKind::EmptyNames, Op::Rename { .. }) if rng.chance(1, 2) => Fate::NameEmpty {
-                keeps_old: rng.chance(1, 2),
-            },
+            (CrashKind::EmptyNames, op) if enters_empty_name(log, op) && rng.chance(1, 2) => {
+                Fate::NameEmpty {
+                    keeps_old: rng.chance(1, 2),
+                }
+            }
             (CrashKind::EmptyNames, _) => keep(rng.chance(odds, 8)),
             (CrashKind::Names | CrashKind::HalfRenames, op) => {
                 let odds = if op.dir().is_some() { odds } else { data_odds };
@@ -152,7 +152,7 @@ impl CrashKind {
                 },
             },
             (CrashKind::SizeNoData, Op::SetLen { .. })
-                if traits.loses_allocations && rng.chance(odds, 8) =>
+                if log.traits_of(op.mount()).loses_allocations && rng.chance(odds, 8) =>
             {
                 Fate::Grown {
                     found: Found::Noise,
@@ -166,6 +166,10 @@ impl CrashKind {
 
 fn keep(kept: bool) -> Fate {
     if kept { Fate::Keep } else { Fate::Lose }
+}
+
+fn enters_empty_name(log: &Log, op: &Op) -> bool {
+    matches!(op, Op::Rename { .. }) && log.traits_of(op.mount()).enters_empty_names
 }
 
 fn loses_names(dir: Ino, salt: u64) -> bool {
@@ -295,7 +299,8 @@ impl Fate {
                     ..
                 },
             ) => {
-                let (ino, born) = (disk.unused_ino(), Born::File { mode: 0o644 });
+                let ino = disk.unused_ino(mount_of(*dir));
+                let born = Born::File { mode: 0o644 };
                 disk.apply(&Op::Create {
                     dir: *to_dir,
                     name: to.clone(),

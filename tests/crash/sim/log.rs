@@ -8,7 +8,7 @@ use std::sync::Arc;
 use serde::{Deserialize, Serialize};
 use sprag::fs::{Meta, Special, Xattrs};
 
-use super::disk::{Disk, Ino};
+use super::disk::{Disk, Ino, mount_of};
 use super::replay::Replay;
 
 /// The unit that a device writes as a whole.
@@ -111,6 +111,8 @@ pub(crate) enum Flush {
     File(Ino),
     /// The names in one directory, and its metadata.
     Dir(Ino),
+    /// Everything on one of the file systems.
+    Mount(u16),
     /// Everything.
     All,
 }
@@ -157,6 +159,8 @@ pub(crate) struct Traits {
 pub(crate) struct Log {
     pub(crate) base: Disk,
     pub(crate) traits: Traits,
+    /// How the file system that is mounted below behaves, if one is.
+    pub(crate) below: Option<Traits>,
     pub(crate) events: Vec<Event>,
 }
 
@@ -174,6 +178,11 @@ impl Op {
             | Op::Take { .. }
             | Op::Stray { .. } => None,
         }
+    }
+
+    /// The file system that it changes.
+    pub(crate) fn mount(&self) -> u16 {
+        self.dir().or(self.inode()).map_or(0, mount_of)
     }
 
     /// The inode whose content or metadata it changes.
@@ -209,11 +218,6 @@ impl Traits {
         sync_all_hands_over: true,
         enters_empty_names: true,
     };
-
-    /// Whether such a flush has the device empty its cache.
-    pub(crate) fn empties_cache(self, flush: Flush) -> bool {
-        !(self.sync_all_hands_over && flush == Flush::All)
-    }
 }
 
 impl Flush {
@@ -221,7 +225,16 @@ impl Flush {
         match self {
             Flush::File(ino) => op.inode() == Some(ino),
             Flush::Dir(dir) => op.dir() == Some(dir) || op.inode() == Some(dir),
+            Flush::Mount(mount) => op.mount() == mount,
             Flush::All => true,
+        }
+    }
+
+    /// Whether it is a flush of the device that this operation went to.
+    pub(crate) fn is_of_device(self, op: &Op) -> bool {
+        match self {
+            Flush::File(ino) | Flush::Dir(ino) => op.mount() == mount_of(ino),
+            Flush::Mount(_) | Flush::All => self.covers(op),
         }
     }
 }
@@ -231,7 +244,25 @@ impl Log {
         Log {
             base,
             traits,
+            below: None,
             events: Vec::new(),
+        }
+    }
+
+    /// How one of the file systems behaves.
+    pub(crate) fn traits_of(&self, mount: u16) -> Traits {
+        match (mount, self.below) {
+            (1, Some(below)) => below,
+            _ => self.traits,
+        }
+    }
+
+    /// Whether such a flush has the device empty its cache.
+    pub(crate) fn empties_cache(&self, flush: Flush) -> bool {
+        match flush {
+            Flush::File(_) | Flush::Dir(_) => true,
+            Flush::Mount(mount) => !self.traits_of(mount).sync_all_hands_over,
+            Flush::All => !self.traits.sync_all_hands_over,
         }
     }
 
@@ -264,7 +295,7 @@ impl Log {
     /// How many flushes of the device came to their end.
     pub(crate) fn flushes(&self) -> usize {
         let flushed = |event: &&Event| match event {
-            Event::Flushed { what, .. } => self.traits.empties_cache(*what),
+            Event::Flushed { what, .. } => self.empties_cache(*what),
             _ => false,
         };
         self.events.iter().filter(flushed).count()

@@ -42,7 +42,7 @@ pub(crate) use log::{Log, Traits};
 pub(crate) use replay::{Lie, Replay};
 pub(crate) use rng::Rng;
 
-use disk::{Ino, Node, ROOT};
+use disk::{Ino, Node, ROOT, mount_of};
 use fault::Faults;
 use log::{Event, Flush, Op, SECTOR};
 use space::{CLUSTER, Cluster, clusters};
@@ -67,7 +67,12 @@ struct Shared {
     /// How long a read of the medium leaves other threads time to go on.
     reads_take: Duration,
     traits: Traits,
+    /// The file system that is mounted below.
+    below: Option<Below>,
 }
+
+/// How a file system is flushed, and how it behaves.
+pub(crate) type Below = (FlushBy, Traits);
 
 /// How long a slow failure waits for the others that are planned, and then for those to be heard of.
 const SLOW: Duration = Duration::from_millis(60);
@@ -99,7 +104,7 @@ struct State {
     bad_files: u64,
     /// What the system could not write out by itself, by file, and in all.
     unwritten: BTreeMap<Ino, Unwritten>,
-    unwritten_told: u64,
+    unwritten_told: [u64; 2],
     meanwhile: Option<Meanwhile>,
     /// Until then the device is busy failing.
     busy_until: Option<Instant>,
@@ -107,7 +112,7 @@ struct State {
     witness: Option<Witness>,
     rng: Rng,
     now_ns: i128,
-    next_ino: Ino,
+    next_ino: [Ino; 2],
 }
 
 /// An entry of a [`SimFs::dump`].
@@ -133,14 +138,14 @@ impl SimFs {
     pub(crate) fn with_disk(disk: Disk, flush_by: FlushBy, flush_takes: Duration) -> SimFs {
         let state = State {
             now_ns: disk.latest_ns() + 1_000_000_000,
-            next_ino: disk.unused_ino(),
+            next_ino: [0, 1].map(|mount| disk.unused_ino(mount)),
             medium: BTreeMap::new(),
             log: Log::new(disk.clone(), Traits::JOURNALED),
             free: disk.free_and_held(),
             faults: Faults::default(),
             bad_files: 0,
             unwritten: BTreeMap::new(),
-            unwritten_told: 0,
+            unwritten_told: [0; 2],
             meanwhile: None,
             busy_until: None,
             witness: None,
@@ -154,6 +159,7 @@ impl SimFs {
                 flush_takes,
                 reads_take: Duration::ZERO,
                 traits: Traits::JOURNALED,
+                below: None,
             }),
         }
     }
@@ -162,6 +168,20 @@ impl SimFs {
     pub(crate) fn with_traits(mut self, traits: Traits) -> SimFs {
         self.configure().traits = traits;
         self.shared.lock().log.traits = traits;
+        self
+    }
+
+    /// The same, with another file system mounted below, which is on a device of its own.
+    pub(crate) fn with_below(mut self, below: Option<Below>) -> SimFs {
+        self.configure().below = below;
+        let mut state = self.shared.lock();
+        state.log.below = below.map(|(_, traits)| traits);
+        if below.is_some() {
+            state.disk.mount_below();
+            state.log.base.mount_below();
+            state.next_ino[1] = state.disk.unused_ino(1);
+        }
+        drop(state);
         self
     }
 
@@ -236,7 +256,8 @@ impl SimFs {
     pub(crate) fn heal(&self) {
         let mut state = self.shared.lock();
         state.faults.plan(&[]);
-        state.tells_of_all();
+        state.tells_of_all(0);
+        state.tells_of_all(1);
         state
             .unwritten
             .values_mut()
@@ -261,6 +282,7 @@ impl SimFs {
         flush_by: FlushBy,
         flush_takes: Duration,
     ) -> SimFs {
+        assert!(log.below.is_none(), "how it is flushed is not on record");
         let mut log = log.clone();
         log.events.truncate(cut);
         let mut disk = log.base.clone();
@@ -308,7 +330,12 @@ impl Shared {
 
     fn flush(&self, call: Call, what: Flush) -> io::Result<()> {
         let mut state = self.lock();
-        if what == Flush::All && state.tells_of_all() {
+        let told = match what {
+            Flush::Mount(mount) => state.tells_of_all(mount),
+            Flush::All => state.tells_of_all(0) | state.tells_of_all(1),
+            Flush::File(_) | Flush::Dir(_) => false,
+        };
+        if told {
             return Err(Errno::IO.into());
         }
         let began = state.log.events.len();
@@ -405,11 +432,14 @@ impl State {
         (unwritten.times > known).then_some(unwritten.times)
     }
 
-    /// The same of any file; told once, since the destination is opened once.
-    fn tells_of_all(&mut self) -> bool {
-        let times = self.unwritten.values().map(|unwritten| unwritten.times);
-        let times = times.sum();
-        std::mem::replace(&mut self.unwritten_told, times) < times
+    /// The same of any file of a file system; told once, since that is opened once.
+    fn tells_of_all(&mut self, mount: u16) -> bool {
+        let of_it = self
+            .unwritten
+            .iter()
+            .filter(|(ino, _)| mount_of(**ino) == mount);
+        let times = of_it.map(|(_, unwritten)| unwritten.times).sum();
+        std::mem::replace(&mut self.unwritten_told[usize::from(mount)], times) < times
     }
 
     fn event(&mut self, event: Event) {
@@ -425,9 +455,10 @@ impl State {
         self.now_ns
     }
 
-    fn new_ino(&mut self) -> Ino {
-        self.next_ino += 1;
-        self.next_ino - 1
+    fn new_ino(&mut self, mount: u16) -> Ino {
+        let next = &mut self.next_ino[usize::from(mount)];
+        *next += 1;
+        *next - 1
     }
 
     fn record(&mut self, op: Op) {
@@ -479,11 +510,14 @@ impl State {
             return;
         };
         for number in clusters(content.len())..clusters(len) {
-            if self.free.is_empty() {
+            let free =
+                (0..self.free.len()).filter(|nth| mount_of(self.free[*nth].0) == mount_of(ino));
+            let free: Vec<usize> = free.collect();
+            if free.is_empty() {
                 return;
             }
-            let nth = self.rng.below(self.free.len() as u64) as usize;
-            let held = self.free.swap_remove(nth);
+            let nth = self.rng.below(free.len() as u64) as usize;
+            let held = self.free.swap_remove(free[nth]);
             let known = self.disk.space.cell(held);
             let cell = known.unwrap_or_else(|| self.disk.space.new_cell());
             for (ino, cluster) in [held, (ino, number)] {

@@ -10,7 +10,7 @@ use std::hash::{DefaultHasher, Hash, Hasher};
 use std::str::FromStr;
 
 use super::content::Content;
-use super::disk::{Disk, Ino};
+use super::disk::{Disk, Ino, mount_of};
 use super::fate::{CrashKind, Fate};
 use super::log::{Event, Flush, Log, Op};
 use super::rng::Rng;
@@ -92,7 +92,7 @@ impl<'a> Replay<'a> {
             }
             Event::FlushBegan(_) => {}
             Event::Flushed { what, began } => {
-                let empties = self.log.traits.empties_cache(*what);
+                let empties = self.log.empties_cache(*what);
                 let is_lie = || self.lie.is_some_and(|lie| lie.is_about(self.flushes));
                 if !empties || is_lie() {
                     let mut taken = self.pending_in(*what);
@@ -115,9 +115,13 @@ impl<'a> Replay<'a> {
 
     fn persist(&mut self, what: Flush, began: usize) {
         let (log, durable, before) = (self.log, &mut self.durable, self.pending.len());
-        let held_back = std::mem::take(&mut self.held_back);
+        let held_back = &mut self.held_back;
         self.pending.retain(|at| match log.op(*at) {
-            Some(op) if held_back.contains(at) || (*at < began && what.covers(op)) => {
+            Some(op)
+                if held_back.contains(at) && what.is_of_device(op)
+                    || (*at < began && what.covers(op)) =>
+            {
+                held_back.remove(at);
                 durable.apply(op);
                 false
             }
@@ -140,12 +144,12 @@ impl<'a> Replay<'a> {
 
     /// Whether a power cut of this kind differs from the plain ones here.
     pub(crate) fn applies(&self, kind: CrashKind) -> bool {
-        kind.applies(&self.pending_ops(), self.log.traits)
+        kind.applies(&self.pending_ops(), self.log)
     }
 
     /// What becomes of each pending operation.
     pub(crate) fn fates(&self, kind: CrashKind, rng: &mut Rng) -> Vec<Fate> {
-        kind.fates(&self.pending_ops(), self.log.traits, rng)
+        kind.fates(&self.pending_ops(), self.log, rng)
     }
 
     /// The same for states that cannot be told apart: the same disk, and the same told of it.
@@ -168,11 +172,8 @@ impl<'a> Replay<'a> {
             fate.apply(&mut disk, op, &self.durable);
         }
         self.show_stale_blocks(&mut disk, &pending, fates);
-        if self.log.traits.loses_allocations {
-            disk.lose_allocations(&self.durable, &pending);
-        } else {
-            disk = disk.checked();
-        }
+        let loses = |ino| self.log.traits_of(mount_of(ino)).loses_allocations;
+        disk.lose_allocations(&self.durable, &pending, loses);
         disk
     }
 }

@@ -119,8 +119,14 @@ impl Disk {
     }
 
     /// Finds out, after a power cut, what lies in space that counts as free: all that a file holds behind
-    /// its length at its last flush. `pending` is what no flush had covered.
-    pub(super) fn lose_allocations(&mut self, durable: &Disk, pending: &[&Op]) {
+    /// its length at its last flush, where its file system `loses` that. `pending` is what no flush had
+    /// covered.
+    pub(super) fn lose_allocations(
+        &mut self,
+        durable: &Disk,
+        pending: &[&Op],
+        loses: impl Fn(Ino) -> bool,
+    ) {
         let mut cuts = BTreeMap::new();
         for op in pending {
             if let Op::SetLen { ino, len, .. } = op {
@@ -128,7 +134,9 @@ impl Disk {
                 *shortest = (*shortest).min(*len);
             }
         }
-        for ino in self.files() {
+        let mut files = self.files();
+        files.retain(|ino| loses(*ino));
+        for ino in files {
             let len = |disk: &Disk| disk.content(ino).map_or(0, |content| content.len());
             let flushed = cuts.get(&ino).copied().unwrap_or(u64::MAX);
             let flushed = clusters(flushed.min(len(durable)));
@@ -140,6 +148,7 @@ impl Disk {
                 self.space.loose.remove(&ino);
             }
         }
+        self.space.twins.retain(|ino| loses(*ino));
         self.space.given_up.clear();
     }
 

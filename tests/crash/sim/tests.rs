@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use rustix::io::Errno;
 use sprag::event::ReadHow;
-use sprag::fs::{Access, FlushBy, Fs, FsFile, FsMeta, Kind, Meta, Xattrs};
+use sprag::fs::{Access, FlushBy, Fs, FsFile, FsMeta, Kind, Meta, MountNo, Xattrs};
 use sprag::path::RelPath;
 
 use super::*;
@@ -177,6 +177,35 @@ fn a_rename_happens_wholly_or_not_at_all() {
     let halves = crashes_of(&fs, &[CrashKind::HalfRenames]);
     let halves: Vec<_> = halves.iter().map(pair).collect();
     assert!(halves.contains(&(new.clone(), new)) && halves.contains(&(None, old)));
+}
+
+#[test]
+fn a_file_system_that_is_mounted_below_has_a_device_of_its_own() {
+    let fs = new().with_below(Some((FlushBy::Each, Traits::FAT)));
+    let root = fs.root();
+    let below = fs.open_dir(&RelPath::new("m").unwrap()).unwrap();
+    let top = put(&fs, "top", b"top");
+    let file = fs.create_new(&below, b"f").unwrap();
+    file.write_at(b"below", 0).unwrap();
+    assert_eq!(
+        errno(fs.rename(&root, b"top", &below, b"top")),
+        Errno::XDEV.raw_os_error()
+    );
+    assert_eq!(
+        errno(fs.link(&root, b"top", &below, b"top")),
+        Errno::XDEV.raw_os_error()
+    );
+    let left = |path: &str| contents(&crashes(&fs), path);
+    fs.sync_mount(MountNo(0)).unwrap();
+    let (top_is, below_is) = (Some(b"top".to_vec()), Some(b"below".to_vec()));
+    assert!(left("top").iter().all(|left| *left == top_is));
+    assert!(left("m/f").contains(&None));
+    // It hands over to its device, whose cache the flush of another device does not empty.
+    fs.sync_mount(MountNo(1)).unwrap();
+    top.sync().unwrap();
+    assert!(left("m/f").contains(&None));
+    file.sync().unwrap();
+    assert!(left("m/f").iter().all(|left| *left == below_is));
 }
 
 #[test]
