@@ -330,9 +330,15 @@ impl Fs for MemoryFs {
         self.open_file(dir, name)
     }
 
-    fn rename(&self, dir: &MemoryDir, from: &[u8], to: &[u8]) -> io::Result<()> {
-        let node = self.get(dir, from)?;
-        let (from, to) = (dir.join(from), dir.join(to));
+    fn rename(
+        &self,
+        from_dir: &MemoryDir,
+        from: &[u8],
+        to_dir: &MemoryDir,
+        to: &[u8],
+    ) -> io::Result<()> {
+        let node = self.get(from_dir, from)?;
+        let (from, to) = (from_dir.join(from), to_dir.join(to));
         let mut nodes = self.nodes();
         if nodes.get(&to).is_some_and(|there| there.kind == Kind::Dir) {
             return Err(io::ErrorKind::IsADirectory.into());
