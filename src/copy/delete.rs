@@ -14,6 +14,7 @@ use crate::extraneous::{Extraneous, Found, Untouchable};
 use crate::fs::{Fs, Kind, Meta, found};
 use crate::lock_mutex;
 use crate::manifest::{Entry, Record, SlotKind};
+use crate::partial;
 use crate::path::RelPath;
 use crate::plan::DIR_WORKING_BITS;
 use crate::scan::Source;
@@ -45,7 +46,7 @@ impl<F: Fs> Committer<'_, F> {
         }
         let shared = self.shared;
         let names = &shared.names;
-        let in_use = |name: &[u8]| shared.cuts.any_unchecked() || names.is_in_use(name);
+        let in_use = |name: &[u8]| names.is_in_use(name);
         let untouchable = Untouchable {
             id: *names.id(),
             in_use: &in_use,
@@ -124,9 +125,6 @@ impl<F: Fs> Committer<'_, F> {
             let Some((path, Entry::Partial(partial))) = self.manifest(entry) else {
                 return;
             };
-            if self.shared.keeps_left_overs(&path) {
-                continue;
-            }
             // What cannot be told now will be told by the walk.
             if matches!(walk.is_extraneous(&path, Kind::File), Ok(true)) {
                 self.record(&Record::Removed(path.clone()));
@@ -203,8 +201,10 @@ impl<F: Fs> Committer<'_, F> {
         let Some((parent, _)) = path.split() else {
             return false;
         };
+        let is_partial = partial::is_ours(self.shared.names.id(), name);
         let removed = self.open_for_removal(&parent).and_then(|dir| match kind {
             Kind::Dir => fs.remove_dir(&dir, name),
+            _ if is_partial => self.shared.clear_left_over(path, &dir, name),
             _ => fs.remove(&dir, name),
         });
         match found(removed) {
@@ -213,6 +213,8 @@ impl<F: Fs> Committer<'_, F> {
                 self.mark_parent(path);
                 true
             }
+            // It is in nobody's way if it can neither be removed nor moved.
+            Err(_) if is_partial && self.shared.keeps_left_overs(path) => false,
             Err(error) => {
                 let full = self.shared.full(path);
                 let failure = failure::naming(&self.shared.fs, "delete", full)(error);

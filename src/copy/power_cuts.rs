@@ -101,11 +101,6 @@ impl PowerCuts {
         self.hit.hold(fs, path)
     }
 
-    /// Whether there is anywhere what is left over and must not be removed.
-    pub(super) fn any_unchecked(&self) -> bool {
-        self.unchecked.any()
-    }
-
     /// Whether what is left over beside a name must not be removed.
     pub(super) fn keeps_left_overs<F: Fs>(&self, fs: &F, path: &RelPath) -> bool {
         self.unchecked.hold(fs, path)

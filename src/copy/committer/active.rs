@@ -83,7 +83,8 @@ impl<F: Fs> Committer<'_, F> {
             adopts: false,
             file: Some(file),
             writes,
-            dirty: true,
+            // It was flushed, now or by an earlier barrier; what was cut off is cut again if that is lost.
+            dirty: false,
             resumed: true,
             flushing: blocks,
             flushed: blocks,

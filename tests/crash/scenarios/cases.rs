@@ -12,7 +12,7 @@ use super::source::Source;
 use super::tree::{self, Tree};
 use super::trees::{
     below_and_above, block_files, build_again, change_large, change_small, large_and_small_files,
-    large_file, long_names, mixed_files, movable_files, small_files, sparse_files,
+    large_file, long_names, mixed_files, movable_files, remove_mixed, small_files, sparse_files,
 };
 use crate::explore::{Budget, Explored, recorded};
 use crate::sim::{Below, Disk, Log, Replay, SimFs, Traits};
@@ -202,6 +202,14 @@ pub(crate) const CASES: &[Case] = &[
         traits: Traits::FAT,
         deletes: true,
         ..Case::new("fat deleting", FlushBy::Whole, small_files, deleting)
+    },
+    Case {
+        traits: Traits::LOOSE,
+        deletes: true,
+        change: Some(remove_mixed),
+        ..Case::new("loose deleting", FlushBy::Each, mixed_files, |lab| {
+            lab.fresh()
+        })
     },
     Case {
         moves: true,

@@ -70,6 +70,15 @@ pub(super) fn mixed_files(source: &Source) {
     source.dir_time(".");
 }
 
+/// Removes some of [`mixed_files`].
+pub(super) fn remove_mixed(source: &Source) {
+    for n in 0..6 {
+        source.remove(&format!("a{n}"));
+        source.remove(&format!("b{}", 2 * n));
+    }
+    source.dir_time(".");
+}
+
 /// Files of one block and of several at the top, and in the directory at which another file system is mounted.
 pub(super) fn below_and_above(source: &Source) {
     for n in 0..6 {
