@@ -56,9 +56,12 @@ fn cut_partial<F: Fs>(
     };
     let bytes = keep.saturating_mul(shared.block_size.bytes());
     let name = shared.names.name(&path, partial.begin.attempt);
-    let (parent, _) = path.split().unwrap_or_default();
+    // The root is no file, whatever the manifest says.
+    let Some((parent, final_name)) = path.split() else {
+        return Ok(Some(Record::Removed(path)));
+    };
     let file = fs.open_dir(&parent).and_then(|dir| {
-        let named = fs.stat(&dir, path.name())?;
+        let named = fs.stat(&dir, final_name)?;
         if named.is_some_and(|named| named.size == partial.begin.source.size) {
             return Ok(None);
         }
