@@ -5,6 +5,7 @@ use std::time::Duration;
 use super::cases::Case;
 use super::check::FLUSH_TAKES;
 use super::engine::Stop;
+use super::tree;
 use crate::explore::{Budget, Exploration, is_long, is_passed_over, recorded, saved_log};
 use crate::sim::SimFs;
 
@@ -14,18 +15,27 @@ const QUICK_KILLS: usize = 14;
 const QUICK_CUTS: [u64; 2] = [14, 6];
 
 /// Kills a run after each of an even sample of its steps, reruns it on the same machine, and then
-/// cuts the power: the rerun's success has to be true of what the killed run had not flushed, too.
+/// cuts the power: the rerun's success has to be true of what the killed run had not flushed, too. Where
+/// nothing was there before and nothing is lost, every final name is on record.
 fn survives_kills(name: &str, scenario: &'static str) {
     let case = Case::named(name, scenario);
     let (log, expected) = case.recorded();
     let step = log.events.len().div_ceil(60);
     for cut in (0..=log.events.len()).step_by(step) {
         let fs = SimFs::after_kill(&log, cut, case.flush_by, Duration::ZERO);
-        if cut / step % 2 == 1 {
+        let loses = cut / step % 2 == 1;
+        if loses {
             fs.lose_unheard();
         }
         let end = expected.run(&fs, Stop::Never);
+        let adopted = end.summary.files_adopted;
         let checked = (expected.check_end(&end))
+            .and_then(
+                |()| match adopted > 0 && tree::bytes(&expected.old) == 0 && !loses {
+                    true => Err(format!("{adopted} final names were not on record")),
+                    false => Ok(()),
+                },
+            )
             .and_then(|()| expected.check_result(&fs, false))
             .and_then(|()| expected.check_cut_now(&fs));
         if let Err(problem) = checked {
