@@ -10,8 +10,11 @@ use crate::fs::Fs;
 use crate::path::RelPath;
 
 /// Moves a file into the state directory, under its own name or, if that is taken, with a number behind. An
-/// error if it is on another mounted file system.
+/// error if it is on another mounted file system, or not there.
 pub(crate) fn set_aside<F: Fs>(fs: &F, from: &F::Dir, name: &[u8]) -> io::Result<()> {
+    if fs.stat(from, name)?.is_none() {
+        return Err(io::ErrorKind::NotFound.into());
+    }
     let state = fs.open_dir(&RelPath::state_dir())?;
     let aside = RelPath::left_over_dir();
     match fs.make_dir(&state, aside.name()) {

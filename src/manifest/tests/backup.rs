@@ -113,6 +113,10 @@ fn without_a_journal_nothing_that_is_left_over_is_cut_or_replaced() {
     store.back_up().unwrap();
     let torn = [copy(&dest), b"torn".to_vec()].concat();
     fs.lacks_journal.store(true, Ordering::Relaxed);
+    fs::remove_file(dest.state("manifest.bak")).unwrap();
+    run(&mut store, &["another"]);
+    store.back_up().unwrap();
+    assert!(!dest.state("left-over").exists(), "there was nothing");
     for kept in [
         ["manifest.bak", "manifest.bak.new"],
         ["manifest.bak.2", "manifest.bak.new.2"],
