@@ -44,8 +44,8 @@ pub(crate) enum Found {
 pub(crate) struct Untouchable<'a> {
     /// The id of the manifest; partial files of other destinations are ordinary files here.
     pub(crate) id: [u8; 16],
-    /// Whether a partial file of this name is in use.
-    pub(crate) in_use: &'a dyn Fn(&[u8]) -> bool,
+    /// Whether a partial file is in use, or has to stay for another reason.
+    pub(crate) stays: &'a dyn Fn(&RelPath) -> bool,
 }
 
 /// The walk that finds it.
@@ -188,7 +188,7 @@ impl<'a, F: Fs> Extraneous<'a, F> {
             return Some(Fate::Stays);
         }
         if partial::is_ours(&self.untouchable.id, name) {
-            return Some(match (self.untouchable.in_use)(name) {
+            return Some(match (self.untouchable.stays)(path) {
                 true => Fate::Stays,
                 false => Fate::Extraneous,
             });

@@ -46,10 +46,11 @@ impl<F: Fs> Committer<'_, F> {
         }
         let shared = self.shared;
         let names = &shared.names;
-        let in_use = |name: &[u8]| names.is_in_use(name);
+        let stays =
+            |partial: &RelPath| names.is_in_use(partial.name()) || shared.left_overs_stay(partial);
         let untouchable = Untouchable {
             id: *names.id(),
-            in_use: &in_use,
+            stays: &stays,
         };
         let mut walked = std::mem::take(&mut *lock_mutex(&shared.walked));
         walked.over();
@@ -203,18 +204,17 @@ impl<F: Fs> Committer<'_, F> {
         };
         let is_partial = partial::is_ours(self.shared.names.id(), name);
         let removed = self.open_for_removal(&parent).and_then(|dir| match kind {
-            Kind::Dir => fs.remove_dir(&dir, name),
+            Kind::Dir => fs.remove_dir(&dir, name).map(|()| true),
             _ if is_partial => self.shared.clear_left_over(path, &dir, name),
-            _ => fs.remove(&dir, name),
+            _ => fs.remove(&dir, name).map(|()| true),
         });
         match found(removed) {
+            Ok(Some(false)) => false,
             Ok(_) => {
                 self.dirty.parent(path);
                 self.mark_parent(path);
                 true
             }
-            // It is in nobody's way if it can neither be removed nor moved.
-            Err(_) if is_partial && self.shared.keeps_left_overs(path) => false,
             Err(error) => {
                 let full = self.shared.full(path);
                 let failure = failure::naming(&self.shared.fs, "delete", full)(error);

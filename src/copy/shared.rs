@@ -126,11 +126,11 @@ impl<F: Fs> Shared<F> {
                 }
                 Err(_) => {
                     let cleared = self.clear_left_over(path, dir, &name);
-                    if cleared.is_err() && self.keeps_left_overs(path) && attempt < u8::MAX {
+                    if matches!(cleared, Ok(false)) && attempt < u8::MAX {
                         left_alone.push(attempt);
                         continue;
                     }
-                    let made = cleared.and_then(|()| make(&name));
+                    let made = cleared.and_then(|_| make(&name));
                     if made.is_err() {
                         self.names.release(path, attempt);
                     }
@@ -145,18 +145,24 @@ impl<F: Fs> Shared<F> {
     }
 
     /// Takes a left-over partial of `path` away, if there is one: removes it, or, where that could take
-    /// space from others, moves it into the state directory. That fails below another mount point.
+    /// space from others, moves it into the state directory. `false` if it must not be removed and cannot be
+    /// moved: it stays.
     pub(super) fn clear_left_over(
         &self,
         path: &RelPath,
         dir: &F::Dir,
         name: &[u8],
-    ) -> io::Result<()> {
-        let cleared = match self.keeps_left_overs(path) {
-            true => left_over::set_aside(&*self.fs, dir, name),
-            false => self.fs.remove(dir, name),
-        };
-        found(cleared).map(drop)
+    ) -> io::Result<bool> {
+        match self.keeps_left_overs(path) {
+            true => Ok(found(left_over::set_aside(&*self.fs, dir, name)).is_ok()),
+            false => found(self.fs.remove(dir, name)).map(|_| true),
+        }
+    }
+
+    /// Whether a left-over partial of `path` can only stay: another file system is mounted there than that
+    /// of the state directory.
+    pub(super) fn left_overs_stay(&self, path: &RelPath) -> bool {
+        self.keeps_left_overs(path) && self.fs.mount_of(path) != MountNo::default()
     }
 
     /// Removes a partial that the manifest speaks of, and waits until it durably does so no more. Until

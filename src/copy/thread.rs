@@ -64,8 +64,8 @@ pub(super) fn text(thread: &str, payload: &(dyn Any + Send)) -> String {
     format!("{thread} panicked, which is a fault of sprag: {said}")
 }
 
-/// Starts a thread of a run. If it panics, its channel `ends` are closed only after that is noted, so
-/// that whoever finds a channel closed can tell why.
+/// Starts a thread of a run. If it panics, its channel `ends` are closed only after that is noted: then
+/// a thread that finds a channel closed can tell why.
 pub(super) fn spawn<'scope, 'env, F: Fs, T: Send + 'scope>(
     scope: &'scope Scope<'scope, 'env>,
     shared: &'env Shared<F>,

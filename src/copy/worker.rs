@@ -363,14 +363,9 @@ impl<'a, F: Fs> Worker<'a, F> {
         let (attempt, name) = shared.names.claim(&work.path);
         let cleared = shared.clear_left_over(&work.path, &work.dir, &name);
         shared.names.release(&work.path, attempt);
-        // It is in nobody's way if it cannot be moved.
-        match cleared {
-            Err(error) if !shared.keeps_left_overs(&work.path) => Err(self
-                .at_dest("remove the partial copy of", &work.path)(
-                error
-            )),
-            _ => Ok(()),
-        }
+        // One that stays is in nobody's way.
+        cleared.map_err(self.at_dest("remove the partial copy of", &work.path))?;
+        Ok(())
     }
 
     /// Removes a partial that is recorded, and waits until that is durably forgotten: its name is to be

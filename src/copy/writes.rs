@@ -1,4 +1,4 @@
-//! Tells whoever makes a barrier, without delay, that a write to a partial failed.
+//! Notes at once that a write to a partial failed, for the thread that makes barriers.
 //!
 //! Where a server or a daemon is behind a file system, a failing write may tell of earlier writes to
 //! that file, and the flush after it of none. The worker's message about it may come too late: the

@@ -416,8 +416,8 @@ pub fn found<T>(result: io::Result<T>) -> io::Result<Option<T>> {
     }
 }
 
-/// Whether an error on the way to a path means that nothing is there. A symlink in the place of a
-/// directory leads out of what was copied, so below it nothing is there either.
+/// Whether an error on the way to a path means that nothing is there. That is so below a symlink, too: no
+/// call follows one.
 pub fn is_not_there(error: &io::Error) -> bool {
     use rustix::io::Errno;
     let no_dir = [io::ErrorKind::NotFound, io::ErrorKind::NotADirectory];

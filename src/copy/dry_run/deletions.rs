@@ -16,11 +16,8 @@ impl DryRun {
             Ok(partials) => partials,
             Err(error) => return Ok(Err(error)),
         };
-        let in_use = |name: &[u8]| in_use.contains(name);
-        let untouchable = Untouchable {
-            id,
-            in_use: &in_use,
-        };
+        let stays = |partial: &RelPath| in_use.contains(partial.name());
+        let untouchable = Untouchable { id, stays: &stays };
         let options = self.options.clone();
         let max = options.delete.and_then(|delete| delete.max);
         let walk = Extraneous::new(fs, from, &options, untouchable);

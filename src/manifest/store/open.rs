@@ -216,7 +216,7 @@ impl<F: Fs> Store<F> {
 
     /// Removes what was begun under a temporary name and is of no use.
     pub(super) fn abandon(&self, name: &[u8]) {
-        // If it stays, whoever makes the next one finds it left over.
+        // If it stays, it counts as left over when the next one is made.
         let _ = self.fs.remove(&self.dir, name);
     }
 

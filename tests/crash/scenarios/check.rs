@@ -260,8 +260,8 @@ impl Expected {
         if unchanged && !in_part {
             let durable = engine::durable(state.marks);
             let copied = end.summary.bytes_copied;
-            let missing = tree::bytes(&self.new).saturating_sub(durable) + self.spoilt;
-            let missing = missing + self.forgotten_max();
+            let missing = tree::bytes(&self.new).saturating_sub(durable);
+            let missing = missing + self.spoilt + self.forgotten_max();
             if copied > missing {
                 return Err(format!(
                     "{durable} bytes were called durable, yet the rerun copied {copied}, not {missing}: {}",

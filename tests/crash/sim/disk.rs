@@ -147,11 +147,11 @@ impl Disk {
 
     /// An inode number that was never used on one of the file systems.
     pub(crate) fn unused_ino(&self, mount: u16) -> Ino {
-        let used = match mount {
-            0 => self.inodes.range(..BELOW),
-            _ => self.inodes.range(BELOW..),
+        let (mut used, root) = match mount {
+            0 => (self.inodes.range(..BELOW), ROOT),
+            _ => (self.inodes.range(BELOW..), BELOW),
         };
-        used.last().map_or(ROOT, |(ino, _)| *ino) + 1
+        used.next_back().map_or(root, |(ino, _)| *ino) + 1
     }
 
     /// The latest change time: a clock that goes on from here goes on after it.

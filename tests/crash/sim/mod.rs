@@ -179,7 +179,6 @@ impl SimFs {
         if below.is_some() {
             state.disk.mount_below();
             state.log.base.mount_below();
-            state.next_ino[1] = state.disk.unused_ino(1);
         }
         drop(state);
         self
