@@ -154,7 +154,7 @@ impl<'a, F: Fs> Extraneous<'a, F> {
             let at = below.below(&source.path);
             match source::lstat(&at) {
                 Ok(stat) => {
-                    let elsewhere = source.dir.is_some_and(|(dev, _)| dev != stat.dev);
+                    let elsewhere = source.dir.is_some_and(|dir| dir.dev != stat.dev);
                     // A mount point was not walked, whatever is there now.
                     let crosses = self.options.selection.one_file_system
                         && (elsewhere || self.walked.is_mount_point(&at));

@@ -10,7 +10,7 @@ use std::path::{Path, PathBuf};
 
 use crate::error::{EntryError, PathError};
 use crate::fs::source::Tree;
-use crate::fs::{Kind, Stat, source};
+use crate::fs::{FileId, Kind, Stat, source};
 use crate::manifest::STATE_DIR;
 use crate::path::{RelPath, bytes_below};
 use crate::selection::Selection;
@@ -31,8 +31,8 @@ pub(crate) struct Source {
     pub(crate) path: PathBuf,
     /// Where that goes at the destination; the root for a source that means its contents.
     pub(crate) dest: RelPath,
-    /// Device and inode, if it is a directory.
-    pub(crate) dir: Option<(u64, u64)>,
+    /// Which directory it is, if it is one.
+    pub(crate) dir: Option<FileId>,
 }
 
 impl Source {

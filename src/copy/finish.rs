@@ -113,7 +113,7 @@ impl<F: Fs> Committer<'_, F> {
         let to = fs.stat(&to_dir, to_name).map_err(at_dest)?;
         let to = to.ok_or_else(failed)?;
         let there = fs.stat(&dir, name).map_err(at_dest)?;
-        if there.is_some_and(|there| (there.dev, there.ino) == (to.dev, to.ino)) {
+        if there.is_some_and(|there| there.id() == to.id()) {
             let known = self.store().lookup(&link.path);
             let known =
                 known.map_err(|error| Failure::Fatal(failure::manifest_failed(fs, error)))?;

@@ -9,7 +9,7 @@ use super::failure::Failure;
 use super::room::{Need, There};
 use super::siblings::Siblings;
 use crate::error::{Refusal, Shortage};
-use crate::fs::{About, Fs, Kind};
+use crate::fs::{About, FileId, Fs, Kind};
 use crate::limits::{Limits, NameRules, Unsupported};
 use crate::options::CopyOptions;
 use crate::path::{Printable, RelPath};
@@ -33,7 +33,7 @@ pub(super) struct Fit<'a> {
     about: About,
     options: &'a CopyOptions,
     /// Inodes with several names: such a file is copied once, where it can be.
-    linked: HashSet<(u64, u64)>,
+    linked: HashSet<FileId>,
     /// Some have names that are files of their own there.
     splits_links: bool,
     need: Need,
@@ -95,7 +95,7 @@ impl<'a> Fit<'a> {
         let was_met = stat.kind != Kind::Dir
             && stat.nlink > 1
             && self.options.hard_links
-            && !self.linked.insert((stat.dev, stat.ino));
+            && !self.linked.insert(stat.id());
         let holds_links = limits.holds_links_of(stat.kind);
         self.splits_links |= was_met && !holds_links;
         let is_name = was_met && holds_links;

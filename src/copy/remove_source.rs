@@ -167,7 +167,7 @@ impl<F: Fs> Committer<'_, F> {
         let inode = |path: &RelPath| {
             let (parent, name) = path.split()?;
             let stat = fs.open_dir(&parent).and_then(|dir| fs.stat(&dir, name));
-            stat.ok().flatten().map(|stat| (stat.dev, stat.ino))
+            stat.ok().flatten().map(|stat| stat.id())
         };
         inode(path).is_some_and(|there| inode(to) == Some(there))
     }

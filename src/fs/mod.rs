@@ -126,6 +126,25 @@ pub struct Stat {
     pub nlink: u64,
 }
 
+/// What tells a file or directory from every other: its device and its inode number there. Two names of
+/// one inode have the same, wherever they are mounted. Inode numbers are used again: equal ids prove something
+/// only while one of the two is held open, or was just looked at.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct FileId {
+    /// Device number of the file system.
+    pub dev: u64,
+    /// Inode number.
+    pub ino: u64,
+}
+
+impl Stat {
+    /// The file or directory that was looked at.
+    pub fn id(&self) -> FileId {
+        let Stat { dev, ino, .. } = *self;
+        FileId { dev, ino }
+    }
+}
+
 /// Metadata to set. `None` leaves that part alone.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Meta {

@@ -203,9 +203,8 @@ impl SourceFile {
     /// Whether it is what was listed: the same inode, or, where inode numbers do not last (some
     /// FUSE daemons), one of the same size and time.
     pub fn is(&self, listed: &Stat) -> bool {
-        let inode = |stat: &Stat| (stat.dev, stat.ino);
         let version = |stat: &Stat| (stat.size, stat.mtime_ns);
-        inode(&self.opened) == inode(listed) || version(&self.opened) == version(listed)
+        self.opened.id() == listed.id() || version(&self.opened) == version(listed)
     }
 
     /// What is at an offset. Asked from the front to the back, this is cheap.

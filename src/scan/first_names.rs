@@ -2,12 +2,12 @@
 
 use std::collections::HashMap;
 
-use crate::fs::Stat;
+use crate::fs::{FileId, Stat};
 use crate::path::RelPath;
 
 /// The first destination path of each inode with several names, until all were met.
 #[derive(Debug, Default)]
-pub(crate) struct FirstNames(HashMap<(u64, u64), FirstName>);
+pub(crate) struct FirstNames(HashMap<FileId, FirstName>);
 
 #[derive(Debug)]
 struct FirstName {
@@ -19,7 +19,7 @@ struct FirstName {
 impl FirstNames {
     /// The destination path under which this inode was met before. `None`: this is the first.
     pub(crate) fn meet(&mut self, path: &RelPath, stat: &Stat) -> Option<RelPath> {
-        let inode = (stat.dev, stat.ino);
+        let inode = stat.id();
         let Some(first) = self.0.get_mut(&inode) else {
             let first = FirstName {
                 path: path.clone(),
@@ -37,6 +37,6 @@ impl FirstNames {
 
     /// Lets the next name of an inode be its first.
     pub(crate) fn forget(&mut self, stat: &Stat) {
-        self.0.remove(&(stat.dev, stat.ino));
+        self.0.remove(&stat.id());
     }
 }

@@ -31,7 +31,7 @@ impl Source {
         stat: &Stat,
         file_name: Option<&OsStr>,
     ) -> Result<Source, Error> {
-        let dir = (stat.kind == Kind::Dir).then_some((stat.dev, stat.ino));
+        let dir = (stat.kind == Kind::Dir).then(|| stat.id());
         if contents {
             let unusable = |source| SetupError::Source {
                 path: path.to_path_buf(),

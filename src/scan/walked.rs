@@ -13,11 +13,8 @@ use std::hash::{BuildHasher, RandomState};
 use std::path::{Path, PathBuf};
 
 use super::{Scanned, Source};
-use crate::fs::{Kind, Stat, source};
+use crate::fs::{FileId, Kind, Stat, source};
 use crate::path::RelPath;
-
-/// Device and inode.
-type Id = (u64, u64);
 
 /// What was met in all sources.
 #[derive(Debug, Default)]
@@ -25,7 +22,7 @@ pub(crate) struct Walked {
     key: RandomState,
     /// The hashes of the destination paths; sorted once the walk is over.
     met: Vec<u64>,
-    mounts: BTreeMap<PathBuf, Id>,
+    mounts: BTreeMap<PathBuf, FileId>,
 }
 
 /// The mount points below one source.
@@ -34,7 +31,7 @@ pub(crate) struct MountPoints<'a> {
     source: &'a Source,
     /// The directories from the source to where the walk is, with their devices.
     above: Vec<(RelPath, u64)>,
-    found: Vec<(PathBuf, Id)>,
+    found: Vec<(PathBuf, FileId)>,
 }
 
 impl<'a> MountPoints<'a> {
@@ -48,8 +45,8 @@ impl<'a> MountPoints<'a> {
 
     /// Notes an entry, in the order of the walk.
     pub(crate) fn meet(&mut self, scanned: &Scanned) {
-        let Stat { kind, dev, ino, .. } = scanned.stat;
-        if kind != Kind::Dir || scanned.left_out {
+        let id = scanned.stat.id();
+        if scanned.stat.kind != Kind::Dir || scanned.left_out {
             return;
         }
         while let Some((dir, _)) = self.above.last() {
@@ -58,12 +55,12 @@ impl<'a> MountPoints<'a> {
             }
             self.above.pop();
         }
-        let root = self.source.dir.map(|(dev, _)| dev);
+        let root = self.source.dir.map(|dir| dir.dev);
         let outer = self.above.last().map(|(_, dev)| *dev).or(root);
-        if outer.is_some_and(|outer| outer != dev) {
-            self.found.push((scanned.source.clone(), (dev, ino)));
+        if outer.is_some_and(|outer| outer != id.dev) {
+            self.found.push((scanned.source.clone(), id));
         }
-        self.above.push((scanned.dest.clone(), dev));
+        self.above.push((scanned.dest.clone(), id.dev));
     }
 }
 
@@ -93,7 +90,7 @@ impl Walked {
     /// Whether a directory of a source, `stat` now, is on the same file system as when it was walked.
     /// Mount points are not looked at here, but by [`Walked::moved`].
     pub(crate) fn is_where_it_was(&self, from: &Source, path: &Path, stat: &Stat) -> bool {
-        let Some((root, _)) = from.dir else {
+        let Some(root) = from.dir else {
             return true;
         };
         if self.is_mount_point(path) {
@@ -102,7 +99,7 @@ impl Walked {
         let above = path.ancestors().skip(1);
         let mut above = above.take_while(|dir| *dir != from.path);
         let mount = above.find_map(|dir| self.mounts.get(dir));
-        stat.dev == mount.map_or(root, |(dev, _)| *dev)
+        stat.dev == mount.unwrap_or(&root).dev
     }
 
     /// Whether a file system was mounted at a path of a source when it was walked.
@@ -124,14 +121,14 @@ impl Walked {
         }
         // With the dot, an automatic mount that was idle is mounted again.
         let mount_moved =
-            |(path, id): &(&PathBuf, &Id)| !is_at(source::lstat(&path.join(".")), **id);
+            |(path, id): &(&PathBuf, &FileId)| !is_at(source::lstat(&path.join(".")), **id);
         let moved = self.mounts.iter().find(mount_moved);
         moved.map(|(path, _)| path.clone())
     }
 }
 
-fn is_at(now: std::io::Result<Stat>, id: Id) -> bool {
-    now.is_ok_and(|now| (now.dev, now.ino) == id)
+fn is_at(now: std::io::Result<Stat>, id: FileId) -> bool {
+    now.is_ok_and(|now| now.id() == id)
 }
 
 #[cfg(test)]
@@ -143,7 +140,7 @@ mod tests {
         Source {
             path: path.to_path_buf(),
             dest: RelPath::root(),
-            dir: Some((stat.dev, stat.ino)),
+            dir: Some(stat.id()),
         }
     }
 
@@ -179,7 +176,7 @@ mod tests {
     fn a_directory_is_on_the_file_system_of_the_innermost_mount_point_above_it() {
         let temp = tempfile::tempdir().unwrap();
         let from = source(temp.path());
-        let (root, _) = from.dir.unwrap();
+        let root = from.dir.unwrap().dev;
         let (drive, inner) = (root + 1, root + 2);
         let mut points = MountPoints::new(&from);
         let walk = [

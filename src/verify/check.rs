@@ -311,7 +311,7 @@ pub(super) fn other_kind(found: Kind, recorded: Kind) -> Verdict {
 }
 
 fn same_inode(a: &Stat, b: &Stat) -> bool {
-    (a.dev, a.ino) == (b.dev, b.ino)
+    a.id() == b.id()
 }
 
 fn as_path(bytes: &[u8]) -> &std::path::Path {

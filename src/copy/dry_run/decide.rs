@@ -6,7 +6,7 @@ use std::path::Path;
 use super::*;
 use crate::copy::metadata;
 use crate::fs::source::SourceEntry;
-use crate::fs::{FsMeta, Meta, OsDir, Stat, Xattrs};
+use crate::fs::{FileId, FsMeta, Meta, OsDir, Stat, Xattrs};
 use crate::manifest::{Entry, Seen};
 use crate::plan::{self, DirPlan, FilePlan, SymlinkPlan};
 
@@ -62,7 +62,7 @@ impl DryRun {
     pub(super) fn plan(
         &mut self,
         scanned: &Scanned,
-        met: &mut HashSet<(u64, u64)>,
+        met: &mut HashSet<FileId>,
     ) -> Result<Result<Outcome, EntryError>, Error> {
         if scanned.left_out {
             return Ok(Ok(Outcome::Skipped));
@@ -79,7 +79,7 @@ impl DryRun {
             _ if stat.nlink > 1
                 && self.options.hard_links
                 && self.forecast.limits.holds_links_of(stat.kind)
-                && !met.insert((stat.dev, stat.ino)) =>
+                && !met.insert(stat.id()) =>
             {
                 Ok(match (known, there) {
                     (Some(Entry::Link(_)), Some(_)) => Outcome::Unchanged,

@@ -41,7 +41,7 @@ pub fn export_bag(
     let mut writer = Writer {
         fs,
         bag,
-        in_place: (a.dev, a.ino) == (b.dev, b.ino),
+        in_place: a.id() == b.id(),
         bytes: 0,
         made: Vec::new(),
     };

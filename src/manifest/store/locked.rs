@@ -46,7 +46,7 @@ pub(super) fn still_named<F: Fs>(
 ) -> io::Result<bool> {
     let open = file.stat()?;
     let named = fs.stat(dir, name)?;
-    Ok(named.is_some_and(|named| (named.dev, named.ino) == (open.dev, open.ino)))
+    Ok(named.is_some_and(|named| named.id() == open.id()))
 }
 
 pub(super) fn locked<F: FsFile>(path: &Path, file: Option<&F>) -> ManifestError {

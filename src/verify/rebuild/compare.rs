@@ -135,7 +135,7 @@ impl<F: Fs> Worker<'_, F> {
 
     fn file(&mut self, scanned: &Scanned, there: Stat) -> Result<Judged, Trouble> {
         let (shared, stat) = (self.shared, &scanned.stat);
-        if (there.dev, there.ino) == (stat.dev, stat.ino) {
+        if there.id() == stat.id() {
             let what =
                 "it is the very file that the source has: nothing can be compared".to_owned();
             return Ok((Verdict::Modified { what, damage: None }, None));

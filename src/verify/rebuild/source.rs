@@ -219,7 +219,7 @@ impl<F: Fs> Shared<F> {
     /// Whether two names stand for one file at the destination.
     fn is_one_file(&self, a: &RelPath, b: &RelPath) -> bool {
         match (self.stat(a), self.stat(b)) {
-            (Ok(Some(a)), Ok(Some(b))) => (a.dev, a.ino) == (b.dev, b.ino),
+            (Ok(Some(a)), Ok(Some(b))) => a.id() == b.id(),
             _ => false,
         }
     }
