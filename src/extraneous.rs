@@ -2,8 +2,9 @@
 //! changes nothing.
 //!
 //! Only directories that some source has as well are looked through, so nothing outside of what was
-//! copied is ever named. Never named are: `.sprag` directories, partial files that are in use, what the
-//! rules leave out (unless asked for), and directories that hold any of those. An entry that the
+//! copied is ever named. Never named are: sprag's own state, here and in directories that are destinations
+//! of their own; partial files that are in use; what the rules leave out (unless asked for); what is on
+//! another mount than the destination's root; sources; and directories that hold any of those. An entry that the
 //! walk of this run met is not named, even if the source does not have it any more: a file system
 //! may have been unmounted there. Nor is one that the source may have after all, because looking
 //! there failed or the file system takes other names for it.
@@ -12,14 +13,14 @@
 
 use std::collections::VecDeque;
 use std::io;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use crate::error::{EntryError, PathError};
-use crate::fs::{Fs, Kind, found, is_not_there, source};
-use crate::manifest::STATE_DIR;
+use crate::fs::{FileId, Fs, Kind, found, is_not_there, source};
+use crate::manifest::{self, STATE_DIR};
 use crate::options::CopyOptions;
 use crate::partial;
-use crate::path::RelPath;
+use crate::path::{Printable, RelPath, parent_of};
 use crate::scan::{Source, Walked};
 
 /// What was found.
@@ -36,6 +37,8 @@ pub(crate) enum Found {
     Unlisted { path: RelPath, error: io::Error },
     /// A source could not be looked at, so that nothing is known of the entry.
     Unseen { path: RelPath, error: EntryError },
+    /// A directory is on another mount than the destination's root. It stays, with all that is in it.
+    Mounted(RelPath),
     /// The source of a directory is on another file system than it was when it was walked.
     Moved { path: RelPath, error: EntryError },
 }
@@ -55,6 +58,8 @@ pub(crate) struct Extraneous<'a, F: Fs> {
     options: &'a CopyOptions,
     walked: &'a Walked,
     untouchable: Untouchable<'a>,
+    /// The sources that stand in the destination.
+    inner: Vec<FileId>,
     /// Where it begins: the outermost directories that were copied.
     roots: Vec<RelPath>,
     next_root: usize,
@@ -91,7 +96,7 @@ impl<'a, F: Fs> Extraneous<'a, F> {
         untouchable: Untouchable<'a>,
     ) -> Extraneous<'a, F> {
         let copied = |path: &&RelPath| !options.selection.filter.excludes(path, true);
-        let dirs = sources.iter().filter(|source| source.dir.is_some());
+        let dirs = sources.iter().filter(|source| source.is_dir);
         let mut roots: Vec<RelPath> = dirs
             .map(|source| &source.dest)
             .filter(copied)
@@ -105,6 +110,7 @@ impl<'a, F: Fs> Extraneous<'a, F> {
             options,
             walked,
             untouchable,
+            inner: inner_sources(fs, sources),
             roots,
             next_root: 0,
             open: Vec::new(),
@@ -153,8 +159,9 @@ impl<'a, F: Fs> Extraneous<'a, F> {
             };
             let at = below.below(&source.path);
             match source::lstat(&at) {
+                Ok(stat) if source.is_copied_to(&at, &stat) => fate = Fate::Stays,
                 Ok(stat) => {
-                    let elsewhere = source.dir.is_some_and(|dir| dir.dev != stat.dev);
+                    let elsewhere = source.dir().is_some_and(|dir| dir.dev != stat.dev);
                     // A mount point was not walked, whatever is there now.
                     let crosses = self.options.selection.one_file_system
                         && (elsewhere || self.walked.is_mount_point(&at));
@@ -184,7 +191,10 @@ impl<'a, F: Fs> Extraneous<'a, F> {
     /// What the name alone says, wherever the entry is.
     fn judge_by_name(&self, path: &RelPath, kind: Kind) -> Option<Fate> {
         let name = path.name();
-        if name == STATE_DIR && kind == Kind::Dir {
+        if *path == RelPath::state_dir() {
+            return Some(Fate::Stays);
+        }
+        if name == STATE_DIR && kind == Kind::Dir && manifest::is_state_at(self.fs, path) {
             return Some(Fate::Stays);
         }
         if partial::is_ours(&self.untouchable.id, name) {
@@ -209,9 +219,22 @@ impl<'a, F: Fs> Extraneous<'a, F> {
         None
     }
 
+    /// Whether a name is a source that stands in the destination.
+    fn is_source(&self, dir: &F::Dir, name: &[u8]) -> io::Result<bool> {
+        if self.inner.is_empty() {
+            return Ok(false);
+        }
+        let there = self.fs.stat(dir, name)?;
+        Ok(there.is_some_and(|there| self.inner.contains(&there.id())))
+    }
+
     /// Lists a directory and judges its entries.
     fn enter(&mut self, path: RelPath, extraneous: bool) -> io::Result<()> {
-        let dir = self.fs.open_dir(&path)?;
+        let Some(dir) = self.fs.open_dir_on_root_mount(&path)? else {
+            self.told.push_back(Found::Mounted(path));
+            self.hold();
+            return Ok(());
+        };
         let mut listed = self.fs.list(&dir)?;
         listed.sort_unstable_by(|a, b| a.0.cmp(&b.0));
         let mut names = Vec::with_capacity(listed.len());
@@ -227,6 +250,10 @@ impl<'a, F: Fs> Extraneous<'a, F> {
                     self.told.push_back(why.found(child));
                     Fate::Stays
                 }),
+            };
+            let fate = match fate {
+                Fate::Extraneous if self.is_source(&dir, &name)? => Fate::Stays,
+                fate => fate,
             };
             any |= fate == Fate::Extraneous;
             names.push((name, kind, fate));
@@ -353,6 +380,27 @@ impl<F: Fs> Iterator for Extraneous<'_, F> {
             }
         }
     }
+}
+
+/// The sources that stand in the destination.
+fn inner_sources<F: Fs>(fs: &F, sources: &[Source]) -> Vec<FileId> {
+    let Ok(root) = fs.stat_dir(&fs.root()) else {
+        return Vec::new();
+    };
+    let is_inside = |source: &&Source| {
+        let above = source::ids_upwards(&parent_of(&source.path));
+        above.is_ok_and(|above| above.contains(&root.id()))
+    };
+    let inside = sources.iter().filter(is_inside);
+    inside.map(|source| source.id).collect()
+}
+
+/// What is said of a directory that another file system, or another directory, is mounted on.
+pub(crate) fn left_mounted(path: &Path) -> String {
+    format!(
+        "nothing was deleted in {}: another file system or directory is mounted there",
+        Printable(path)
+    )
 }
 
 /// Why nothing can be said of an entry.

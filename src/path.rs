@@ -310,6 +310,15 @@ pub(crate) fn means_contents(path: &Path) -> bool {
     last.is_empty() || last == b"." || last == b".."
 }
 
+/// The directory a path is in; the current one for a bare name.
+pub(crate) fn parent_of(path: &Path) -> PathBuf {
+    match path.parent() {
+        Some(parent) if !parent.as_os_str().is_empty() => parent.to_path_buf(),
+        Some(_) => PathBuf::from("."),
+        None => PathBuf::from("/"),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

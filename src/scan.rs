@@ -11,8 +11,8 @@ use std::path::{Path, PathBuf};
 use crate::error::{EntryError, PathError};
 use crate::fs::source::Tree;
 use crate::fs::{FileId, Kind, Stat, source};
-use crate::manifest::STATE_DIR;
-use crate::path::{RelPath, bytes_below};
+use crate::manifest::{self, STATE_DIR};
+use crate::path::{Printable, RelPath, bytes_below};
 use crate::selection::Selection;
 
 mod first_names;
@@ -31,11 +31,47 @@ pub(crate) struct Source {
     pub(crate) path: PathBuf,
     /// Where that goes at the destination; the root for a source that means its contents.
     pub(crate) dest: RelPath,
-    /// Which directory it is, if it is one.
-    pub(crate) dir: Option<FileId>,
+    /// Which file or directory it is.
+    pub(crate) id: FileId,
+    pub(crate) is_dir: bool,
+    /// The destination, which may lie in it.
+    pub(crate) copied_to: Option<CopiedTo>,
+}
+
+/// The destination of a copy, as a walk may come across it.
+#[derive(Debug, Clone)]
+pub(crate) struct CopiedTo {
+    id: FileId,
+    /// Where it is below the source, as far as paths tell: on some FUSE file systems ids do not last.
+    below: Option<RelPath>,
 }
 
 impl Source {
+    /// Which directory it is, if it is one.
+    pub(crate) fn dir(&self) -> Option<FileId> {
+        self.is_dir.then_some(self.id)
+    }
+
+    /// Has the walk leave out the directory that is copied to.
+    pub(crate) fn leave_out(&mut self, dest: &Path, id: FileId) {
+        let below = || {
+            let (source, dest) = (source::canonicalize(&self.path), source::canonicalize(dest));
+            let (source, dest) = (source.ok()?, dest.ok()?);
+            RelPath::new(bytes_below(&dest, &source)?).ok()
+        };
+        let below = below().filter(|below| !below.is_root());
+        self.copied_to = Some(CopiedTo { id, below });
+    }
+
+    /// Whether a directory in it is the one that is copied to.
+    pub(crate) fn is_copied_to(&self, path: &Path, stat: &Stat) -> bool {
+        let Some(dest) = &self.copied_to else {
+            return false;
+        };
+        let at = |below: &RelPath| bytes_below(path, &self.path) == Some(below.as_bytes());
+        stat.kind == Kind::Dir && (stat.id() == dest.id || dest.below.as_ref().is_some_and(at))
+    }
+
     /// The source as an absolute path, with the slash that says that its contents are meant.
     pub(crate) fn as_given(&self) -> Vec<u8> {
         let path = source::absolute(&self.path);
@@ -63,8 +99,35 @@ pub(crate) struct Scanned {
     pub(crate) dest: RelPath,
     /// What it is.
     pub(crate) stat: Stat,
-    /// A rule of the user's leaves it out.
-    pub(crate) left_out: bool,
+    /// Why it is left out, if it is.
+    pub(crate) left_out: Option<LeftOut>,
+}
+
+/// Why the walk leaves an entry out, with all that is in it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum LeftOut {
+    /// A rule of the user's.
+    Rule,
+    /// It is the destination: the copy would copy itself.
+    Destination,
+    /// It is the state that sprag keeps of another copy.
+    State,
+    /// It would go where sprag keeps the state of this one.
+    Reserved,
+}
+
+impl LeftOut {
+    /// The failure that it is, if it is one.
+    pub(crate) fn error(self, path: &Path) -> Option<EntryError> {
+        (self == LeftOut::Reserved).then(|| EntryError::Reserved(path.to_path_buf()))
+    }
+
+    /// What is to be said of it, beside that it was skipped.
+    pub(crate) fn notice(self, path: &Path) -> Option<String> {
+        let is_dest = self == LeftOut::Destination;
+        let path = Printable(path);
+        is_dest.then(|| format!("{path} is the destination, and was left out of the copy"))
+    }
 }
 
 /// What the walk yields for an entry it cannot hand on.
@@ -123,13 +186,17 @@ impl<'a> Scan<'a> {
             }
             match self.listed.as_mut()?.next()? {
                 listed::Step::Parent(path, dest, stat) => {
-                    // The way to what is listed; rules are for what is at its end.
                     *spare = Scanned {
                         source: path,
                         dest,
                         stat,
-                        left_out: false,
+                        left_out: None,
                     };
+                    // The way to what is listed; rules are for what is at its end.
+                    spare.left_out = left_out_always(self.source, spare);
+                    if spare.left_out.is_some() {
+                        self.skip_dir();
+                    }
                     return Some(Ok(()));
                 }
                 listed::Step::Failed(failure) => return Some(Err(failure)),
@@ -140,28 +207,25 @@ impl<'a> Scan<'a> {
 
     /// The next entry of the walk under way. `None`: it is over, or there is none.
     fn next_walked(&mut self, spare: &mut Scanned) -> Option<Result<(), ScanFailure>> {
-        loop {
-            let walk = self.walk.as_mut()?;
-            match walk.advance() {
-                None => {
-                    self.walk = None;
-                    return None;
-                }
-                Some(Ok(stat)) if is_state(walk, &stat) => walk.skip_dir(),
-                Some(looked_at) => {
-                    let put = put_in(spare, self.source, walk.path(), looked_at);
-                    if put.is_ok() {
-                        // Of one file under a new name, the rules speak of the source.
-                        let named = self.renamed.as_ref().unwrap_or(&spare.dest);
-                        spare.left_out = self.selection.leaves_out(named, &spare.stat);
-                        if spare.left_out && spare.stat.kind == Kind::Dir {
-                            walk.skip_dir();
-                        }
-                    }
-                    return Some(put);
-                }
+        let walk = self.walk.as_mut()?;
+        let Some(looked_at) = walk.advance() else {
+            self.walk = None;
+            return None;
+        };
+        let put = put_in(spare, self.source, walk.path(), looked_at);
+        if put.is_ok() {
+            // Of one file under a new name, the rules speak of the source.
+            let named = self.renamed.as_ref().unwrap_or(&spare.dest);
+            let by_rule = self.selection.leaves_out(named, &spare.stat);
+            spare.left_out = match by_rule {
+                true => Some(LeftOut::Rule),
+                false => left_out_always(self.source, spare),
+            };
+            if spare.left_out.is_some() && spare.stat.kind == Kind::Dir {
+                walk.skip_dir();
             }
         }
+        Some(put)
     }
 }
 
@@ -218,9 +282,21 @@ fn dest_of(from: &Source, path: &Path, spare: RelPath) -> Result<RelPath, ScanFa
     Ok(dest)
 }
 
-/// The state of another run, which is that destination's and is never copied.
-fn is_state(walk: &Tree, stat: &Stat) -> bool {
-    stat.kind == Kind::Dir && !walk.is_root() && walk.name() == STATE_DIR
+/// Why an entry is left out that no rule leaves out.
+fn left_out_always(from: &Source, scanned: &Scanned) -> Option<LeftOut> {
+    let Scanned {
+        source, dest, stat, ..
+    } = scanned;
+    if from.is_copied_to(source, stat) {
+        return Some(LeftOut::Destination);
+    }
+    // What the user names himself is meant.
+    let is_given = dest == &from.dest;
+    let may_be_state = stat.kind == Kind::Dir && dest.name() == STATE_DIR && !is_given;
+    if may_be_state && manifest::is_state(source) {
+        return Some(LeftOut::State);
+    }
+    (dest.components().next() == Some(STATE_DIR)).then_some(LeftOut::Reserved)
 }
 
 fn failure(dest: RelPath, path: &Path, source: std::io::Error) -> ScanFailure {

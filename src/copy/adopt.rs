@@ -133,7 +133,7 @@ fn compare<F: Fs>(
     let size = worker.shared.block_size;
     let single = size.is_single(stat.size);
     let mut merger = TreeMerger::new(size);
-    let mut there = AlignedBuf::new(worker.buf.len());
+    let mut there = AlignedBuf::new(worker.piece_bytes);
     for index in 0..size.count(stat.size) {
         if worker.shared.should_stop() {
             return Err(Failure::Stopped);
@@ -141,16 +141,17 @@ fn compare<F: Fs>(
         let range = size.range(index, stat.size);
         let mut hasher = BlockHasher::new(range.start, single);
         let mut same = true;
-        let read = worker.for_each_piece(work, source, range.clone(), |piece, offset| {
-            let piece = piece.bytes();
-            if same {
-                let asked = piece.len().next_multiple_of(ALIGN);
-                let have = file.read_at(&mut there[..asked], offset)?;
-                same = have >= piece.len() && &there[..piece.len()] == piece;
-            }
-            hasher.update(piece);
-            Ok(())
-        });
+        let read =
+            worker.for_each_piece(work, (source, stat.size), range.clone(), |piece, offset| {
+                let piece = piece.bytes();
+                if same {
+                    let asked = piece.len().next_multiple_of(ALIGN);
+                    let have = file.read_at(&mut there[..asked], offset)?;
+                    same = have >= piece.len() && &there[..piece.len()] == piece;
+                }
+                hasher.update(piece);
+                Ok(())
+            });
         match read {
             Ok(whole) if whole && same => {}
             Ok(_) => return Ok(None),

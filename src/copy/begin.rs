@@ -64,11 +64,13 @@ pub(super) fn begin_os(
 ) -> Result<Begun<OsFs>, Error> {
     let mut options = options.clone();
     options.require_manifest |= id.is_some();
-    let setup = setup::resolve(&options)?;
-    let fs = OsFs::open_root(&setup.root).map_err(|source| SetupError::Dest {
-        path: setup.root.clone(),
-        source,
-    })?;
+    let mut setup = setup::resolve(&options)?;
+    let fs = OsFs::open_root(&setup.root)
+        .and_then(|fs| setup.leave_out_dest(&fs).map(|()| fs))
+        .map_err(|source| SetupError::Dest {
+            path: setup.root.clone(),
+            source,
+        })?;
     let begun = begin(Arc::new(fs), setup, options, None, handles)?;
     match id {
         Some(id) if id.0 != *begun.shared.names.id() => Err(no_manifest(&begun.shared.dest).into()),

@@ -10,7 +10,7 @@ use super::committer::Committer;
 use super::failure;
 use crate::event::{Event, Outcome};
 use crate::exit::Exit;
-use crate::extraneous::{Extraneous, Found, Untouchable};
+use crate::extraneous::{Extraneous, Found, Untouchable, left_mounted};
 use crate::fs::{Fs, Kind, Meta, found};
 use crate::lock_mutex;
 use crate::manifest::{Entry, Record, SlotKind};
@@ -96,6 +96,10 @@ impl<F: Fs> Committer<'_, F> {
                 return Some((path, kind));
             }
             Found::Kept => tally.kept += 1,
+            Found::Mounted(path) => {
+                let text = left_mounted(&self.shared.full(&path));
+                self.emit(Event::Warning(text));
+            }
             Found::OtherSpelling(path) => {
                 let text = format!(
                     "nothing was deleted in {}: the file system takes names there for names of the source that are spelled differently",
@@ -227,7 +231,9 @@ impl<F: Fs> Committer<'_, F> {
     /// Opens a directory so that names can be removed from it.
     fn open_for_removal(&self, path: &RelPath) -> std::io::Result<F::Dir> {
         let fs = &*self.shared.fs;
-        let dir = fs.open_dir(path)?;
+        let Some(dir) = fs.open_dir_on_root_mount(path)? else {
+            return Err(std::io::ErrorKind::CrossesDevices.into());
+        };
         let mode = fs.stat_dir(&dir)?.mode;
         if mode & DIR_WORKING_BITS != DIR_WORKING_BITS {
             let meta = Meta {

@@ -88,12 +88,19 @@ struct Over;
 
 impl DryRun {
     pub(super) fn new(
-        setup: Setup,
+        mut setup: Setup,
         options: CopyOptions,
         stopper: Stopper,
         events: Sender<Vec<Event>>,
     ) -> Result<DryRun, Error> {
         let there = open(&setup, &options)?;
+        if let Some(there) = &there {
+            let left_out = setup.leave_out_dest(&there.fs);
+            left_out.map_err(|source| SetupError::Dest {
+                path: setup.root.clone(),
+                source,
+            })?;
+        }
         Ok(DryRun {
             forecast: Forecast::new(&setup, there.as_ref())?,
             there,
@@ -152,12 +159,16 @@ impl DryRun {
                     mount_points.meet(&scanned);
                     walked.meet(&scanned.dest);
                 }
+                let notice = scanned.left_out.and_then(|why| why.notice(&scanned.source));
+                if let Some(notice) = notice {
+                    self.send(Event::Warning(notice))?;
+                }
                 let is_dir = scanned.stat.kind == Kind::Dir;
                 let path = scanned.dest.clone();
                 let stat = scanned.stat;
                 let clash = scan::earlier(&setup[..number], &scanned);
                 let planned = match clash {
-                    Some(earlier) if !scanned.left_out => Ok(Err(EntryError::Clash {
+                    Some(earlier) if scanned.left_out.is_none() => Ok(Err(EntryError::Clash {
                         path: scanned.source,
                         earlier,
                     })),

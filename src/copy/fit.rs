@@ -88,7 +88,7 @@ impl<'a> Fit<'a> {
         scanned: &Scanned,
         are_one: impl Fn(&RelPath, &RelPath) -> bool,
     ) -> bool {
-        if scanned.left_out {
+        if scanned.left_out.is_some() {
             return false;
         }
         let (limits, dest, stat) = (self.limits, &scanned.dest, &scanned.stat);

@@ -170,7 +170,13 @@ impl<'a, F: Fs> Planner<'a, F> {
 
     /// Plans an entry; what is to be kept of it is taken out.
     fn plan(&mut self, number: usize, scanned: &mut Scanned) -> Result<Descend, Failure> {
-        if scanned.left_out {
+        if let Some(why) = scanned.left_out {
+            if let Some(error) = why.error(&scanned.source) {
+                return Err(error.into());
+            }
+            if let Some(notice) = why.notice(&scanned.source) {
+                self.send(Message::Warning(notice))?;
+            }
             let path = std::mem::take(&mut scanned.dest);
             self.settled(path, Outcome::Skipped, Settled::LeftOut)?;
             return Ok(Descend::Yes);

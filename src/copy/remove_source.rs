@@ -14,7 +14,7 @@ use super::read_back::read_back;
 use crate::error::{EntryError, PathError};
 use crate::event::{Event, Outcome, Phase, ReadHow};
 use crate::fs::source::{Settled, SourceEntry, SourceFile};
-use crate::fs::{AlignedBuf, Fs, Kind, found};
+use crate::fs::{Access, AlignedBuf, Fs, FsFile, Kind, Stat, found};
 use crate::hash::{BlockHasher, Hash32};
 use crate::manifest::{Done, Entry, Record};
 use crate::path::RelPath;
@@ -55,7 +55,7 @@ impl<F: Fs> Committer<'_, F> {
                     return;
                 }
                 let elsewhere = scan::earlier(&sources[..number], &scanned).is_some();
-                if scanned.left_out || elsewhere {
+                if scanned.left_out.is_some() || elsewhere {
                     continue;
                 }
                 if !matches!(scanned.stat.kind, Kind::File | Kind::Symlink) {
@@ -91,16 +91,38 @@ impl<F: Fs> Committer<'_, F> {
     }
 
     fn remove_one(&mut self, scanned: Scanned, entry: &SourceEntry) {
-        match entry.remove() {
-            Ok(()) => {
+        match self.remove_unless_one(&scanned, entry) {
+            Ok(true) => {
                 self.summary.sources_removed += 1;
                 let (path, outcome) = (scanned.dest, Outcome::SourceRemoved);
                 self.emit(Event::Entry { path, outcome });
             }
+            Ok(false) => self.problem(scanned.dest, EntryError::OneFile(scanned.source)),
             Err(error) => {
                 let error = PathError::new("remove", scanned.source, error);
                 self.problem(scanned.dest, EntryError::SourceKept(error));
             }
+        }
+    }
+
+    /// Removes a source. `false`: it stays, since it and its copy are one file. Where device and inode do not
+    /// tell, the source gets another name first: its copy has to stand all the same.
+    fn remove_unless_one(&self, scanned: &Scanned, entry: &SourceEntry) -> io::Result<bool> {
+        let fs = &*self.shared.fs;
+        let (parent, name) = scanned.dest.split().ok_or(io::ErrorKind::NotFound)?;
+        let dir = fs.open_dir(&parent)?;
+        let copy = fs.stat(&dir, name)?.ok_or(io::ErrorKind::NotFound)?;
+        if copy.id() == scanned.stat.id() {
+            return Ok(false);
+        }
+        if fs.has_lasting_ids(&dir) && entry.has_lasting_id()? {
+            return entry.remove().map(|()| true);
+        }
+        let aside = entry.move_aside()?;
+        match stands(fs, &dir, name, &copy) {
+            Ok(true) => aside.remove().map(|()| true),
+            Ok(false) => aside.move_back().map(|()| false),
+            Err(error) => aside.move_back().and(Err(error)),
         }
     }
 
@@ -203,6 +225,21 @@ impl<F: Fs> Committer<'_, F> {
     }
 }
 
+/// Whether a copy is still there, unchanged, that was looked at before its source was renamed. It is opened,
+/// since FUSE daemons are not asked about names that are cached; overlayfs goes on showing it, with the
+/// change time that the renaming gave it.
+fn stands<F: Fs>(fs: &F, dir: &F::Dir, name: &[u8], copy: &Stat) -> io::Result<bool> {
+    let now = match copy.kind {
+        Kind::File => found(
+            fs.open(dir, name, Access::Read)
+                .and_then(|file| file.stat()),
+        )?,
+        _ => found(fs.read_symlink(dir, name)).and_then(|_| fs.stat(dir, name))?,
+    };
+    let version = |stat: &Stat| (stat.id(), stat.size, stat.mtime_ns, stat.ctime_ns);
+    Ok(now.is_some_and(|now| version(&now) == version(copy)))
+}
+
 /// Whether a source has, now, the content that is recorded of its copy. It is read only once a change
 /// meanwhile would show. `None`: stopped.
 fn same_now(
@@ -225,6 +262,9 @@ fn same_now(
     let Some(hash) = file_hash(file, done.size, buf, stops)? else {
         return Ok(None);
     };
+    if !file.ends_at(done.size)? {
+        return Ok(Some(false));
+    }
     // The name, too, has to be that file's still.
     let named = entry.lstat()?;
     Ok(Some(

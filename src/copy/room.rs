@@ -58,7 +58,7 @@ impl Need {
         };
         let mut failed = Ok(());
         let walked = scan::each(sources, selection, |scanned| {
-            if scanned.left_out {
+            if scanned.left_out.is_some() {
                 return ControlFlow::Continue(());
             }
             if should_stop() {

@@ -5,10 +5,10 @@ use std::os::unix::ffi::OsStrExt;
 use std::path::{Component, Path, PathBuf};
 
 use crate::error::{Error, SetupError, UsageError};
-use crate::fs::{Kind, Stat, source};
+use crate::fs::{FileId, FsMeta, Kind, OsFs, Stat, found, source};
 use crate::manifest;
 use crate::options::CopyOptions;
-use crate::path::means_contents;
+use crate::path::{means_contents, parent_of};
 use crate::scan::Source;
 
 /// What to copy and where to, resolved.
@@ -20,6 +20,15 @@ pub(super) struct Setup {
 }
 
 impl Setup {
+    /// Has the walks leave out the destination, which may lie in a source.
+    pub(super) fn leave_out_dest(&mut self, fs: &OsFs) -> std::io::Result<()> {
+        let id = fs.stat_dir(&fs.root())?.id();
+        for source in &mut self.sources {
+            source.leave_out(&self.root, id);
+        }
+        Ok(())
+    }
+
     /// The sources, held open. One that may not be read, or has vanished, will be told of when it is read.
     pub(super) fn source_roots(&self) -> Result<Vec<source::SourceRoot>, Error> {
         use std::io::ErrorKind::{NotFound, PermissionDenied};
@@ -48,6 +57,20 @@ struct Given {
     /// It means the contents, not the directory itself.
     contents: bool,
     stat: Stat,
+}
+
+impl Given {
+    /// Whether this very entry, and no other name of its inode, is at a path in the directory `dir`.
+    fn is_at(&self, path: &Path, dir: FileId) -> bool {
+        let is_same = source::lstat(path).is_ok_and(|there| there.id() == self.stat.id());
+        // Several names of a file are several entries, unless they are in the same directory.
+        let has_one_name = self.stat.nlink == 1 || self.stat.kind == Kind::Dir;
+        let is_beside = || {
+            let parent = source::stat_follow(&parent_of(&self.path));
+            parent.is_ok_and(|parent| parent.id() == dir)
+        };
+        is_same && (has_one_name || is_beside())
+    }
 }
 
 /// Resolves sources and destination, and makes the destination directory if only that is missing.
@@ -178,8 +201,9 @@ fn source_of(given: &Given, file_name: Option<&OsStr>) -> Result<Source, Error> 
     Source::resolve(&given.path, given.contents, &given.stat, file_name)
 }
 
-/// Refuses a destination inside a source, or inside sprag's own state, and a source inside the
-/// destination.
+/// Refuses a destination inside sprag's own state, one that is a source, and one that holds a source under
+/// the name that its copy would get. Directories are compared, not paths. One that lies in a
+/// source the walk leaves out.
 fn check_overlap(given: &[Given], root: &Path, file_name: Option<&OsStr>) -> Result<(), Error> {
     let dest = resolved(root)?;
     if let Some(of) = manifest::whose_state(&dest) {
@@ -189,24 +213,19 @@ fn check_overlap(given: &[Given], root: &Path, file_name: Option<&OsStr>) -> Res
         }
         .into());
     }
+    // One that has to be made is no source and holds none.
+    let Some(dest_id) = found(source::stat_follow(root)).ok().flatten() else {
+        return Ok(());
+    };
     for given in given {
-        let source = source::canonicalize(&given.path).unwrap_or_else(|_| given.path.clone());
-        let is_dir = given.stat.kind == Kind::Dir;
-        if is_dir && dest.starts_with(&source) {
-            return Err(SetupError::DestInsideSource {
-                dest: root.to_path_buf(),
-                source_path: given.path.clone(),
-            }
-            .into());
+        let (dest, source_path) = (root.to_path_buf(), given.path.clone());
+        if given.stat.id() == dest_id.id() {
+            return Err(SetupError::DestIsSource { dest, source_path }.into());
         }
         let name = file_name.or(given.path.file_name());
-        let onto_itself = name.is_some_and(|name| dest.join(name) == source);
-        if (is_dir && source.starts_with(&dest)) || (!given.contents && onto_itself) {
-            return Err(SetupError::SourceInsideDest {
-                dest: root.to_path_buf(),
-                source_path: given.path.clone(),
-            }
-            .into());
+        let name = name.filter(|_| !given.contents);
+        if name.is_some_and(|name| given.is_at(&root.join(name), dest_id.id())) {
+            return Err(SetupError::OntoItself { dest, source_path }.into());
         }
     }
     Ok(())
@@ -225,15 +244,6 @@ fn resolved(root: &Path) -> Result<PathBuf, Error> {
             })
         }
         Err(error) => Err(cannot_use(root, error)),
-    }
-}
-
-/// The directory a path is in; the current one for a bare name.
-pub(super) fn parent_of(path: &Path) -> PathBuf {
-    match path.parent() {
-        Some(parent) if !parent.as_os_str().is_empty() => parent.to_path_buf(),
-        Some(_) => PathBuf::from("."),
-        None => PathBuf::from("/"),
     }
 }
 

@@ -46,7 +46,9 @@ pub(super) struct Worker<'a, F: Fs> {
     pub(super) shared: &'a Shared<F>,
     pub(super) number: usize,
     pub(super) messages: &'a BatchSender<Message<F>>,
+    /// For one piece, and a byte behind it.
     pub(super) buf: Vec<u8>,
+    pub(super) piece_bytes: usize,
     /// The writing calls to the partial that it is at.
     writes: Writes,
 }
@@ -64,11 +66,13 @@ impl<'a, F: Fs> Worker<'a, F> {
         number: usize,
         messages: &'a BatchSender<Message<F>>,
     ) -> Worker<'a, F> {
+        let piece_bytes = shared.throttle.piece(pieces::PIECE_BYTES);
         Worker {
             shared,
             number,
             messages,
-            buf: vec![0; shared.throttle.piece(pieces::PIECE_BYTES)],
+            buf: vec![0; piece_bytes + 1],
+            piece_bytes,
             writes: Writes::default(),
         }
     }

@@ -40,7 +40,7 @@ pub enum EntryError {
     Vanished(PathBuf),
     /// The source file changed each time it was read.
     #[error(
-        "{} changed while it was read, {tries} times over; it was not copied. Rerun when nothing writes to it",
+        "{} changed while it was read, {tries} times over, or does not end where its size says; it was not copied. Rerun when nothing writes to it",
         Printable(path)
     )]
     Changing {
@@ -91,6 +91,33 @@ pub enum EntryError {
         /// The source path that was copied.
         earlier: PathBuf,
     },
+    /// It would go where the state of the destination is.
+    #[error(
+        "{} was not copied: `.sprag` at the top of a destination is where sprag keeps its state. Rename it, or copy it into a directory of its own",
+        Printable(.0)
+    )]
+    Reserved(PathBuf),
+    /// The destination of a directory is a source.
+    #[error(
+        "{} was not copied: {} is {}, shown at another place. Nothing in it was changed",
+        Printable(path),
+        Printable(dest),
+        if *same { "the same directory" } else { "itself a source" }
+    )]
+    OntoSource {
+        /// The source path.
+        path: PathBuf,
+        /// The destination path.
+        dest: PathBuf,
+        /// It is the very directory that was to be copied.
+        same: bool,
+    },
+    /// A source and its copy are one file.
+    #[error(
+        "{} was not removed: it and its copy are one file, which has two names or is shown at two places",
+        Printable(.0)
+    )]
+    OneFile(PathBuf),
     /// The source was copied and could not be removed.
     #[error("{0}; its copy is whole, and the source stays")]
     SourceKept(#[source] PathError),
@@ -229,6 +256,9 @@ impl EntryError {
             EntryError::Special { .. } => "special",
             EntryError::Clash { .. } => "clash",
             EntryError::Path { .. } => "path",
+            EntryError::Reserved(_) => "reserved",
+            EntryError::OntoSource { .. } => "onto_source",
+            EntryError::OneFile(_) => "one_file",
             EntryError::SourceKept(_) => "source_kept",
             EntryError::ChangedSince(_) => "changed_since",
             EntryError::NotReadBack { .. } => "not_read_back",

@@ -96,16 +96,16 @@ pub enum SetupError {
         /// The source as it was given.
         path: PathBuf,
     },
-    /// The destination lies inside a source.
+    /// The destination is a source.
     #[error(
-        "destination {} is source {} itself or inside it: the copy would copy itself; choose a destination elsewhere",
+        "destination {} and source {} are the same directory: choose a destination elsewhere",
         Printable(dest),
         Printable(source_path)
     )]
-    DestInsideSource {
+    DestIsSource {
         /// The destination.
         dest: PathBuf,
-        /// The source that contains it.
+        /// The source.
         source_path: PathBuf,
     },
     /// The destination is what sprag itself keeps beside a copy.
@@ -120,16 +120,28 @@ pub enum SetupError {
         /// The destination whose state it is.
         of: PathBuf,
     },
-    /// A source would be copied onto itself or onto one of its parents' names.
+    /// A source would be copied onto itself.
     #[error(
-        "source {} is inside destination {}, or would be copied onto itself: choose a destination that does not hold it",
+        "source {} would be copied onto itself, as destination {} holds it under that name: choose a destination elsewhere",
         Printable(source_path),
         Printable(dest)
     )]
-    SourceInsideDest {
+    OntoItself {
         /// The destination.
         dest: PathBuf,
         /// The source inside it.
+        source_path: PathBuf,
+    },
+    /// A destination would be compared with itself.
+    #[error(
+        "source {} and destination {} are one directory, or one is inside the other: nothing is proved by comparing them",
+        Printable(source_path),
+        Printable(dest)
+    )]
+    ComparedWithItself {
+        /// The destination.
+        dest: PathBuf,
+        /// The source.
         source_path: PathBuf,
     },
     /// The destination is not a directory where it has to be one.

@@ -316,8 +316,19 @@ pub trait FsMeta: Send + Sync + 'static {
     fn root(&self) -> Arc<Self::Dir>;
     /// Opens a directory below the root; no component of the path may be a symlink.
     fn open_dir(&self, path: &RelPath) -> io::Result<Self::Dir>;
+    /// The same, of a directory on the root's own mount. `None` if the way to it leads over another one: a
+    /// file system or a directory that is mounted below, or a subvolume.
+    fn open_dir_on_root_mount(&self, path: &RelPath) -> io::Result<Option<Self::Dir>> {
+        let dir = self.open_dir(path)?;
+        let root = self.stat_dir(&self.root())?;
+        Ok((self.stat_dir(&dir)?.dev == root.dev).then_some(dir))
+    }
     /// Looks at a name without following it. `None` if there is nothing of that name.
     fn stat(&self, dir: &Self::Dir, name: &[u8]) -> io::Result<Option<Stat>>;
+    /// Whether device and inode numbers there tell a file from every other, however that is mounted.
+    fn has_lasting_ids(&self, _dir: &Self::Dir) -> bool {
+        true
+    }
     /// Looks at an open directory itself.
     fn stat_dir(&self, dir: &Self::Dir) -> io::Result<Stat>;
     /// Makes a directory, mode 0700.

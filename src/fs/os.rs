@@ -194,10 +194,23 @@ impl FsMeta for OsFs {
         Ok(OsDir::new(fd))
     }
 
+    fn open_dir_on_root_mount(&self, path: &RelPath) -> io::Result<Option<OsDir>> {
+        let root = &self.shared.root.fd;
+        let Some(fd) = sys::open_on_mount(root, path, DIRECTORY)? else {
+            return Ok(None);
+        };
+        // A subvolume is no mount, and has a device number of its own.
+        Ok((stat_fd(&fd)?.dev == self.shared.root_dev).then(|| OsDir::new(fd)))
+    }
+
     fn stat(&self, dir: &OsDir, name: &[u8]) -> io::Result<Option<Stat>> {
         let name = component(name)?;
         let stat = retry(|| rustix::fs::statat(&dir.fd, name, AtFlags::SYMLINK_NOFOLLOW));
         Ok(found(stat)?.as_ref().map(sys::stat_of))
+    }
+
+    fn has_lasting_ids(&self, dir: &OsDir) -> bool {
+        sys::has_lasting_ids(&dir.fd)
     }
 
     fn stat_dir(&self, dir: &OsDir) -> io::Result<Stat> {

@@ -13,18 +13,19 @@ use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex};
 
-use rustix::fs::OFlags;
+use rustix::fs::{Mode, OFlags};
 use rustix::io::Errno;
 
 use super::notice::Notice;
-use super::{Kind, Stat, Xattrs, sys};
+use super::sys::retry;
+use super::{FileId, Kind, Stat, Xattrs, sys};
 use crate::path::{RelPath, RelPathError, bytes_below};
 
 mod entry;
 mod settled;
 mod tree;
 
-pub use entry::SourceEntry;
+pub use entry::{MovedAside, SourceEntry};
 pub use settled::Settled;
 pub use tree::Tree;
 
@@ -237,6 +238,18 @@ impl SourceFile {
         sys::read_full(&self.file, buf, offset)
     }
 
+    /// Reads to the end of the file, of which all but the last byte of the buffer should be left. If that is
+    /// filled as well, the file goes on behind its size, as those of procfs and of some FUSE daemons do.
+    pub fn read_to_end(&self, buf: &mut [u8], offset: u64) -> io::Result<usize> {
+        let left = buf.len().saturating_sub(1);
+        sys::read_at_least(&self.file, buf, offset, left)
+    }
+
+    /// Whether there is nothing to read at an offset and behind it.
+    pub fn ends_at(&self, offset: u64) -> io::Result<bool> {
+        Ok(self.read(&mut [0], offset)? == 0)
+    }
+
     /// Asks the system to read ahead. Not worth a call for a small file.
     pub fn advise_sequential(&self) {
         // Advice that is not taken costs speed only.
@@ -258,6 +271,39 @@ fn open(path: &Path, flags: OFlags) -> io::Result<File> {
             }
         }
         result => result,
+    }
+}
+
+/// A directory and those that it is in, itself first, up to the root of all. It ends earlier where what is
+/// above may not be gone through.
+pub fn ids_upwards(path: &Path) -> io::Result<Vec<FileId>> {
+    let open = |dir: &OwnedFd| {
+        retry(|| {
+            rustix::fs::openat(
+                dir,
+                c"..",
+                sys::JUST_DIRECTORY | OFlags::CLOEXEC,
+                Mode::empty(),
+            )
+        })
+    };
+    let flags = sys::JUST_DIRECTORY | OFlags::CLOEXEC;
+    let mut dir = retry(|| rustix::fs::open(path, flags, Mode::empty()))?;
+    let mut ids = Vec::new();
+    let mut below = None;
+    loop {
+        let id = sys::stat_of(&retry(|| rustix::fs::fstat(&dir))?).id();
+        // The root is its own parent; a directory that is mounted in itself is on another mount there.
+        let here = Some((id, sys::mount_id(&dir)?));
+        if below == here {
+            return Ok(ids);
+        }
+        below = here;
+        ids.push(id);
+        match open(&dir) {
+            Ok(above) => dir = above,
+            Err(_) => return Ok(ids),
+        }
     }
 }
 

@@ -1,13 +1,15 @@
 //! Finding a manifest: opening the destination that holds it, and what is said where there is none.
 
+use std::ffi::OsStr;
 use std::io;
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use super::{MANIFEST_NAME, STATE_DIR, Store};
+use super::header::MAGIC;
+use super::{MANIFEST, MANIFEST_BAK, MANIFEST_NAME, STATE_DIR, Store};
 use crate::error::{Error, SetupError};
-use crate::fs::{Fs, Kind, OsFs, source};
+use crate::fs::{Access, Fs, FsFile, Kind, OsFs, source};
 use crate::path::RelPath;
 
 /// Opens a destination that has been copied to.
@@ -52,6 +54,32 @@ pub(crate) fn whose_state(path: &Path) -> Option<&Path> {
             .is_some_and(|name| name.as_bytes() == STATE_DIR)
     };
     nearest(path.ancestors().filter(in_state).filter_map(Path::parent))
+}
+
+/// Whether a directory of a destination is the state that sprag keeps of another copy.
+pub(crate) fn is_state_at<F: Fs>(fs: &F, path: &RelPath) -> bool {
+    fs.open_dir(path).is_ok_and(|dir| {
+        let begins_as_one = |name: &[u8]| {
+            let file = fs.open(&dir, name, Access::Read);
+            begins_as_manifest(|bytes| file?.read_at(bytes, 0))
+        };
+        begins_as_one(MANIFEST) || begins_as_one(MANIFEST_BAK)
+    })
+}
+
+fn begins_as_manifest(read: impl FnOnce(&mut [u8]) -> io::Result<usize>) -> bool {
+    let mut bytes = [0; MAGIC.len()];
+    read(&mut bytes).is_ok_and(|read| bytes[..read] == MAGIC)
+}
+
+/// Whether a directory of a source is the state that sprag keeps of a copy: it has a manifest, or the copy
+/// of one.
+pub(crate) fn is_state(dir: &Path) -> bool {
+    let begins_as_one = |name: &[u8]| {
+        let file = source::SourceFile::open(&dir.join(OsStr::from_bytes(name)));
+        begins_as_manifest(|bytes| file?.read(bytes, 0))
+    };
+    begins_as_one(MANIFEST) || begins_as_one(MANIFEST_BAK)
 }
 
 /// The first of these directories that holds a manifest.

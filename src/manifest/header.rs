@@ -41,7 +41,7 @@ pub(super) const VERSION: u32 = 1;
 /// Where the holder's part begins.
 pub(super) const HOLDER_OFFSET: u64 = 64;
 
-const MAGIC: [u8; 8] = *b"\x89sprag\r\n";
+pub(super) const MAGIC: [u8; 8] = *b"\x89sprag\r\n";
 const HOLDER_BYTES: usize = 512 - HOLDER_OFFSET as usize;
 const HOLDER_PREFIX: usize = 12;
 

@@ -33,7 +33,9 @@ mod window;
 
 pub(crate) use ctimes::Ctimes;
 pub(crate) use dest_meta::{DestMeta, Lesser, Seen, is_zone_shift};
-pub(crate) use find::{found, nearest, no_manifest, open_destination, whose_state};
+pub(crate) use find::{
+    found, is_state, is_state_at, nearest, no_manifest, open_destination, whose_state,
+};
 pub(crate) use header::Holder;
 pub(crate) use index::SlotKind;
 pub(crate) use record::{
@@ -53,3 +55,5 @@ pub(crate) const STATE_DIR: &[u8] = b".sprag";
 const MANIFEST_NAME: &str = "manifest";
 /// The same as the system takes it.
 const MANIFEST: &[u8] = MANIFEST_NAME.as_bytes();
+/// The name of its copy.
+const MANIFEST_BAK: &[u8] = b"manifest.bak";

@@ -2,7 +2,7 @@
 
 use std::ffi::OsStr;
 use std::os::unix::ffi::OsStrExt;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use super::Source;
 use crate::error::{Error, SetupError};
@@ -31,15 +31,13 @@ impl Source {
         stat: &Stat,
         file_name: Option<&OsStr>,
     ) -> Result<Source, Error> {
-        let dir = (stat.kind == Kind::Dir).then(|| stat.id());
         if contents {
             let unusable = |source| SetupError::Source {
                 path: path.to_path_buf(),
                 source,
             };
             let path = source::canonicalize(path).map_err(unusable)?;
-            let dest = RelPath::root();
-            return Ok(Source { path, dest, dir });
+            return Ok(source_at(path, RelPath::root(), stat));
         }
         let unnamed = || SetupError::SourceName {
             path: path.to_path_buf(),
@@ -47,16 +45,16 @@ impl Source {
         let name = file_name.or(path.file_name()).ok_or_else(unnamed)?;
         let dest = RelPath::root().join(name.as_bytes());
         let dest = dest.map_err(|_| unnamed())?;
-        let path = path.to_path_buf();
-        Ok(Source { path, dest, dir })
+        Ok(source_at(path.to_path_buf(), dest, stat))
     }
+}
 
-    /// Whether it and a directory are, or hold, one another.
-    pub(crate) fn overlaps(&self, other: &Path) -> bool {
-        let own = source::canonicalize(&self.path);
-        match (own, source::canonicalize(other)) {
-            (Ok(own), Ok(other)) => own.starts_with(&other) || other.starts_with(&own),
-            _ => false,
-        }
+fn source_at(path: PathBuf, dest: RelPath, stat: &Stat) -> Source {
+    Source {
+        path,
+        dest,
+        id: stat.id(),
+        is_dir: stat.kind == Kind::Dir,
+        copied_to: None,
     }
 }

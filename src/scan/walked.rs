@@ -46,7 +46,7 @@ impl<'a> MountPoints<'a> {
     /// Notes an entry, in the order of the walk.
     pub(crate) fn meet(&mut self, scanned: &Scanned) {
         let id = scanned.stat.id();
-        if scanned.stat.kind != Kind::Dir || scanned.left_out {
+        if scanned.stat.kind != Kind::Dir || scanned.left_out.is_some() {
             return;
         }
         while let Some((dir, _)) = self.above.last() {
@@ -55,7 +55,7 @@ impl<'a> MountPoints<'a> {
             }
             self.above.pop();
         }
-        let root = self.source.dir.map(|dir| dir.dev);
+        let root = self.source.dir().map(|dir| dir.dev);
         let outer = self.above.last().map(|(_, dev)| *dev).or(root);
         if outer.is_some_and(|outer| outer != id.dev) {
             self.found.push((scanned.source.clone(), id));
@@ -90,7 +90,7 @@ impl Walked {
     /// Whether a directory of a source, `stat` now, is on the same file system as when it was walked.
     /// Mount points are not looked at here, but by [`Walked::moved`].
     pub(crate) fn is_where_it_was(&self, from: &Source, path: &Path, stat: &Stat) -> bool {
-        let Some(root) = from.dir else {
+        let Some(root) = from.dir() else {
             return true;
         };
         if self.is_mount_point(path) {
@@ -111,7 +111,7 @@ impl Walked {
     pub(crate) fn moved(&self, sources: &[Source], one_file_system: bool) -> Option<PathBuf> {
         let root_moved = |source: &&Source| {
             let now = source::stat_follow(&source.path);
-            source.dir.is_some_and(|dir| !is_at(now, dir))
+            source.dir().is_some_and(|dir| !is_at(now, dir))
         };
         if let Some(source) = sources.iter().find(root_moved) {
             return Some(source.path.clone());
@@ -140,7 +140,9 @@ mod tests {
         Source {
             path: path.to_path_buf(),
             dest: RelPath::root(),
-            dir: Some(stat.id()),
+            id: stat.id(),
+            is_dir: true,
+            copied_to: None,
         }
     }
 
@@ -156,7 +158,7 @@ mod tests {
             source: dest.below(&from.path),
             dest,
             stat,
-            left_out: false,
+            left_out: None,
         }
     }
 
@@ -176,7 +178,7 @@ mod tests {
     fn a_directory_is_on_the_file_system_of_the_innermost_mount_point_above_it() {
         let temp = tempfile::tempdir().unwrap();
         let from = source(temp.path());
-        let root = from.dir.unwrap().dev;
+        let root = from.id.dev;
         let (drive, inner) = (root + 1, root + 2);
         let mut points = MountPoints::new(&from);
         let walk = [

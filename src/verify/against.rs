@@ -164,7 +164,7 @@ impl<F: Fs> Checker<'_, F> {
         })
     }
 
-    /// The hash of a source file. `None` if it is not so long any more.
+    /// The hash of a source file. `None` if it is not so long any more, or longer.
     fn source_hash(&mut self, from: &Path, size: u64) -> Result<Option<Hash32>, Failed> {
         let file = SourceFile::open(from)?;
         file.advise_sequential();
@@ -183,7 +183,7 @@ impl<F: Fs> Checker<'_, F> {
                 None => return Ok(None),
             }
         }
-        Ok(Some(merger.finish()))
+        Ok(file.ends_at(size)?.then(|| merger.finish()))
     }
 }
 

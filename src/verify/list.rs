@@ -231,8 +231,7 @@ impl<F: Fs> Shared<F> {
         reports: &Sender<Report>,
         is_known: impl Fn(&RelPath) -> bool,
     ) -> Result<(), Halt> {
-        let is_own =
-            |stat: &Stat| own.is_some_and(|own| own.id() == stat.id());
+        let is_own = |stat: &Stat| own.is_some_and(|own| own.id() == stat.id());
         let there = match top.is_root() {
             true => None,
             false => match self.stat(top) {

@@ -25,15 +25,10 @@ fn sources_and_destinations_that_cannot_be_used_are_refused_with_3() {
     write(temp.join("file"), "x");
     let missing = temp.join("missing");
     fails(3, "cannot use source", [&missing, &fixture.dest]);
+    fails(3, "the same directory", [&fixture.source, &fixture.source]);
     fails(
         3,
-        "or inside it",
-        [&fixture.source, &fixture.source.join("a/new")],
-    );
-    fails(3, "itself or inside it", [&fixture.source, &fixture.source]);
-    fails(
-        3,
-        "is inside destination",
+        "copied onto itself",
         [&fixture.source.join("a"), &fixture.source],
     );
     fails(
@@ -55,7 +50,6 @@ fn sources_and_destinations_that_cannot_be_used_are_refused_with_3() {
     fails(3, "onto itself", [&temp.join("file"), &temp.to_path_buf()]);
     assert!(!fixture.dest.exists());
     assert!(!temp.join(".sprag").exists());
-    assert!(!fixture.source.join("a/new").exists());
     let require = ["--require-manifest".into(), fixture.source.clone(), {
         fs::create_dir(&fixture.dest).unwrap();
         fixture.dest.clone()

@@ -2,6 +2,7 @@
 
 use std::fs;
 use std::os::unix::fs::{MetadataExt, symlink};
+use std::path::Path;
 
 use crate::support::*;
 
@@ -317,4 +318,17 @@ fn hard_links_and_directory_times_wait_for_a_barrier_that_is_under_way_at_the_en
         copy(0, size.into_iter().chain(paths));
         fixture.assert_same();
     }
+}
+
+#[test]
+fn a_file_that_goes_on_behind_its_size_is_not_cut_off_there() {
+    let source = Path::new("/proc/version");
+    if fs::read(source).is_ok_and(|content| content.is_empty()) || !source.exists() {
+        return skip("a_file_that_goes_on_behind_its_size", "/proc/version");
+    }
+    let fixture = Fixture::new();
+    fs::create_dir(&fixture.dest).unwrap();
+    let ran = copy(24, [source, &fixture.dest]);
+    assert_eq!(ran.problems(), [("version".into(), "changing".into())]);
+    assert!(!fixture.dest.join("version").exists());
 }

@@ -27,6 +27,7 @@ mod format;
 mod guards;
 mod hard_links;
 mod hostile;
+mod identity;
 mod immutable;
 mod inject;
 mod interchange;

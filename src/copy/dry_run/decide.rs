@@ -64,8 +64,9 @@ impl DryRun {
         scanned: &Scanned,
         met: &mut HashSet<FileId>,
     ) -> Result<Result<Outcome, EntryError>, Error> {
-        if scanned.left_out {
-            return Ok(Ok(Outcome::Skipped));
+        if let Some(why) = scanned.left_out {
+            let error = why.error(&scanned.source);
+            return Ok(error.map_or(Ok(Outcome::Skipped), Err));
         }
         let (stat, path) = (&scanned.stat, &scanned.dest);
         let known = self.known(path)?;

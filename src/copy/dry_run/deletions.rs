@@ -1,7 +1,7 @@
 //! What `--delete` would take.
 
 use super::*;
-use crate::extraneous::{Extraneous, Found, Untouchable};
+use crate::extraneous::{Extraneous, Found, Untouchable, left_mounted};
 use crate::manifest::{Entry, SlotKind};
 use crate::partial;
 
@@ -39,6 +39,10 @@ impl DryRun {
                     self.send(Event::Entry { path, outcome })?;
                 }
                 Found::Kept | Found::OtherSpelling(_) => {}
+                Found::Mounted(path) => {
+                    let text = left_mounted(&path.below(&self.setup.root));
+                    self.send(Event::Warning(text))?;
+                }
                 Found::Unlisted { path, error } => {
                     let full = path.below(&self.setup.root);
                     let error = EntryError::Dest(PathError::new("list", full, error));

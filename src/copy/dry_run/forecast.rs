@@ -7,10 +7,10 @@ use crate::block::BlockSize;
 use crate::copy::failure::Failure;
 use crate::copy::fit::{Fit, no_hard_links};
 use crate::copy::room;
-use crate::copy::setup::parent_of;
 use crate::copy::siblings::Siblings;
 use crate::fs::{About, FsMeta};
 use crate::limits::{self, Limits, case_key};
+use crate::path::parent_of;
 
 pub(super) struct Forecast {
     pub(super) limits: Limits,

@@ -62,6 +62,10 @@ impl<F: Fs> Planner<'_, F> {
             None => fs.stat_dir(&fs.root()).map(Some),
         };
         let there = there.map_err(self.at_dest("look at", &path))?;
+        if let Some(error) = self.onto_source(&scanned, there.as_ref()) {
+            self.send(Message::Failed { path, error })?;
+            return Ok(Descend::No);
+        }
         let known = self.known(&path)?;
         let before = as_it_was(known.as_ref(), there);
         let wanted = self.wanted(&scanned, before.as_ref())?;
@@ -124,6 +128,22 @@ impl<F: Fs> Planner<'_, F> {
             false => self.hold(message)?,
         }
         Ok(Descend::Yes)
+    }
+
+    /// Why nothing may be put into a directory that is there: it is the one that is copied, or another source.
+    fn onto_source(&self, scanned: &Scanned, there: Option<&Stat>) -> Option<EntryError> {
+        let there = there?.id();
+        let same = there == scanned.stat.id();
+        let is_source = || {
+            self.sources
+                .iter()
+                .any(|source| source.dir() == Some(there))
+        };
+        (same || is_source()).then(|| EntryError::OntoSource {
+            path: scanned.source.clone(),
+            dest: self.shared.full(&scanned.dest),
+            same,
+        })
     }
 
     /// A directory that fails takes its contents with it.

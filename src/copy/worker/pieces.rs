@@ -50,7 +50,7 @@ impl<F: Fs> Worker<'_, F> {
         let mut hasher = BlockHasher::new(range.start, single);
         let mut sink = Sink::<F>::new(self.shared, file, range.start);
         let writes = self.writes.clone();
-        let whole = self.for_each_piece(work, source, range.clone(), |piece, offset| {
+        let whole = self.for_each_piece(work, (source, size), range.clone(), |piece, offset| {
             hasher.update(piece.bytes());
             writes.make(|| sink.put(piece, offset))
         });
@@ -67,19 +67,20 @@ impl<F: Fs> Worker<'_, F> {
         Ok(Some(hasher.finish()))
     }
 
-    /// Reads a range of a source in pieces, each again if that is worth it, but for its holes.
-    /// `false`: the source ended early.
+    /// Reads a range of a source of so many bytes in pieces, each again if that is worth it, but for its
+    /// holes. `false`: the source ended early, or does not end where it should.
     pub(in crate::copy) fn for_each_piece(
         &mut self,
         work: &Work<F>,
-        source: &SourceFile,
+        (source, size): (&SourceFile, u64),
         range: Range<u64>,
         mut visit: impl FnMut(Piece<'_>, u64) -> io::Result<()>,
     ) -> Result<bool, PieceError> {
         let trier = self.trier();
         let mut offset = range.start;
+        let mut end_is_seen = range.end < size;
         while offset < range.end {
-            let mut want = to_len(range.end - offset).min(self.buf.len());
+            let mut want = to_len(range.end - offset).min(self.piece_bytes);
             match source.extent(offset) {
                 Extent::Data(end) => want = want.min(to_len(end - offset)),
                 Extent::Hole(end) => {
@@ -96,16 +97,26 @@ impl<F: Fs> Worker<'_, F> {
             if self.shared.should_stop() {
                 return Err(PieceError::Stopped);
             }
-            let piece = &mut self.buf[..want];
-            let read = trier.read(&work.source, || source.read(piece, offset));
+            // With one more byte than there should be, the end of the file costs no call of its own.
+            let to_end = offset + want as u64 == size;
+            let piece = &mut self.buf[..want + usize::from(to_end)];
+            let read = trier.read(&work.source, || match to_end {
+                true => source.read_to_end(piece, offset),
+                false => source.read(piece, offset),
+            });
             let have = read.map_err(|error| PieceError::Read(offset, error))?;
-            if have < want {
+            if have != want {
                 return Ok(false);
             }
-            visit(Piece::Data(piece), offset).map_err(PieceError::Visit)?;
+            end_is_seen |= to_end;
+            visit(Piece::Data(&piece[..want]), offset).map_err(PieceError::Visit)?;
             offset += want as u64;
         }
-        Ok(true)
+        if end_is_seen {
+            return Ok(true);
+        }
+        let ends = trier.read(&work.source, || source.ends_at(size));
+        ends.map_err(|error| PieceError::Read(offset, error))
     }
 }
 

@@ -64,7 +64,7 @@ impl<F: Fs> Worker<'_, F> {
             let fine = at < fine_until;
             let step = match fine {
                 true => STEP_BYTES - at % STEP_BYTES,
-                false => self.buf.len() as u64,
+                false => self.piece_bytes as u64,
             };
             let end = (at + step).min(within.end);
             self.shared.throttle.take(end - at);

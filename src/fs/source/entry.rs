@@ -2,19 +2,20 @@
 //! held open, reached from the source's own handle through no symlink. A directory that is swapped for a
 //! symlink after it was listed leads neither the reading nor the removal elsewhere.
 
+use std::ffi::OsStr;
 use std::io;
 use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, PoisonError};
 
-use rustix::fs::AtFlags;
+use rustix::fs::{AtFlags, Mode, OFlags};
 use rustix::io::Errno;
 
 use super::super::sys::{self, XattrsOf, component, retry};
 use super::super::{Stat, Xattrs};
 use super::SourceRoot;
-use crate::path::RelPath;
+use crate::path::{Printable, RelPath, parent_of};
 
 /// An entry of a source.
 #[derive(Debug)]
@@ -107,6 +108,33 @@ impl SourceEntry {
         }
     }
 
+    /// Whether device and inode numbers tell it from every other file, however that is mounted.
+    pub fn has_lasting_id(&self) -> io::Result<bool> {
+        Ok(sys::has_lasting_ids(&*self.holder()?.0))
+    }
+
+    /// The directory that it is in, and its name there.
+    fn holder(&self) -> io::Result<(Arc<OwnedFd>, Vec<u8>)> {
+        match &self.0 {
+            Place::In(dir, name) => Ok((Arc::clone(dir), name.clone())),
+            Place::Given(path) => {
+                let name = path.file_name().ok_or(io::ErrorKind::InvalidFilename)?;
+                let (parent, flags) = (parent_of(path), sys::JUST_DIRECTORY | OFlags::CLOEXEC);
+                let dir = retry(|| rustix::fs::open(&parent, flags, Mode::empty()))?;
+                Ok((Arc::new(dir), name.as_bytes().to_vec()))
+            }
+        }
+    }
+
+    /// Gives it another name in its directory, to see what becomes of its copy.
+    pub fn move_aside(&self) -> io::Result<MovedAside> {
+        let (dir, name) = self.holder()?;
+        let random = u64::from_le_bytes(*sys::random_bytes()?.first_chunk().expect("16 bytes"));
+        let aside = format!(".sprag-{random:016x}.source").into_bytes();
+        sys::rename_onto_nothing(&*dir, &name, &aside)?;
+        Ok(MovedAside { dir, name, aside })
+    }
+
     /// Removes it; it is no directory.
     pub fn remove(&self) -> io::Result<()> {
         match &self.0 {
@@ -116,6 +144,30 @@ impl SourceEntry {
                 retry(|| rustix::fs::unlinkat(dir, name, AtFlags::empty()))
             }
         }
+    }
+}
+
+/// A source under another name than its own.
+#[derive(Debug)]
+pub struct MovedAside {
+    dir: Arc<OwnedFd>,
+    name: Vec<u8>,
+    aside: Vec<u8>,
+}
+
+impl MovedAside {
+    /// Removes it.
+    pub fn remove(self) -> io::Result<()> {
+        let aside = component(&self.aside)?;
+        retry(|| rustix::fs::unlinkat(&*self.dir, aside, AtFlags::empty()))
+    }
+
+    /// Gives it back its own name.
+    pub fn move_back(self) -> io::Result<()> {
+        sys::rename_onto_nothing(&*self.dir, &self.aside, &self.name).map_err(|error| {
+            let aside = Printable(Path::new(OsStr::from_bytes(&self.aside)));
+            io::Error::new(error.kind(), format!("{error}; it is called {aside} now"))
+        })
     }
 }
 

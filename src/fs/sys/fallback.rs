@@ -9,7 +9,7 @@ use rustix::fs::{AtFlags, Mode, OFlags};
 use rustix::io::Errno;
 
 use super::super::{About, FsKind, Xattrs};
-use super::{FlushBy, Traits, component, retry};
+use super::{FlushBy, SameMount, Traits, component, retry};
 use crate::event::ReadHow;
 use crate::path::RelPath;
 
@@ -61,8 +61,14 @@ pub(crate) fn open_beneath(
     _root: impl AsFd,
     _path: &RelPath,
     _flags: OFlags,
+    _same_mount: SameMount,
 ) -> Option<io::Result<OwnedFd>> {
     None
+}
+
+/// Mounts have no numbers here; the device number has to do.
+pub(crate) fn mount_id(_fd: impl AsFd) -> io::Result<u64> {
+    Ok(0)
 }
 
 /// Hands the data of a file to the device. Where the system has a stronger call than fsync for
@@ -195,6 +201,16 @@ pub(crate) fn has_room(_fd: impl AsFd) -> bool {
 
 /// There is no way to ask that is the same everywhere.
 pub(crate) fn ask_for_huge_pages(_map: &memmap2::MmapMut) {}
+
+/// Renames in one directory, replacing nothing that was there just before.
+pub(crate) fn rename_onto_nothing(dir: impl AsFd, from: &[u8], to: &[u8]) -> io::Result<()> {
+    super::rename_after_a_look(dir.as_fd(), component(from)?, component(to)?)
+}
+
+/// Not known of any file system.
+pub(crate) fn has_lasting_ids(_fd: impl AsFd) -> bool {
+    false
+}
 
 /// Random bytes, good enough for ids that must not collide.
 pub fn random_bytes() -> io::Result<[u8; 16]> {

@@ -6,12 +6,12 @@ use std::os::fd::{AsFd, AsRawFd, OwnedFd};
 use std::sync::{LazyLock, OnceLock};
 
 use memmap2::MmapMut;
-use rustix::fs::{Advice, Mode, OFlags, ResolveFlags};
+use rustix::fs::{Advice, Mode, OFlags, RenameFlags, ResolveFlags};
 use rustix::io::Errno;
 use rustix::system::Uname;
 
 use super::traits::FUSE;
-use super::{component, retry};
+use super::{SameMount, component, retry};
 use crate::path::RelPath;
 
 /// Leaves the access time of a file alone; only its owner and root may ask for it.
@@ -47,9 +47,11 @@ pub(crate) fn open_beneath(
     root: impl AsFd,
     path: &RelPath,
     flags: OFlags,
+    same_mount: SameMount,
 ) -> Option<io::Result<OwnedFd>> {
     static HAVE: OnceLock<bool> = OnceLock::new();
-    let resolve = ResolveFlags::BENEATH | ResolveFlags::NO_SYMLINKS;
+    let mut resolve = ResolveFlags::BENEATH | ResolveFlags::NO_SYMLINKS;
+    resolve.set(ResolveFlags::NO_XDEV, same_mount == SameMount::Yes);
     let open = |name: &[u8], flags| {
         let flags = flags | OFlags::CLOEXEC;
         retry(|| rustix::fs::openat2(&root, name, flags, Mode::empty(), resolve))
@@ -160,6 +162,17 @@ pub(crate) fn chmod_name(dir: impl AsFd, name: &[u8], mode: Mode) -> io::Result<
             retry(|| rustix::fs::fchmod(&opened, mode))
         }
         result => result,
+    }
+}
+
+/// Renames in one directory, replacing nothing.
+pub(crate) fn rename_onto_nothing(dir: impl AsFd, from: &[u8], to: &[u8]) -> io::Result<()> {
+    let (from, to) = (component(from)?, component(to)?);
+    let (dir, only) = (dir.as_fd(), RenameFlags::NOREPLACE);
+    match rustix::fs::renameat_with(dir, from, dir, to, only) {
+        // Not every file system can promise it.
+        Err(Errno::INVAL | Errno::NOSYS) => super::rename_after_a_look(dir, from, to),
+        renamed => Ok(renamed?),
     }
 }
 

@@ -7,11 +7,11 @@ use std::ffi::{OsStr, OsString};
 use std::fs::{File, Metadata};
 use std::io;
 use std::ops::Range;
-use std::os::fd::{AsFd, OwnedFd};
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::os::unix::fs::{FileExt, FileTypeExt, MetadataExt};
 
-use rustix::fs::{FileType, Mode, OFlags, SeekFrom, Timespec, Timestamps};
+use rustix::fs::{AtFlags, FileType, Mode, OFlags, SeekFrom, Timespec, Timestamps};
 use rustix::io::{Errno, retry_on_intr};
 use rustix::process::{Pid, Resource, getrlimit, setrlimit};
 
@@ -57,9 +57,9 @@ pub(super) use linux::*;
 #[cfg(target_os = "linux")]
 pub(super) use reading::strictest;
 #[cfg(target_os = "linux")]
-pub(super) use session::session;
+pub(super) use session::{mount_id, session};
 #[cfg(target_os = "linux")]
-pub(super) use traits::traits;
+pub(super) use traits::{has_lasting_ids, traits};
 #[cfg(target_os = "linux")]
 pub(super) use xattrs::{XattrsOf, has_room, remove_xattr, set_xattr, xattrs, xattrs_in};
 
@@ -150,16 +150,31 @@ pub fn process_alive(pid: u32) -> bool {
 
 /// Reads until the buffer is full or the file ends.
 pub(super) fn read_full(file: &File, buf: &mut [u8], offset: u64) -> io::Result<usize> {
+    match buf.len() {
+        0 => Ok(0),
+        full => read_at_least(file, buf, offset, full),
+    }
+}
+
+/// Reads until so many bytes are there or the file ends; at least once.
+pub(super) fn read_at_least(
+    file: &File,
+    buf: &mut [u8],
+    offset: u64,
+    least: usize,
+) -> io::Result<usize> {
     let mut done = 0;
-    while done < buf.len() {
+    loop {
         match file.read_at(&mut buf[done..], offset + done as u64) {
-            Ok(0) => break,
+            Ok(0) => return Ok(done),
             Ok(n) => done += n,
-            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
             Err(error) => return Err(error),
         }
+        if done >= least {
+            return Ok(done);
+        }
     }
-    Ok(done)
 }
 
 /// Where there is something at or behind `offset`. Empty and at the end of all numbers: nowhere.
@@ -183,7 +198,34 @@ pub(super) fn retry<T>(call: impl FnMut() -> rustix::io::Result<T>) -> io::Resul
 
 /// Opens what is below `root`, following no symlink on the way nor at the end.
 pub(super) fn open_below(root: impl AsFd, path: &RelPath, flags: OFlags) -> io::Result<OwnedFd> {
-    open_beneath(&root, path, flags).unwrap_or_else(|| walk(&root, path, flags))
+    open_beneath(&root, path, flags, SameMount::No).unwrap_or_else(|| walk(&root, path, flags))
+}
+
+/// The same on the mount of `root` alone. `None` if the way leads over another mount.
+pub(super) fn open_on_mount(
+    root: impl AsFd,
+    path: &RelPath,
+    flags: OFlags,
+) -> io::Result<Option<OwnedFd>> {
+    let same_mount = match path.is_root() {
+        true => None,
+        false => open_beneath(&root, path, flags, SameMount::Yes),
+    };
+    match same_mount {
+        Some(Err(error)) if Errno::from_io_error(&error) == Some(Errno::XDEV) => Ok(None),
+        Some(opened) => opened.map(Some),
+        None => {
+            let opened = walk(&root, path, flags)?;
+            Ok((mount_id(&opened)? == mount_id(&root)?).then_some(opened))
+        }
+    }
+}
+
+/// Whether the way to what is opened may lead over other mounts.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum SameMount {
+    Yes,
+    No,
 }
 
 /// The same one component at a time, where the system cannot do all at once.
@@ -200,6 +242,15 @@ pub(super) fn walk(root: impl AsFd, path: &RelPath, flags: OFlags) -> io::Result
         at = retry(|| rustix::fs::openat(&at, name, flags, Mode::empty()))?;
     }
     Ok(at)
+}
+
+/// Renames in one directory where there is no call that replaces nothing.
+fn rename_after_a_look(dir: BorrowedFd<'_>, from: &OsStr, to: &OsStr) -> io::Result<()> {
+    match rustix::fs::statat(dir, to, AtFlags::SYMLINK_NOFOLLOW) {
+        Err(Errno::NOENT) => Ok(rustix::fs::renameat(dir, from, dir, to)?),
+        Err(error) => Err(error.into()),
+        Ok(_) => Err(Errno::EXIST.into()),
+    }
 }
 
 /// Checks that a name is one component, so that no call can leave its directory.

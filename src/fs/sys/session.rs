@@ -4,6 +4,7 @@
 //! While both are the same, the system still has all that was written through that mount.
 
 use std::fs;
+use std::io;
 use std::os::fd::AsFd;
 
 use rustix::fs::{AtFlags, StatxFlags, fstat, major, statx};
@@ -38,6 +39,14 @@ fn mount_identity(dir: impl AsFd) -> Option<u64> {
     let told = statx(&dir, c"", AtFlags::EMPTY_PATH, MNT_ID_UNIQUE).ok()?;
     let is_unique = StatxFlags::from_bits_retain(told.stx_mask).contains(MNT_ID_UNIQUE);
     is_unique.then_some(told.stx_mnt_id)
+}
+
+/// A number of the mount that something open is on, which no other mount has at the same time. 0 before
+/// Linux 5.8, which does not tell.
+pub(crate) fn mount_id(fd: impl AsFd) -> io::Result<u64> {
+    let told = statx(&fd, c"", AtFlags::EMPTY_PATH, StatxFlags::MNT_ID)?;
+    let is_told = StatxFlags::from_bits_retain(told.stx_mask).contains(StatxFlags::MNT_ID);
+    Ok(if is_told { told.stx_mnt_id } else { 0 })
 }
 
 /// Whether what is written to a file system stays on this machine. A server can lose power, and what

@@ -82,6 +82,17 @@ const JOURNALED: [u32; 9] = [
     TMPFS,
 ];
 
+/// The file systems on which device and inode number tell a file from every other. Not among them are those
+/// that show what others hold (overlayfs, FUSE, network file systems): one file can have two numbers.
+const LASTING_IDS: [u32; 14] = [
+    BCACHEFS, BTRFS, EXFAT, EXT, F2FS, JFS, MSDOS, NILFS, NTFS3, RAMFS, REISERFS, TMPFS, XFS, ZFS,
+];
+
+/// Whether device and inode number of a file tell it from every other on the file system of something open.
+pub(crate) fn has_lasting_ids(fd: impl AsFd) -> bool {
+    magic(fd).is_ok_and(|magic| LASTING_IDS.contains(&magic))
+}
+
 /// What has to be asked of the mount itself, since the number does not tell.
 struct Asked {
     /// Of ext2, ext3 and ext4: what drives it.

@@ -17,11 +17,11 @@ use super::locked::open_locked;
 use super::open::{lacks_journal, state_dir};
 use super::*;
 use crate::left_over;
+use crate::manifest::MANIFEST_BAK;
 use crate::manifest::seal::Seal;
 use crate::path::Printable;
 
 /// The name of the copy.
-pub(super) const MANIFEST_BAK: &[u8] = b"manifest.bak";
 /// So many bytes at the end of a copy are compared before it is gone on with: more than the records of
 /// nearly every end of a run, whose times tell one from any other.
 const COMPARED_BYTES: u64 = 64 << 10;

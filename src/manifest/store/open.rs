@@ -1,13 +1,13 @@
 //! Opening a manifest: find or make it, lock it, read it, cut its torn tail.
 
 use super::aside::set_aside;
-use super::backup::MANIFEST_BAK;
 use super::head::{header_error, read_header};
 use super::locked::{locked, name_of, open_locked, still_named};
 use super::*;
 use crate::fs::{AlignedBuf, Meta, MountNo};
 use crate::id::ManifestId;
 use crate::left_over;
+use crate::manifest::MANIFEST_BAK;
 use crate::manifest::glance::Glance;
 use crate::manifest::seal::Seal;
 use crate::time;

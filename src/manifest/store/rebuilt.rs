@@ -8,6 +8,7 @@ use super::locked::{locked, open_locked};
 use super::open::state_dir;
 use super::*;
 use crate::fs::is_gone;
+use crate::manifest::MANIFEST_BAK;
 use crate::time;
 
 /// A manifest that is being made anew.
@@ -29,7 +30,7 @@ impl<F: Fs> Rebuilt<F> {
         };
         let old = open_locked(fs, &dir, &path, OpenMode::Write)?;
         let mut header = None;
-        for name in [MANIFEST, backup::MANIFEST_BAK] {
+        for name in [MANIFEST, MANIFEST_BAK] {
             let found = look(fs, &dir, &path.with_file_name(as_name(name)), name)?;
             header = header.or(found);
         }
@@ -68,7 +69,7 @@ impl<F: Fs> Rebuilt<F> {
         if old.is_none() && there.at("look at", &store.path)?.is_some() {
             return Err(locked::<F::File>(&store.path, None));
         }
-        for name in [MANIFEST, backup::MANIFEST_BAK] {
+        for name in [MANIFEST, MANIFEST_BAK] {
             aside::keep(&store.fs, &store.dir, &store.path, name)?;
         }
         store.set_holder(None);

@@ -12,12 +12,13 @@
 
 use std::ops::Range;
 
-use super::backup::{MANIFEST_BAK, missing};
+use super::backup::missing;
 use super::locked::open_locked;
 use super::open::state_dir;
 use super::parts::{Part, Parts};
 use super::*;
 use crate::error::{ManifestCopy, ManifestDamage};
+use crate::manifest::MANIFEST_BAK;
 use crate::manifest::index::POS_MAX;
 use crate::manifest::window::is_bad_sector;
 

@@ -202,8 +202,12 @@ impl<F: Fs> Worker<'_, F> {
             }
         }
         let after = self.at_source(scanned, source.stat())?;
-        if source_id(&after) != source_id(stat) {
-            let changed = io::Error::other("it was changed while it was read");
+        if source_id(&after) != source_id(stat)
+            || !self.at_source(scanned, source.ends_at(stat.size))?
+        {
+            let changed = io::Error::other(
+                "it was changed while it was read, or does not end where its size says",
+            );
             return self.at_source(scanned, Err(changed));
         }
         if !bad.is_empty() {

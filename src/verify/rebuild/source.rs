@@ -16,8 +16,8 @@ use super::{Names, Rebuilding};
 use crate::concurrency::Seeks;
 use crate::error::{EntryError, Error, ManifestError, PathError, SetupError};
 use crate::event::{PassedOver, Verdict};
-use crate::fs::source::{SourceFile, SourceRoot};
-use crate::fs::{Fs, Kind, Stat, found};
+use crate::fs::source::{self, SourceFile, SourceRoot};
+use crate::fs::{FileId, Fs, Kind, Stat, found};
 use crate::manifest::{Link, Record};
 use crate::options::{CopyOptions, VerifyOptions};
 use crate::path::RelPath;
@@ -57,9 +57,11 @@ pub(in crate::verify) fn start<F: Fs>(
 ) -> Result<VerifyRun, Error> {
     let sources = options.from.iter().map(|path| {
         let source = Source::given(path)?;
-        match source.overlaps(&options.dest) {
-            // It would be compared with itself.
-            true => Err(SetupError::SourceInsideDest {
+        let ids = |path: &Path| source::ids_upwards(path).unwrap_or_default();
+        let (from, dest) = (ids(&source.path), ids(&options.dest));
+        let holds = |above: &[FileId], id: Option<&FileId>| id.is_some_and(|id| above.contains(id));
+        match holds(&from, dest.first()) || holds(&dest, from.first()) {
+            true => Err(SetupError::ComparedWithItself {
                 dest: options.dest.clone(),
                 source_path: path.clone(),
             }
@@ -152,7 +154,7 @@ impl<F: Fs> Shared<F> {
     fn count(&self, reports: &Sender<Report>) -> Result<(), Halt> {
         let (mut entries, mut bytes) = (0, 0);
         let counted = scan::each(&self.sources, &self.selection, |scanned| {
-            if !scanned.left_out {
+            if scanned.left_out.is_none() {
                 entries += 1;
                 bytes += match scanned.stat.kind {
                     Kind::File => scanned.stat.size,
@@ -195,7 +197,7 @@ impl<F: Fs> Shared<F> {
                 }
             };
             // What an earlier source has under that name is what a copy put there.
-            if !names.add(&scanned.dest) || scanned.left_out {
+            if !names.add(&scanned.dest) || scanned.left_out.is_some() {
                 continue;
             }
             let first = match scanned.stat.kind != Kind::Dir && scanned.stat.nlink > 1 {
