@@ -63,13 +63,14 @@ impl Given {
     /// Whether this very entry, and no other name of its inode, is at a path in the directory `dir`.
     fn is_at(&self, path: &Path, dir: FileId) -> bool {
         let is_same = source::lstat(path).is_ok_and(|there| there.id() == self.stat.id());
-        // Several names of a file are several entries, unless they are in the same directory.
+        // Several names of a file are several entries.
         let has_one_name = self.stat.nlink == 1 || self.stat.kind == Kind::Dir;
-        let is_beside = || {
+        let is_this_name = || {
             let parent = source::stat_follow(&parent_of(&self.path));
-            parent.is_ok_and(|parent| parent.id() == dir)
+            let same_dir = parent.is_ok_and(|parent| parent.id() == dir);
+            same_dir && self.path.file_name() == path.file_name()
         };
-        is_same && (has_one_name || is_beside())
+        is_same && (has_one_name || is_this_name())
     }
 }
 

@@ -151,8 +151,8 @@ fn delete_never_takes_the_state_of_any_destination() {
     let fixture = Fixture::new();
     write(fixture.source.join("f"), "x");
     // Another destination inside this one.
-    write(fixture.dest.join("inner/.sprag/manifest"), "x");
-    write(fixture.dest.join("inner/f"), "x");
+    fs::create_dir_all(fixture.dest.join("inner")).unwrap();
+    copy(0, [&fixture.source.join("f"), &fixture.dest.join("inner")]);
     with(&fixture, 0, &["--delete"]);
     assert!(fixture.dest.join(".sprag/manifest").exists());
     assert!(fixture.dest.join("inner/.sprag/manifest").exists());

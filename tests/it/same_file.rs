@@ -8,7 +8,7 @@ use std::path::PathBuf;
 use crate::support::*;
 
 #[test]
-fn into_self_a_directory_is_not_copied_into_itself_by_any_name() {
+fn into_self_a_directory_is_not_copied_onto_itself_by_any_name() {
     let fixture = Fixture::new();
     write(fixture.source.join("sub/f"), "content");
     let link = fixture.temp.path().join("link");
@@ -19,12 +19,8 @@ fn into_self_a_directory_is_not_copied_into_itself_by_any_name() {
     for (from, to) in [
         (source.clone(), source.clone()),
         (slash(source), source.clone()),
-        (source.clone(), source.join("sub")),
-        (source.clone(), source.join("new")),
-        (slash(source), source.join("sub/new")),
         (slash(source), link.clone()),
         (slash(&link), source.clone()),
-        (source.clone(), link.join("sub")),
         (source.join("sub"), source.clone()),
         (source.clone(), fixture.temp.path().to_path_buf()),
     ] {
@@ -33,6 +29,35 @@ fn into_self_a_directory_is_not_copied_into_itself_by_any_name() {
             copy(3, flags.chain([from.clone(), to.clone()]));
             assert_eq!(snapshot(source), before, "{from:?} {to:?}");
             assert!(!source.join(".sprag").exists(), "{from:?} {to:?}");
+        }
+    }
+}
+
+#[test]
+fn into_self_a_directory_is_copied_into_one_of_its_own_once() {
+    for to in ["sub", "new", "sub/new", "link/sub"] {
+        for contents in [true, false] {
+            let fixture = Fixture::new();
+            let source = &fixture.source;
+            write(source.join("sub/f"), "content");
+            symlink(".", source.join("link")).unwrap();
+            let (from, dest) = match contents {
+                true => (source.join(""), source.join(to)),
+                false => (source.clone(), source.join(to)),
+            };
+            copy(0, [PathBuf::from("-n"), from.clone(), dest.clone()]);
+            for _ in 0..2 {
+                copy(0, [&from, &dest]);
+            }
+            let top = if contents {
+                dest.clone()
+            } else {
+                dest.join("source")
+            };
+            assert!(top.join("link").is_symlink(), "{to}");
+            let is_whole = to == "new" || to == "sub/new";
+            assert_eq!(top.join("sub").exists(), is_whole, "{to}");
+            assert!(!top.join(to).join("source").exists(), "{to}");
         }
     }
 }
