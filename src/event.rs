@@ -58,8 +58,10 @@ pub enum Event {
     /// It is back, and the copy goes on as after a crash, beginning with another
     /// [`Event::Opened`].
     Found {
-        /// The destination, which may be at another mount point.
+        /// The directory that holds the manifest, which may be at another mount point.
         path: PathBuf,
+        /// The destination, as the run would be given it now.
+        dest: PathBuf,
     },
     /// The destination cannot hold something; said once a kind.
     Warning(String),

@@ -81,8 +81,9 @@ mod time;
 mod tree;
 mod verify;
 
-pub use copy::{CopyRun, Place, copy, repair};
+pub use copy::{CopyRun, copy, repair};
 pub use event::Event;
+pub use fs::Place;
 pub use inspect::{
     CleanSummary, ExportFormat, ExportSummary, LastRun, LastVerification, LeftOut, PartialFile,
     Status, VerifiedPart, clean, export, export_bag, status,

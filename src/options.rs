@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use crate::block::BlockSize;
 use crate::filter::Filter;
+use crate::fs::Place;
 use crate::id::ManifestId;
 use crate::path::RelPath;
 use crate::selection::{Delete, Existing, Selection};
@@ -33,9 +34,9 @@ pub struct CopyOptions {
     pub restart: bool,
     /// Refuse a destination without a manifest.
     pub require_manifest: bool,
-    /// What the destination is known to have held before. If it holds no manifest now, it is
-    /// refused, or waited for.
-    pub known: Option<Known>,
+    /// What the destination is known to have held before. If it holds no manifest now, it is refused, or
+    /// waited for; unless it is where it was, and only what it held is gone.
+    pub known: Vec<Known>,
     /// Wait for a drive that is gone instead of ending the run.
     pub wait: Option<Wait>,
     /// How often a call that failed with an error that may pass is made again.
@@ -103,7 +104,7 @@ impl CopyOptions {
             checkpoint_interval: Self::CHECKPOINT_INTERVAL,
             restart: false,
             require_manifest: false,
-            known: None,
+            known: Vec::new(),
             wait: None,
             retries: Self::RETRIES,
             verify: false,
@@ -148,8 +149,8 @@ pub struct RepairOptions {
 pub struct Known {
     /// The id of its manifest.
     pub id: ManifestId,
-    /// Its path from the root of its file system, by which it is found at another mount point.
-    pub inside: Option<PathBuf>,
+    /// Where it was.
+    pub place: Place,
 }
 
 /// How long a drive that is gone is waited for.

@@ -284,6 +284,10 @@ pub(crate) struct VerifyArgs {
     #[arg(long, value_name = "SOURCE", requires = "mend", conflicts_with = "check", help_heading = REPAIR)]
     pub(crate) from: Vec<PathBuf>,
 
+    /// Do not ask whether drives should be mounted where the SOURCEs are
+    #[arg(long, requires = "from", help_heading = REPAIR)]
+    pub(crate) no_mount_check: bool,
+
     /// List the entries that the manifest does not know
     ///
     /// They are always counted.

@@ -1,10 +1,11 @@
 //! `sprag copy`: pulls the engine's events and says what they mean.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use sprag::CopyRun;
 use sprag::event::{CopySummary, Event};
 use sprag::exit::Exit;
+use sprag::fs::mounts;
 
 use super::args::CopyArgs;
 use super::copying::{Report, What};
@@ -12,6 +13,7 @@ use super::desk::Desk;
 use super::json::{self, Line};
 use super::options::{self, View};
 use super::pull::{self, Ended, Over, Teller};
+use super::quote::Rerun;
 use super::record::{End, Manifest, Recorder, Subject};
 use super::remembered::Remembered;
 use super::summary::{figures, next_step, summary_text};
@@ -20,11 +22,15 @@ const STOPPING: &str =
     "stopping: making what was copied durable; press Ctrl-C again to stop at once";
 
 /// Runs the command. `rerun` is the command line that continues it.
-pub(crate) fn run(args: &CopyArgs, rerun: &str) -> Exit {
+pub(crate) fn run(args: &CopyArgs, rerun: &Rerun) -> Exit {
+    let mut drive = Drive {
+        dest: args.dest.clone(),
+        is_removable: false,
+    };
     let view = View::new(&args.common).without_progress(args.dry.dry_run);
     let mut report = Report::new(What::Copy, view);
     report.lists_changes = args.dry.dry_run && !view.quiet;
-    let outcome = drive(args, view, &mut report, rerun);
+    let outcome = copy(args, view, &mut report, (rerun, &mut drive));
     report.meter.finish();
     let over = Over::of(outcome, |exit_code| CopySummary {
         exit_code,
@@ -35,8 +41,9 @@ pub(crate) fn run(args: &CopyArgs, rerun: &str) -> Exit {
     }
     let text = match over.began {
         true => {
-            report.summary(&over.summary, args, rerun);
-            summary_text(&over.summary)
+            let rerun = rerun.at(&args.dest, &drive.dest);
+            report.summary(&over.summary, args.stats, &drive, &rerun);
+            summary_text(&over.summary, drive.is_removable)
         }
         false => {
             report.json_summary(&over.summary);
@@ -48,12 +55,20 @@ pub(crate) fn run(args: &CopyArgs, rerun: &str) -> Exit {
     report.out.exit(exit)
 }
 
+/// What is copied to, in the end: a drive may come back at another place.
+struct Drive {
+    /// DEST as it would be given now.
+    dest: PathBuf,
+    /// It can be pulled.
+    is_removable: bool,
+}
+
 /// Copies to the end. The totals, and what ended the run early if something did.
-fn drive(
+fn copy(
     args: &CopyArgs,
     view: View,
     report: &mut Report,
-    rerun: &str,
+    (rerun, drive): (&Rerun, &mut Drive),
 ) -> anyhow::Result<Ended<CopySummary>> {
     let subject = Subject {
         dest: &args.dest,
@@ -61,7 +76,7 @@ fn drive(
         manifest: Manifest::There,
     };
     let screen = report.screen.clone();
-    report.recorder = Recorder::open(&args.record, screen, rerun, &subject)?;
+    report.recorder = Recorder::open(&args.record, screen, &rerun.to_string(), &subject)?;
     let mut options = options::copy(args, view)?;
     let remembered = Remembered::of_environment();
     args.guards.apply(&mut options, &remembered)?;
@@ -73,7 +88,8 @@ fn drive(
     let mut teller = Remembering {
         report,
         remembered: &remembered,
-        dest: &args.dest,
+        given: &args.dest,
+        drive,
     };
     let ended = pull::to_its_end(&mut run, &mut desk, &mut teller)?;
     if let Some((place, id)) = run.place() {
@@ -86,7 +102,9 @@ fn drive(
 struct Remembering<'a> {
     report: &'a mut Report,
     remembered: &'a Remembered,
-    dest: &'a Path,
+    /// DEST as it was given.
+    given: &'a Path,
+    drive: &'a mut Drive,
 }
 
 impl Teller<CopyRun> for Remembering<'_> {
@@ -94,7 +112,11 @@ impl Teller<CopyRun> for Remembering<'_> {
         if matches!(event, Event::Opened(_))
             && let Some((place, id)) = run.place()
         {
-            self.remembered.note(self.dest, &place, id, None);
+            self.remembered.note(self.given, &place, id, None);
+            self.drive.is_removable = mounts::is_removable(&place.path);
+        }
+        if let Event::Found { dest, .. } = &event {
+            self.drive.dest.clone_from(dest);
         }
         self.report.tell(event);
     }
@@ -113,13 +135,13 @@ impl Report {
         }
     }
 
-    fn summary(&mut self, summary: &CopySummary, args: &CopyArgs, rerun: &str) {
+    fn summary(&mut self, summary: &CopySummary, stats: bool, drive: &Drive, rerun: &Rerun) {
         self.json_summary(summary);
         if !self.view.json {
             if !self.view.quiet {
-                self.out.line(&summary_text(summary));
+                self.out.line(&summary_text(summary, drive.is_removable));
             }
-            if args.stats {
+            if stats {
                 for (name, figure) in figures(summary) {
                     self.out.line(&format!("{name} {figure}"));
                 }
@@ -127,7 +149,7 @@ impl Report {
         }
         // Someone who wants it quiet is told only how to go on.
         let told = summary.exit_code != Exit::Done || !(self.view.quiet || self.view.json);
-        if let Some(what) = next_step(summary, rerun, &args.dest).filter(|_| told) {
+        if let Some(what) = next_step(summary, rerun, &drive.dest).filter(|_| told) {
             self.screen.note(&what);
         }
     }

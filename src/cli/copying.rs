@@ -135,7 +135,7 @@ impl Report {
                 reason,
                 limit,
             } => self.waiting(&path, &reason, limit),
-            Event::Found { path } => self.found(&path),
+            Event::Found { path, .. } => self.found(&path),
             Event::Warning(text) => {
                 self.recorder.warning(&text);
                 self.screen.complain(&format!("warning: {text}"));

@@ -11,6 +11,8 @@ use super::remembered::Remembered;
 use super::units;
 
 const RESUME: &str = "Resume and durability";
+/// The directories in which drives are mounted, by hand or by the desktop.
+const DRIVE_DIRS: [&str; 3] = ["/media", "/mnt", "/run/media"];
 /// What util-linux takes as the path of another fstab.
 const FSTAB_VARIABLE: &str = "LIBMOUNT_FSTAB";
 
@@ -31,7 +33,10 @@ pub(crate) struct Guards {
     #[arg(long, conflicts_with = "require_manifest", help_heading = RESUME)]
     pub(crate) new: bool,
 
-    /// Do not ask /etc/fstab whether a drive should be mounted where DEST is
+    /// Do not ask whether drives should be mounted where DEST and the SOURCEs are
+    ///
+    /// Without it, a place is refused that is below a mount point of /etc/fstab at which nothing is mounted, or
+    /// on the system disk in a directory for drives: /media, /mnt, /run/media.
     #[arg(long, help_heading = RESUME)]
     pub(crate) no_mount_check: bool,
 }
@@ -47,29 +52,39 @@ impl Guards {
         if !self.new {
             options.known = remembered.look_up(&options.dest);
         }
-        let waits = options.wait.is_some() && options.known.is_some();
-        // Who waits for a manifest writes nothing without it.
-        if self.no_mount_check || waits {
+        if self.no_mount_check {
             return Ok(());
         }
-        let fstab = std::env::var_os(FSTAB_VARIABLE).unwrap_or_else(|| "/etc/fstab".into());
-        let listed = mounts::listed_in(Path::new(&fstab)).unwrap_or_default();
-        let mounted: Vec<PathBuf> = mounts::mounts().into_iter().map(|m| m.point).collect();
-        match unmounted(&options.dest, &listed, &mounted) {
-            None => Ok(()),
-            Some(point) => Err(SetupError::NotMounted {
-                dest: options.dest.clone(),
-                point,
-            }
-            .into()),
-        }
+        let waits = options.wait.is_some() && !options.known.is_empty();
+        // Who waits for a manifest writes nothing without it.
+        let dest = (!waits).then_some(&options.dest);
+        must_be_mounted(dest.into_iter().chain(&options.sources))
     }
 }
 
-/// The mount point over `dest` that is listed and not mounted.
-fn unmounted(dest: &Path, listed: &[PathBuf], mounted: &[PathBuf]) -> Option<PathBuf> {
-    let by_name = sprag::fs::source::absolute(dest);
-    let real = sprag::fs::source::canonicalize(dest).unwrap_or_else(|_| by_name.clone());
+/// Refuses places where a drive should be mounted, and none is.
+pub(crate) fn must_be_mounted<'a>(paths: impl Iterator<Item = &'a PathBuf>) -> Result<(), Error> {
+    let fstab = std::env::var_os(FSTAB_VARIABLE).unwrap_or_else(|| "/etc/fstab".into());
+    let listed = mounts::listed_in(Path::new(&fstab)).unwrap_or_default();
+    let mounted: Vec<PathBuf> = mounts::mounts().into_iter().map(|m| m.point).collect();
+    for path in paths {
+        if let Some(point) = unmounted(path, &listed, &mounted) {
+            let path = path.clone();
+            return Err(SetupError::NotMounted { path, point }.into());
+        }
+        let on_system_disk = |dir: &&Path| mounts::is_unmounted_in(path, dir);
+        if let Some(dir) = DRIVE_DIRS.iter().map(Path::new).find(on_system_disk) {
+            let (path, dir) = (path.clone(), dir.to_path_buf());
+            return Err(SetupError::NoDrive { path, dir }.into());
+        }
+    }
+    Ok(())
+}
+
+/// The mount point over a path that is listed and not mounted.
+fn unmounted(path: &Path, listed: &[PathBuf], mounted: &[PathBuf]) -> Option<PathBuf> {
+    let by_name = sprag::fs::source::absolute(path);
+    let real = mounts::resolved(path);
     let over = |point: &&PathBuf| by_name.starts_with(point) || real.starts_with(point);
     let missing = |point: &&PathBuf| !mounted.contains(point);
     listed.iter().filter(over).find(missing).cloned()

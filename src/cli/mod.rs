@@ -50,8 +50,8 @@ use args::{Cli, Command};
 /// A command line that was understood.
 pub(crate) struct Invocation {
     cli: Cli,
-    /// The same command again, quoted for a shell.
-    rerun: String,
+    /// The same command again.
+    rerun: quote::Rerun,
 }
 
 /// Understands a command line, or says on the right stream what it had to say (help, the version,
@@ -61,7 +61,7 @@ pub(crate) fn parse(argv: impl IntoIterator<Item = OsString>) -> Result<Invocati
     match Cli::try_parse_from(&argv) {
         Ok(cli) => Ok(Invocation {
             cli,
-            rerun: quote::rerun(&argv),
+            rerun: quote::Rerun::new(&argv),
         }),
         Err(error) => {
             // Nobody is left to tell when this cannot be printed, as with `sprag --help | true`.

@@ -1,17 +1,40 @@
 //! Quoting for a POSIX shell, so that a printed command can be pasted and run again.
 
 use std::ffi::{OsStr, OsString};
+use std::fmt;
 use std::os::unix::ffi::OsStrExt;
+use std::path::Path;
 
-/// The command `argv` once more, to continue what it began: without `--restart`, which would
-/// throw away the progress that the rerun is to build on.
-pub(crate) fn rerun(argv: &[OsString]) -> String {
-    let mut options_over = false;
-    let kept = argv.iter().filter(|arg| {
-        options_over |= *arg == "--";
-        options_over || *arg != "--restart"
-    });
-    command(kept.map(OsString::as_os_str))
+/// A command line, to be printed so that it continues what it began: without `--restart` and `--new`,
+/// which would throw away the progress that the rerun is to build on, or begin where no drive is.
+#[derive(Debug, Clone)]
+pub(crate) struct Rerun(Vec<OsString>);
+
+impl Rerun {
+    pub(crate) fn new(argv: &[OsString]) -> Rerun {
+        let mut options_over = false;
+        let kept = argv.iter().filter(|arg| {
+            options_over |= *arg == "--";
+            options_over || !(*arg == "--restart" || *arg == "--new")
+        });
+        Rerun(kept.cloned().collect())
+    }
+
+    /// The same with a destination that was found at another path.
+    pub(crate) fn at(&self, dest: &Path, now: &Path) -> Rerun {
+        let mut argv = self.0.clone();
+        // DEST is the last of its name: the others are sources.
+        if let Some(arg) = argv.iter_mut().rev().find(|arg| *arg == dest.as_os_str()) {
+            *arg = now.as_os_str().to_owned();
+        }
+        Rerun(argv)
+    }
+}
+
+impl fmt::Display for Rerun {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&command(self.0.iter().map(OsString::as_os_str)))
+    }
 }
 
 /// Words, each quoted if it needs it, with spaces between.
@@ -109,10 +132,13 @@ mod tests {
     }
 
     #[test]
-    fn a_rerun_does_not_restart() {
-        let argv = ["sprag", "copy", "--restart", "a", "--", "--restart"].map(OsString::from);
-        assert_eq!(rerun(&argv), "sprag copy a -- --restart");
+    fn a_rerun_neither_restarts_nor_begins_afresh_and_names_the_place_of_the_drive() {
+        let argv = ["sprag", "copy", "--restart", "--new", "a", "--", "--new"].map(OsString::from);
+        let rerun = Rerun::new(&argv);
+        assert_eq!(rerun.to_string(), "sprag copy a -- --new");
+        let moved = rerun.at(Path::new("--new"), Path::new("/mnt/b c"));
+        assert_eq!(moved.to_string(), "sprag copy a -- '/mnt/b c'");
         let argv = [OsString::from("sprag"), OsString::from_vec(vec![0xff])];
-        assert_eq!(rerun(&argv), r"sprag $'\377'");
+        assert_eq!(Rerun::new(&argv).to_string(), r"sprag $'\377'");
     }
 }

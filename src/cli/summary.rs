@@ -7,10 +7,11 @@ use std::time::Duration;
 use sprag::event::CopySummary;
 use sprag::exit::Exit;
 
-use super::{medium, quote, units};
+use super::quote::{self, Rerun};
+use super::{medium, units};
 
 /// What was done, and whether it is safe to unplug.
-pub(crate) fn summary_text(summary: &CopySummary) -> String {
+pub(crate) fn summary_text(summary: &CopySummary, is_removable: bool) -> String {
     let verb = if summary.dry_run {
         "would copy"
     } else {
@@ -61,30 +62,34 @@ pub(crate) fn summary_text(summary: &CopySummary) -> String {
     if summary.dry_run {
         return text + "This was a dry run: nothing was touched.";
     }
-    text + &ending(summary)
+    text + &ending(summary, is_removable)
 }
 
-/// Whether it is durable, and what is missing for that.
-fn ending(summary: &CopySummary) -> String {
-    const SAFE: &str = "unmount it, and it is safe to unplug";
+/// Whether it is durable, and what is missing for that. Only a drive that can be pulled is said to be safe
+/// to unplug.
+fn ending(summary: &CopySummary, is_removable: bool) -> String {
+    let safe = match is_removable {
+        true => ": unmount it, and it is safe to unplug.",
+        false => ".",
+    };
     match summary.exit_code {
         Exit::Done if summary.files_read_back > 0 => format!(
             "Everything is durable on the device, and what was copied reads back as it was \
-             written: {SAFE}."
+             written{safe}"
         ),
-        Exit::Done => format!("Everything is durable on the device: {SAFE}."),
-        Exit::Partial => format!(
-            "Some entries failed; each was named. All else is durable on the device: {SAFE}."
-        ),
+        Exit::Done => format!("Everything is durable on the device{safe}"),
+        Exit::Partial => {
+            format!("Some entries failed; each was named. All else is durable on the device{safe}")
+        }
         Exit::DeleteLimit => format!(
-            "--max-delete left some entries undeleted. All else is durable on the device: {SAFE}."
+            "--max-delete left some entries undeleted. All else is durable on the device{safe}"
         ),
         Exit::Vanished => format!(
             "Some source files vanished or kept changing while they were read. \
-             All else is durable on the device: {SAFE}."
+             All else is durable on the device{safe}"
         ),
         Exit::Stopped | Exit::Refused => format!(
-            "Not finished. Durable on the device: {}, all that was written: {SAFE}.",
+            "Not finished. Durable on the device: {}, all that was written{safe}",
             units::size(summary.bytes_durable)
         ),
         _ => format!(
@@ -96,7 +101,7 @@ fn ending(summary: &CopySummary) -> String {
 }
 
 /// What to type next, if there is something. `rerun` is the same command again.
-pub(crate) fn next_step(summary: &CopySummary, rerun: &str, dest: &Path) -> Option<String> {
+pub(crate) fn next_step(summary: &CopySummary, rerun: &Rerun, dest: &Path) -> Option<String> {
     let what = match summary.exit_code {
         _ if summary.dry_run => return None,
         Exit::Done if summary.bytes_copied > 0 && summary.files_read_back == 0 => {
@@ -157,7 +162,7 @@ mod tests {
 
     #[test]
     fn a_clean_copy_says_that_all_is_durable() {
-        let text = summary_text(&CopySummary {
+        let summary = CopySummary {
             files_copied: 12,
             files_unchanged: 5,
             dirs: 1,
@@ -165,9 +170,14 @@ mod tests {
             bytes_copied: 3 << 20,
             elapsed_ms: 61_000,
             ..CopySummary::default()
-        });
+        };
+        let text = summary_text(&summary, false);
+        assert!(
+            text.ends_with("Everything is durable on the device."),
+            "{text}"
+        );
         assert_eq!(
-            text,
+            summary_text(&summary, true),
             "copied 12 files (3 MiB), 5 unchanged, 0 adopted, 0 failed; 1 directory, 2 symlinks; 1 min 1 s.\n\
              Everything is durable on the device: unmount it, and it is safe to unplug."
         );
@@ -176,10 +186,11 @@ mod tests {
     #[test]
     fn only_a_finished_copy_claims_that_all_is_durable() {
         for exit_code in Exit::ALL {
-            let text = summary_text(&CopySummary {
+            let summary = CopySummary {
                 exit_code,
                 ..CopySummary::default()
-            });
+            };
+            let text = summary_text(&summary, true);
             assert_eq!(text.contains("Everything"), exit_code == Exit::Done);
             let ended_early = !matches!(
                 exit_code,
@@ -199,10 +210,11 @@ mod tests {
                 bytes_durable: 2 << 20,
                 ..CopySummary::default()
             };
-            let next = next_step(&summary, "sprag copy a b", Path::new("/"));
+            let rerun = Rerun::new(&["sprag", "copy", "a", "b"].map(Into::into));
+            let next = next_step(&summary, &rerun, Path::new("/"));
             let next = next.unwrap_or_else(|| "(nothing)".to_owned());
             let code = exit_code.code();
-            told += &format!("{code}: {}\n{next}\n\n", ending(&summary));
+            told += &format!("{code}: {}\n{next}\n\n", ending(&summary, true));
         }
         insta::assert_snapshot!(told);
     }

@@ -13,11 +13,13 @@ use sprag::path::RelPath;
 use super::args::VerifyArgs;
 use super::desk::Desk;
 use super::frame::Mood;
+use super::guard;
 use super::json::{self, EntryOutcome, JsonPath, Line, More};
 use super::options::{self, View};
 use super::out::Out;
 use super::progress::{Meter, Pace};
 use super::pull::{self, Ended, Over, Teller};
+use super::quote::Rerun;
 use super::record::{Damaged, End, Manifest, Recorder, Subject};
 use super::scope::{By, Scope};
 use super::screen::Screen;
@@ -28,7 +30,8 @@ const STOPPING: &str = "stopping; press Ctrl-C again to stop at once";
 const JSON_PROGRESS_INTERVAL: Duration = Duration::from_secs(1);
 
 /// Runs the command. `rerun` is the same command line again.
-pub(crate) fn run(args: &VerifyArgs, rerun: &str) -> Exit {
+pub(crate) fn run(args: &VerifyArgs, rerun: &Rerun) -> Exit {
+    let rerun = &rerun.to_string();
     let view = View::new(&args.common);
     let scope = Scope::new(args);
     let mut report = Report::new(view, args.extra, scope);
@@ -82,6 +85,9 @@ fn drive(
     };
     report.recorder = Recorder::open(&args.record, screen, rerun, &subject)?;
     let options = options::verify(args)?;
+    if !args.no_mount_check {
+        guard::must_be_mounted(args.from.iter())?;
+    }
     let neighbour = &args.common.neighbour;
     neighbour.lower_priority(&report.screen, report.view.verbose);
     let mut desk = Desk::new(report.screen.clone(), report.view.show, STOPPING)?;

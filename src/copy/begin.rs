@@ -6,11 +6,11 @@ use std::sync::{Arc, Mutex};
 
 use super::shared::Shared;
 use super::thread::Panics;
-use super::{Place, board, metadata, names, origin, repair, run, setup};
+use super::{board, metadata, names, origin, repair, run, setup};
 use crate::concurrency::{self, Seeks};
 use crate::error::{Error, SetupError};
 use crate::fs::source::SourceRoot;
-use crate::fs::{Fs, OsFs};
+use crate::fs::{Fs, OsFs, Place};
 use crate::id::ManifestId;
 use crate::lock_mutex;
 use crate::manifest::no_manifest;
@@ -87,6 +87,7 @@ pub(super) fn begin<F: Fs>(
     handles: &Handles,
 ) -> Result<Begun<F>, Error> {
     let (store, after_cut, cuts) = run::open(&fs, &setup, &options)?;
+    let mut notices = Vec::from_iter(setup.notice());
     let limits = run::measure(&fs, &setup)?;
     let stopper = handles.stopper.clone();
     let throttle = Arc::new(Throttle::new(options.bytes_per_s, stopper.clone()));
@@ -114,10 +115,11 @@ pub(super) fn begin<F: Fs>(
         throttle,
         sources,
         origins: match repair {
-            None => origin::Origins::of(&setup.sources, &setup.root),
+            None => origin::Origins::of(&setup.sources, &setup.root, &mut notices),
             // Each block is compared with its hash at the destination anyway.
             Some(_) => origin::Origins::default(),
         },
+        notices,
         dest: setup.root,
         options,
         repair,

@@ -10,10 +10,11 @@ use std::time::{Duration, Instant};
 use crossbeam_channel::{Receiver, RecvTimeoutError, Sender};
 
 use super::begin::{Handles, begin};
-use super::{Place, dry_run, repair, run, setup};
+use super::{dry_run, repair, run, setup};
 use crate::error::{Error, PathError};
 use crate::event::{CopySummary, Event, Pull, Standing};
 use crate::fs::Fs;
+use crate::fs::Place;
 use crate::id::ManifestId;
 use crate::lock_mutex;
 use crate::options::CopyOptions;

@@ -62,8 +62,7 @@ fn open(setup: &Setup, options: &CopyOptions) -> Result<Option<There>, Error> {
         }
     };
     let is_begun = there.as_ref().is_some_and(|there| there.store.is_some());
-    let required = options.require_manifest || options.known.is_some();
-    if required && !is_begun && !options.restart {
+    if setup.requires_manifest(options) && !is_begun && !options.restart {
         return Err(super::setup::no_manifest(options, &setup.root).into());
     }
     Ok(there)
@@ -136,6 +135,9 @@ impl DryRun {
     }
 
     fn tell_all(&mut self) -> Result<Result<(), Error>, Over> {
+        if let Some(notice) = self.setup.notice() {
+            self.send(Event::Warning(notice))?;
+        }
         let setup = std::mem::take(&mut self.setup.sources);
         let options = self.options.clone();
         if let Err(error) = self.refuse(&setup)? {

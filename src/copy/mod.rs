@@ -37,7 +37,6 @@ mod metadata;
 mod namer;
 mod names;
 mod origin;
-mod place;
 mod planner;
 mod power_cuts;
 mod read_back;
@@ -59,7 +58,6 @@ mod worker;
 mod writes;
 
 pub use copy_run::CopyRun;
-pub use place::Place;
 pub use repair::repair;
 
 use begin::{Begun, Handles, begin_os};

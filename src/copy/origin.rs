@@ -25,8 +25,6 @@ use crate::scan::Source;
 #[derive(Default)]
 pub(super) struct Origins {
     list: Vec<Origin>,
-    /// Which of them cannot be used, and why.
-    pub(super) warnings: Vec<String>,
 }
 
 /// One source below a manifest.
@@ -40,8 +38,8 @@ struct Origin {
 
 impl Origins {
     /// Looks for a manifest at and above each source; the nearest one counts. That of the destination is
-    /// this run's own.
-    pub(super) fn of(sources: &[Source], dest: &Path) -> Origins {
+    /// this run's own. One that cannot be used is warned of.
+    pub(super) fn of(sources: &[Source], dest: &Path, warnings: &mut Vec<String>) -> Origins {
         let dest = source::canonicalize(dest).ok();
         let mut origins = Origins::default();
         for source in sources {
@@ -50,13 +48,13 @@ impl Origins {
             };
             let found = nearest(path.ancestors());
             if let Some(root) = found.filter(|root| dest.as_deref() != Some(*root)) {
-                origins.add(source, &path, root);
+                origins.add(source, &path, root, warnings);
             }
         }
         origins
     }
 
-    fn add(&mut self, source: &Source, path: &Path, root: &Path) {
+    fn add(&mut self, source: &Source, path: &Path, root: &Path, warnings: &mut Vec<String>) {
         let Some(below) = joined(&RelPath::root(), path.strip_prefix(root).unwrap_or(path)) else {
             return;
         };
@@ -74,7 +72,7 @@ impl Origins {
                     Ok(Some(store)) => Arc::new(Mutex::new(store)),
                     Ok(None) => return,
                     Err(why) => {
-                        self.warnings.push(format!(
+                        warnings.push(format!(
                             "the source has a manifest of its own that cannot be used, so what is read is not compared with it: {why}"
                         ));
                         return;

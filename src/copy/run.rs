@@ -40,8 +40,7 @@ pub(super) fn open<F: Fs>(
     options: &CopyOptions,
 ) -> Result<(Store<F>, bool, PowerCuts), Error> {
     let asked = options.block_size;
-    let required = options.require_manifest || options.known.is_some();
-    let mode = match (options.restart, required) {
+    let mode = match (options.restart, setup.requires_manifest(options)) {
         (true, false) => OpenMode::Restart(asked.unwrap_or_default()),
         (false, false) => OpenMode::Create(asked.unwrap_or_default()),
         (false, true) => OpenMode::Write,
@@ -149,7 +148,7 @@ pub(super) fn run<F: Fs>(
                 if let Some(damage) = damage {
                     committer.emit(Event::Warning(damage.to_string()));
                 }
-                for text in &shared.origins.warnings {
+                for text in &shared.notices {
                     committer.emit(Event::Warning(text.clone()));
                 }
                 if shared.cuts.any() {

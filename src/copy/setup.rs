@@ -5,10 +5,10 @@ use std::os::unix::ffi::OsStrExt;
 use std::path::{Component, Path, PathBuf};
 
 use crate::error::{Error, SetupError, UsageError};
-use crate::fs::{FileId, FsMeta, Kind, OsFs, Stat, found, source};
+use crate::fs::{FileId, FsMeta, Kind, OsFs, Place, Stat, found, source};
 use crate::manifest;
 use crate::options::CopyOptions;
-use crate::path::{means_contents, parent_of};
+use crate::path::{Printable, means_contents, parent_of};
 use crate::scan::Source;
 
 /// What to copy and where to, resolved.
@@ -17,9 +17,39 @@ pub(super) struct Setup {
     /// The directory that holds, or will hold, `.sprag`.
     pub(super) root: PathBuf,
     pub(super) sources: Vec<Source>,
+    /// The destination is where it is known to have held a copy, and holds none: somebody removed it.
+    pub(super) was_removed: bool,
 }
 
 impl Setup {
+    /// Whether the destination has to hold a manifest.
+    pub(super) fn requires_manifest(&self, options: &CopyOptions) -> bool {
+        options.require_manifest || (!options.known.is_empty() && !self.was_removed)
+    }
+
+    /// Where a manifest has to be, nothing is made, not even the directory for it.
+    fn must_hold_a_manifest(&self, options: &CopyOptions) -> Result<(), Error> {
+        match source::stat_follow(&self.root) {
+            Err(error)
+                if error.kind() == std::io::ErrorKind::NotFound
+                    && self.requires_manifest(options) =>
+            {
+                Err(no_manifest(options, &self.root).into())
+            }
+            _ => Ok(()),
+        }
+    }
+
+    /// What is to be said of a state that was removed.
+    pub(super) fn notice(&self) -> Option<String> {
+        self.was_removed.then(|| {
+            format!(
+                "{} held a copy made by sprag, whose state was removed: it is begun afresh",
+                Printable(&self.root)
+            )
+        })
+    }
+
     /// Has the walks leave out the destination, which may lie in a source.
     pub(super) fn leave_out_dest(&mut self, fs: &OsFs) -> std::io::Result<()> {
         let id = fs.stat_dir(&fs.root())?.id();
@@ -102,8 +132,15 @@ pub(super) fn resolve(options: &CopyOptions) -> Result<Setup, Error> {
     } else {
         (dest.clone(), None)
     };
-    must_hold_a_manifest(options, &root)?;
-    check_overlap(&given, &root, file_name)?;
+    let was_removed = was_removed(options, &root);
+    let setup = Setup {
+        root,
+        sources: Vec::new(),
+        was_removed,
+    };
+    setup.must_hold_a_manifest(options)?;
+    let root = &setup.root;
+    check_overlap(&given, root, file_name)?;
     if there.is_none() && !as_file && !options.dry_run {
         match source::make_dir(dest) {
             // Another run that starts now was faster; what is there is looked at when opened.
@@ -115,29 +152,25 @@ pub(super) fn resolve(options: &CopyOptions) -> Result<Setup, Error> {
         .iter()
         .map(|given| source_of(given, file_name))
         .collect::<Result<_, _>>()?;
-    Ok(Setup { root, sources })
+    Ok(Setup { sources, ..setup })
 }
 
-/// Where a manifest has to be, nothing is made, not even the directory for it.
-fn must_hold_a_manifest(options: &CopyOptions, root: &Path) -> Result<(), Error> {
-    if !options.require_manifest && options.known.is_none() {
-        return Ok(());
+/// Whether a destination that is known to have held a copy is where it was, and holds none.
+fn was_removed(options: &CopyOptions, root: &Path) -> bool {
+    if options.known.is_empty() || manifest::nearest([root].into_iter()).is_some() {
+        return false;
     }
-    match source::stat_follow(root) {
-        Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
-            Err(no_manifest(options, root).into())
-        }
-        _ => Ok(()),
-    }
+    let here = Place::of(root);
+    options.known.iter().any(|known| known.place.is_same(&here))
 }
 
 /// The refusal of a destination without a manifest.
 pub(super) fn no_manifest(options: &CopyOptions, root: &Path) -> SetupError {
-    match options.known {
-        Some(_) => SetupError::ManifestLost {
+    match options.known.is_empty() {
+        false => SetupError::ManifestLost {
             path: root.to_path_buf(),
         },
-        None => manifest::no_manifest(root),
+        true => manifest::no_manifest(root),
     }
 }
 
@@ -151,6 +184,7 @@ pub(super) fn resolve_onto_root(options: &CopyOptions) -> Result<Setup, Error> {
     Ok(Setup {
         root: options.dest.clone(),
         sources,
+        was_removed: false,
     })
 }
 

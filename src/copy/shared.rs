@@ -45,6 +45,8 @@ pub(super) struct Shared<F: Fs> {
     pub(super) sources: Vec<SourceRoot>,
     /// What their own manifests say of them.
     pub(super) origins: origin::Origins,
+    /// What is to be said before anything is copied.
+    pub(super) notices: Vec<String>,
     /// The destination's path, for messages.
     pub(super) dest: PathBuf,
     pub(super) options: CopyOptions,

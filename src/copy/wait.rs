@@ -5,19 +5,20 @@
 //! is made or written until then: a destination counts as found only if it holds the manifest.
 
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use crossbeam_channel::Sender;
 
-use super::place::Place;
 use super::{Begun, Handles, begin_os, run};
 use crate::error::{Error, SetupError};
 use crate::event::{CopySummary, Event, Phase};
 use crate::exit::Exit;
-use crate::fs::mounts;
-use crate::fs::{OsFs, source};
+use crate::fs::{Fs, OsFs, Place, source};
 use crate::id::ManifestId;
-use crate::options::{CopyOptions, Wait};
+use crate::lock_mutex;
+use crate::manifest::{Mark, OpenMode, Store};
+use crate::options::{CopyOptions, Known, Wait};
 
 /// How often it is looked for the drive.
 const LOOK_EVERY: Duration = Duration::from_millis(500);
@@ -27,68 +28,86 @@ const STOP_EVERY: Duration = Duration::from_millis(50);
 /// What has to be there again.
 #[derive(Debug, Clone, PartialEq, Eq)]
 struct Awaited {
-    dest: Place,
-    id: ManifestId,
-    sources: Vec<SourcePlace>,
-}
-
-/// A source, and what it stood on.
-#[derive(Debug, Clone, PartialEq, Eq)]
-struct SourcePlace {
-    path: PathBuf,
-    mount: Option<(PathBuf, String)>,
-}
-
-impl SourcePlace {
-    fn of(path: &Path) -> SourcePlace {
-        let canonical = source::canonicalize(path).unwrap_or_else(|_| source::absolute(path));
-        let mounts = mounts::mounts();
-        let mount = mounts::mount_of(&canonical, &mounts);
-        SourcePlace {
-            path: path.to_path_buf(),
-            mount: mount.map(|mount| (mount.point.clone(), mount.fs_type.clone())),
-        }
-    }
-
-    /// Whether it is there, on a file system like the one that it was on.
-    fn is_there(&self) -> bool {
-        let stands = source::SourceRoot::open(&self.path).is_ok_and(|root| root.stands());
-        stands && source::lstat(&self.path).is_ok() && SourcePlace::of(&self.path) == *self
-    }
+    /// One of these, each with its manifest. Before a run there may be several that took turns at one path.
+    dests: Vec<Known>,
+    /// How far the manifest was durable when it was lost.
+    mark: Option<Mark>,
+    /// The sources, each as it was given and where it was.
+    sources: Vec<(PathBuf, Place)>,
 }
 
 impl Awaited {
     /// What a run stands on that has just begun.
     fn of(begun: &Begun<OsFs>) -> Awaited {
-        let sources = begun.sources.iter();
+        let sources = begun.sources.iter().map(|source| &source.path);
         Awaited {
-            dest: Place::of(&begun.shared.dest),
-            id: ManifestId(*begun.shared.names.id()),
+            dests: vec![Known {
+                id: ManifestId(*begun.shared.names.id()),
+                place: Place::of(&begun.shared.dest),
+            }],
+            mark: None,
             sources: sources
-                .map(|source| SourcePlace::of(&source.path))
+                .map(|path| (path.clone(), Place::of(path)))
                 .collect(),
         }
     }
 
     /// What a run will stand on whose destination is known from before.
     fn known(options: &CopyOptions) -> Option<Awaited> {
-        let known = options.known.as_ref()?;
-        Some(Awaited {
-            dest: Place {
-                path: source::absolute(&options.dest),
-                inside: known.inside.clone(),
-                fs_type: None,
-                uuid: None,
-            },
-            id: known.id,
+        let dests = options.known.clone();
+        (!dests.is_empty()).then_some(Awaited {
+            dests,
+            mark: None,
             sources: Vec::new(),
         })
     }
+
+    /// Where one of the destinations is now.
+    fn find(&self) -> Option<(PathBuf, &Known)> {
+        let sources_are_there = || self.sources.iter().all(|(path, was)| is_there(path, was));
+        let mut dests = self.dests.iter();
+        let found = dests.find_map(|known| Some((find(known, self.mark)?, known)))?;
+        sources_are_there().then_some(found)
+    }
+}
+
+/// Where the directory of a destination is now. The manifest in it has to be as long as it was when the
+/// drive was lost: an older copy of the drive is not the drive.
+fn find(known: &Known, mark: Option<Mark>) -> Option<PathBuf> {
+    let is_it = |place: &Place| place.is_same(&known.place) && holds(&place.path, known.id, mark);
+    if is_it(&Place::of(&known.place.path)) {
+        return Some(known.place.path.clone());
+    }
+    let mut elsewhere = known.place.elsewhere().into_iter();
+    elsewhere.find(is_it).map(|place| place.path)
+}
+
+/// Whether a directory holds the manifest of that id, on a device that is there.
+fn holds(path: &Path, id: ManifestId, mark: Option<Mark>) -> bool {
+    let Ok(fs) = OsFs::open_root(path) else {
+        return false;
+    };
+    let fs = Arc::new(fs);
+    if fs.device_gone() || Store::peek(&fs) != Some(id) {
+        return false;
+    }
+    let Some(mark) = mark else { return true };
+    // One that is held, or damaged, is told of when the run begins.
+    match Store::open(&fs, path, OpenMode::Read) {
+        Ok(store) => store.is_some_and(|store| store.reaches(mark)),
+        Err(_) => true,
+    }
+}
+
+/// Whether a source is there, in the place that it was in.
+fn is_there(path: &Path, was: &Place) -> bool {
+    let stands = source::SourceRoot::open(path).is_ok_and(|root| root.stands());
+    stands && source::lstat(path).is_ok() && Place::of(path).is_same(was)
 }
 
 /// How the waiting ended.
 enum Waited {
-    Found(PathBuf),
+    Found(PathBuf, Known),
     Stopped,
     TooLong,
 }
@@ -96,7 +115,7 @@ enum Waited {
 /// Whether a run that could not begin is worth waiting for: its destination is known and is not
 /// there.
 pub(super) fn may_begin_later(options: &CopyOptions, error: &Error) -> bool {
-    options.wait.is_some() && options.known.is_some() && is_absent(error)
+    options.wait.is_some() && !options.known.is_empty() && is_absent(error)
 }
 
 fn is_absent(error: &Error) -> bool {
@@ -125,12 +144,18 @@ pub(super) fn run(
         let (summary, error) = match begun {
             Ok(begun) => {
                 let now = Awaited::of(&begun);
-                handles.note_place(&now.dest, now.id);
+                for dest in &now.dests {
+                    handles.note_place(&dest.place, dest.id);
+                }
                 if runs == 0 {
                     awaited = Some(now);
                 }
                 runs += 1;
-                run::run(&begun.shared, &begun.sources, events.clone())
+                let ended = run::run(&begun.shared, &begun.sources, events.clone());
+                if let Some(awaited) = &mut awaited {
+                    awaited.mark = Some(lock_mutex(&begun.shared.store).mark());
+                }
+                ended
             }
             Err(error) => {
                 let exit_code = error.exit();
@@ -148,7 +173,7 @@ pub(super) fn run(
         let (Some(wait), Some(awaited), Some(lost)) = (options.wait, &awaited, &error) else {
             break (summary, error);
         };
-        let Some(path) = lost_path(lost, runs > 0 || options.known.is_some()) else {
+        let Some(path) = lost_path(lost, runs > 0 || !options.known.is_empty()) else {
             break (summary, error);
         };
         let waiting = Event::Waiting {
@@ -159,13 +184,14 @@ pub(super) fn run(
         handles.board.phase(Phase::Waiting);
         let told = events.send(vec![waiting]).is_ok();
         match wait_for(awaited, wait, handles, told) {
-            Waited::Found(path) => {
-                let _ = events.send(vec![Event::Found { path: path.clone() }]);
+            Waited::Found(path, known) => {
                 before = summary;
-                options.dest = dest_at(&options, &awaited.dest.path, path);
+                options.dest = dest_at(&options, &known.place.path, path.clone());
+                let dest = options.dest.clone();
+                let _ = events.send(vec![Event::Found { path, dest }]);
                 options.restart = false;
                 handles.keep_durable(before.bytes_durable);
-                begun = begin_os(&options, handles, Some(awaited.id));
+                begun = begin_os(&options, handles, Some(known.id));
             }
             Waited::Stopped => {
                 summary.exit_code = Exit::Stopped;
@@ -217,10 +243,8 @@ fn dest_at(options: &CopyOptions, was: &Path, found: PathBuf) -> PathBuf {
 fn wait_for(awaited: &Awaited, wait: Wait, handles: &Handles, told: bool) -> Waited {
     let began = Instant::now();
     while told && !handles.stopper.is_stopped() {
-        if awaited.sources.iter().all(SourcePlace::is_there)
-            && let Some(path) = awaited.dest.find(awaited.id)
-        {
-            return Waited::Found(path);
+        if let Some((path, known)) = awaited.find() {
+            return Waited::Found(path, known.clone());
         }
         if wait.limit().is_some_and(|limit| began.elapsed() >= limit) {
             return Waited::TooLong;

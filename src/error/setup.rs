@@ -190,17 +190,29 @@ pub enum SetupError {
         /// The destination.
         path: PathBuf,
     },
-    /// The destination is below a mount point at which nothing is mounted.
+    /// A source or the destination is below a mount point at which nothing is mounted.
     #[error(
         "{} is below {}, which /etc/fstab lists and where nothing is mounted: mount the drive, or use --no-mount-check",
-        Printable(dest),
+        Printable(path),
         Printable(point)
     )]
     NotMounted {
-        /// The destination.
-        dest: PathBuf,
+        /// The source or the destination.
+        path: PathBuf,
         /// The mount point.
         point: PathBuf,
+    },
+    /// A source or the destination is in a directory for drives, and on the system disk.
+    #[error(
+        "{} is in {}, where drives are mounted, but it is on the system disk: mount the drive, or use --no-mount-check",
+        Printable(path),
+        Printable(dir)
+    )]
+    NoDrive {
+        /// The source or the destination.
+        path: PathBuf,
+        /// The directory for drives.
+        dir: PathBuf,
     },
     /// The manifest that was named, kept elsewhere than in its destination, is none.
     #[error("cannot use manifest {}: {source}", Printable(path))]

@@ -25,9 +25,11 @@ mod meta;
 pub mod mounts;
 mod notice;
 mod os;
+mod place;
 #[cfg(test)]
 pub(crate) mod scripted;
 pub mod source;
+mod superblock;
 mod sys;
 mod xattr;
 
@@ -35,6 +37,7 @@ pub use about::{About, FsKind};
 pub use aligned::{ALIGN, AlignedBuf};
 pub use file::OsFile;
 pub use os::{OsDir, OsFs};
+pub use place::Place;
 pub use sys::{
     host_name, is_root, lower_priority, own_ids, process_alive, raise_open_file_limit,
     random_bytes, umask,

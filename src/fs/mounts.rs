@@ -9,6 +9,8 @@ use std::os::unix::ffi::OsStringExt;
 use std::os::unix::fs::{FileTypeExt, MetadataExt};
 use std::path::{Path, PathBuf};
 
+use super::{source, superblock, sys};
+
 /// A mounted file system.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Mount {
@@ -28,14 +30,25 @@ impl Mount {
         self.source.starts_with("/dev")
     }
 
+    /// A path that this mount shows, as a path from the root of its file system.
+    pub fn hide(&self, path: &Path) -> Option<PathBuf> {
+        Some(join(&self.root, path.strip_prefix(&self.point).ok()?))
+    }
+
     /// The path of a file system's directory `inside` as this mount shows it, if it does.
     pub fn show(&self, inside: &Path) -> Option<PathBuf> {
         let below = inside.strip_prefix(&self.root).ok()?;
         Some(join(&self.point, below))
     }
 
-    /// The UUID of the file system, as the system's list of devices names it.
+    /// The UUID of the file system: as the system's list of devices names it, or, where there is no such
+    /// list, as its superblock does. Without a list, only root is told.
     pub fn uuid(&self) -> Option<String> {
+        self.listed_uuid()
+            .or_else(|| superblock::uuid(self.is_on_device().then_some(&*self.source)?).ok()?)
+    }
+
+    fn listed_uuid(&self) -> Option<String> {
         let number = |path: &Path| {
             let meta = fs::metadata(path).ok()?;
             meta.file_type().is_block_device().then(|| meta.rdev())
@@ -64,6 +77,37 @@ pub fn mounts() -> Vec<Mount> {
 pub fn mount_of<'a>(path: &Path, mounts: &'a [Mount]) -> Option<&'a Mount> {
     let over = mounts.iter().filter(|mount| path.starts_with(&mount.point));
     over.max_by_key(|mount| mount.point.as_os_str().len())
+}
+
+/// Whether a directory is on a device that can be pulled: on USB, a card, or what says so. Not where the
+/// system does not tell.
+pub fn is_removable(dir: &Path) -> bool {
+    let device = fs::File::open(dir).and_then(|dir| sys::Device::below(&dir));
+    device.is_ok_and(|device| device.is_removable())
+}
+
+/// Whether a path in `dir`, a directory in which drives are mounted, is on the file system of `dir` itself: no
+/// drive is mounted there. One that is mounted at `dir` counts as a drive.
+pub fn is_unmounted_in(path: &Path, dir: &Path) -> bool {
+    let path = resolved(path);
+    if path == dir || !path.starts_with(dir) {
+        return false;
+    }
+    let device = |path: &Path| fs::metadata(path).ok().map(|stat| stat.dev());
+    let of_dir = device(dir);
+    let is_drive = dir.parent().is_none_or(|above| device(above) != of_dir);
+    let there = path.ancestors().find_map(device);
+    !is_drive && there == of_dir
+}
+
+/// The absolute path without symlinks of what may not be there, or not all of it.
+pub fn resolved(path: &Path) -> PathBuf {
+    let path = source::absolute(path);
+    let real = path.ancestors().find_map(|above| {
+        let real = source::canonicalize(above).ok()?;
+        Some(join(&real, path.strip_prefix(above).ok()?))
+    });
+    real.unwrap_or(path)
 }
 
 /// The mount points that an fstab lists.

@@ -43,7 +43,7 @@ pub(crate) use record::{
     SpecialRecord, SymlinkRecord,
 };
 pub(crate) use store::{
-    Entry, LastVerified, LastVerify, OpenMode, Partial, Rebuilt, Store, Tail, VerifyLog,
+    Entry, LastVerified, LastVerify, Mark, OpenMode, Partial, Rebuilt, Store, Tail, VerifyLog,
 };
 #[cfg(test)]
 pub(crate) use verified::Verified;

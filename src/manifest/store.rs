@@ -144,9 +144,31 @@ pub(crate) struct Store<F: Fs> {
     may_note: bool,
     /// Closed by the first failed flush at the destination: no barrier is recorded from then on.
     latch: Latch,
+    /// Where the last two barriers end that were recorded since it was opened.
+    barriers: [u64; 2],
+}
+
+/// How far a manifest is known to be durable: another that is shorter is not the same, whatever its id.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Mark {
+    nonce: [u8; 16],
+    end: u64,
 }
 
 impl<F: Fs> Store<F> {
+    /// How far it is durable for sure.
+    pub(crate) fn mark(&self) -> Mark {
+        Mark {
+            nonce: self.header.nonce,
+            end: self.barriers[0],
+        }
+    }
+
+    /// Whether it holds all that a mark stands for, or was written anew since.
+    pub(crate) fn reaches(&self, mark: Mark) -> bool {
+        self.header.nonce != mark.nonce || self.end() >= mark.end
+    }
+
     pub(crate) fn id(&self) -> &[u8; 16] {
         &self.header.id
     }
@@ -389,7 +411,9 @@ impl<F: Fs> Store<F> {
             let error = io::Error::other("an earlier write or flush failed");
             return Err(PathError::new("record a barrier in", &self.path, error).into());
         }
-        self.append(&Record::Barrier { covers })
+        let pos = self.append(&Record::Barrier { covers })?;
+        self.barriers = [self.barriers[1], self.end()];
+        Ok(pos)
     }
 
     /// What keeps barriers from being recorded once a flush failed.

@@ -89,7 +89,7 @@ fn p_pauses_until_all_that_is_written_is_durable_and_goes_on() {
     session.type_keys("p");
     let (status, screen) = session.end();
     assert_eq!(status.code(), Some(0), "{screen}");
-    assert!(screen.contains("safe to unplug"), "{screen}");
+    assert!(screen.contains("Everything is durable"), "{screen}");
     fixture.assert_same();
     session.wait_for_keys(false);
     // Nothing of the progress is left beside the summary.
@@ -234,7 +234,7 @@ fn ctrl_z_gives_the_terminal_to_the_shell_and_fg_goes_on() {
     session.wait_for("the copy", |screen| screen.contains("paused"));
     session.wait_for_keys(true);
     session.type_keys("p");
-    session.wait_for("the end", |screen| screen.contains("safe to unplug"));
+    session.wait_for("the end", |screen| screen.contains("Everything is durable"));
     session.wait_for_keys(false);
     fixture.assert_same();
     session.type_keys("exit\n");
@@ -251,7 +251,7 @@ fn a_copy_in_the_background_leaves_the_terminal_alone() {
     let words = copying_words(&fixture);
     session.type_keys(&format!("sprag {} & wait; echo over $?\n", words));
     let screen = session.wait_for("the end", |screen| screen.contains("over 0"));
-    assert!(screen.contains("safe to unplug"), "{screen}");
+    assert!(screen.contains("Everything is durable"), "{screen}");
     // Neither stopped for touching the terminal, nor drawn over what the shell has there.
     assert!(!session.raw().contains("p pause"), "{}", session.raw());
     assert!(!session.raw().contains("Stopped"), "{}", session.raw());

@@ -1,9 +1,11 @@
 //! What keeps a copy from being made where the drive should be and is not.
 
 use std::fs;
+use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
-use std::process::{Command, Output};
+use std::process::{Command, Output, Stdio};
 
+use crate::support::mount::Mount;
 use crate::support::*;
 
 /// A small source, a destination, and a state directory of its own.
@@ -54,19 +56,19 @@ fn is_empty(dir: &Path) -> bool {
 }
 
 #[test]
-fn a_destination_that_held_a_copy_and_holds_none_is_refused_and_left_alone() {
+fn a_destination_whose_drive_is_not_mounted_is_refused_and_left_alone() {
     let scene = Scene::new();
     let dest = &scene.at.dest;
+    let Some(drive) = Mount::tmpfs("guards: a drive that is not mounted", dest) else {
+        return;
+    };
     scene.expect(0, &[]);
     assert_eq!(scene.remembered().len(), 1);
+    drop(drive);
 
     // An empty mount point, and one that went with its drive.
-    fs::remove_dir_all(dest).unwrap();
     for exists in [true, false] {
-        if exists {
-            fs::create_dir(dest).unwrap();
-        }
-        for flags in [&[][..], &["--restart"]] {
+        for flags in [&[][..], &["--restart"], &["-n"]] {
             let told = scene.expect(3, flags);
             assert!(
                 told.contains("is not mounted, or its state was removed"),
@@ -95,6 +97,94 @@ fn a_destination_that_held_a_copy_and_holds_none_is_refused_and_left_alone() {
     scene.expect(0, &["--new"]);
     scene.at.assert_same();
     scene.expect(0, &[]);
+}
+
+#[test]
+fn a_destination_that_was_removed_is_begun_afresh_and_that_is_said() {
+    let scene = Scene::new();
+    let dest = &scene.at.dest;
+    scene.expect(0, &[]);
+    for state_only in [true, false] {
+        match state_only {
+            true => fs::remove_dir_all(dest.join(".sprag")).unwrap(),
+            false => fs::remove_dir_all(dest).unwrap(),
+        }
+        for flags in [&["-n"][..], &["--wait"], &[]] {
+            let told = scene.expect(0, flags);
+            let first = flags != [""; 0];
+            assert_eq!(told.contains("whose state was removed"), first, "{told}");
+            if flags == ["--wait"] {
+                fs::remove_dir_all(dest.join(".sprag")).unwrap();
+                let told = scene.expect(0, &[]);
+                assert!(told.contains("whose state was removed"), "{told}");
+            }
+        }
+        scene.at.assert_same();
+    }
+}
+
+#[test]
+fn a_source_below_a_mount_point_of_fstab_has_to_be_mounted() {
+    let scene = Scene::new();
+    let fstab = scene.at.temp.path().join("fstab");
+    let source = scene.at.source.display();
+    write(&fstab, format!("UUID=0 {source} ext4 noauto 0 0\n"));
+    write(scene.at.dest.join("precious"), "x");
+    for flags in [&["--delete"][..], &[], &["--wait"]] {
+        let mut command = scene.command(flags);
+        let output = command.env("LIBMOUNT_FSTAB", &fstab).output().unwrap();
+        assert_eq!(output.status.code(), Some(3));
+    }
+    assert!(scene.at.dest.join("precious").exists());
+    assert!(!scene.at.dest.join(".sprag").exists());
+    scene.expect(0, &[]);
+    let rebuild = |flags: &[&str]| {
+        let mut command = sprag();
+        command.args(["verify", "--rebuild", "--from"]);
+        command
+            .arg(scene.at.contents())
+            .args(flags)
+            .arg(&scene.at.dest);
+        let output = command.env("LIBMOUNT_FSTAB", &fstab).output().unwrap();
+        output.status.code()
+    };
+    fs::remove_dir_all(scene.at.dest.join(".sprag")).unwrap();
+    assert_eq!(rebuild(&[]), Some(3));
+    assert_eq!(rebuild(&["--no-mount-check"]), Some(0));
+}
+
+#[test]
+fn a_directory_for_drives_on_the_system_disk_is_no_drive() {
+    let test = "a_directory_for_drives_on_the_system_disk";
+    let scene = Scene::new();
+    let dir = tempfile::tempdir_in("/mnt");
+    let Ok(dir) = dir else {
+        return skip(test, "a directory in /mnt that can be written to");
+    };
+    if fs::metadata("/mnt").unwrap().dev() != fs::metadata("/").unwrap().dev() {
+        return skip(test, "/mnt on the root file system");
+    }
+    let to = |flags: &[&str], dest: PathBuf| {
+        let mut command = sprag();
+        command.env("XDG_STATE_HOME", &scene.state);
+        let command = command.arg("copy").args(flags).arg(scene.at.contents());
+        command.arg(dest).output().unwrap()
+    };
+    for dest in [dir.path().to_path_buf(), dir.path().join("new")] {
+        let output = to(&[], dest);
+        let told = String::from_utf8_lossy(&output.stderr);
+        assert_eq!(output.status.code(), Some(3), "{told}");
+        assert!(told.contains("on the system disk") && told.contains("--no-mount-check"));
+    }
+    assert!(is_empty(dir.path()));
+    let allowed = to(&["--no-mount-check"], dir.path().to_path_buf());
+    assert_eq!(allowed.status.code(), Some(0));
+    if let Some(_drive) = Mount::tmpfs(test, &dir.path().join("drive")) {
+        assert_eq!(
+            to(&[], dir.path().join("drive/copy")).status.code(),
+            Some(0)
+        );
+    }
 }
 
 #[test]
@@ -153,6 +243,7 @@ fn runs_at_the_same_time_do_not_hurt_what_is_remembered() {
         (sprag().env("XDG_STATE_HOME", &scene.state))
             .args(["copy", "-q"])
             .args([&scene.at.contents(), dest])
+            .stderr(Stdio::piped())
             .spawn()
             .unwrap()
     };
@@ -162,9 +253,9 @@ fn runs_at_the_same_time_do_not_hurt_what_is_remembered() {
     }
     assert_eq!(scene.remembered().len(), dests.len());
     for dest in &dests {
-        fs::remove_dir_all(dest).unwrap();
-        assert_eq!(end_within(60, start(dest)).status.code(), Some(3));
-        assert!(!dest.exists());
+        fs::remove_dir_all(dest.join(".sprag")).unwrap();
+        let told = end_within(60, start(dest)).stderr;
+        assert!(String::from_utf8_lossy(&told).contains("whose state was removed"));
     }
 }
 

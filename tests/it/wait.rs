@@ -59,12 +59,21 @@ impl Drive {
     }
 
     fn mount(&self, at: &Path) -> Result<(), String> {
+        self.mount_image("image", at)
+    }
+
+    fn mount_image(&self, image: &str, at: &Path) -> Result<(), String> {
+        let image = self.path(image);
         tool(
             Command::new("mount")
                 .args(["-o", "loop"])
-                .arg(self.path("image"))
+                .arg(image)
                 .arg(at),
         )
+    }
+
+    fn unmount(&self, at: &Path) {
+        tool(Command::new("umount").arg(at)).unwrap();
     }
 
     /// What was not flushed is lost, every later call fails, and the mount point is bare.
@@ -252,4 +261,122 @@ fn a_source_that_is_pulled_is_waited_for_and_its_files_do_not_count_as_vanished(
     let summary = copying.end(0);
     assert_eq!(summary["files_failed"], 0);
     assert_same_tree(&source, &dest);
+}
+
+#[test]
+fn an_older_copy_of_a_drive_is_not_taken_for_it() {
+    let Some(drive) = Drive::new("an older copy of a drive") else {
+        return;
+    };
+    let (source, state) = (source(&drive), drive.path("state"));
+    let dest = drive.here().join("copy");
+    let mut copying = Copying::start(&state, &["--wait", LIMIT], &source, &dest);
+    copying.until("progress");
+    tool(Command::new("sync").arg("-f").arg(&dest)).unwrap();
+    fs::copy(drive.path("image"), drive.path("clone")).unwrap();
+    copying.until("progress");
+    drive.pull(&drive.here());
+    copying.until("waiting");
+    drive.mount_image("clone", &drive.there()).unwrap();
+    let manifest = drive.there().join("copy/.sprag/manifest");
+    let before = fs::read(&manifest).unwrap();
+    std::thread::sleep(std::time::Duration::from_millis(1500));
+    assert_eq!(
+        fs::read(&manifest).unwrap(),
+        before,
+        "the clone was written to"
+    );
+    drive.mount(&drive.here()).unwrap();
+    let found = copying.until("found");
+    assert_eq!(found["path"], dest.to_str().unwrap());
+    copying.end(0);
+    assert_same_tree(&source, &dest);
+}
+
+#[test]
+fn another_file_system_with_the_same_manifest_is_not_taken_for_the_drive() {
+    let Some(drive) = Drive::new("another file system with the same manifest") else {
+        return;
+    };
+    let (source, state, dest) = (drive.path("source"), drive.path("state"), drive.here());
+    write(source.join("one"), "1");
+    Copying::start(&state, &[], &source, &dest).end(0);
+    // All of it, the state included, on a drive of its own.
+    let image = drive.path("other");
+    fs::File::create(&image).unwrap().set_len(64 << 20).unwrap();
+    tool(Command::new("mkfs.ext4").arg("-q").arg(&image)).unwrap();
+    drive.mount_image("other", &drive.there()).unwrap();
+    let (from, to) = (drive.here().join("."), drive.there());
+    tool(Command::new("cp").arg("-a").arg(from).arg(&to)).unwrap();
+    drive.unmount(&drive.here());
+    write(source.join("two"), "2");
+    let mut copying = Copying::start(&state, &["--wait=1500ms"], &source, &dest);
+    copying.until("waiting");
+    copying.end(3);
+    assert!(!drive.there().join("two").exists());
+    assert!(is_empty(&dest));
+}
+
+#[test]
+fn of_several_drives_that_take_turns_at_one_place_any_is_waited_for() {
+    let Some(drive) = Drive::new("several drives that take turns") else {
+        return;
+    };
+    let (source, state, dest) = (drive.path("source"), drive.path("state"), drive.here());
+    write(source.join("one"), "1");
+    Copying::start(&state, &[], &source, &dest).end(0);
+    drive.unmount(&dest);
+    let image = drive.path("other");
+    fs::File::create(&image).unwrap().set_len(64 << 20).unwrap();
+    tool(Command::new("mkfs.ext4").arg("-q").arg(&image)).unwrap();
+    drive.mount_image("other", &dest).unwrap();
+    Copying::start(&state, &["--new"], &source, &dest).end(0);
+    drive.unmount(&dest);
+    write(source.join("two"), "2");
+    let mut copying = Copying::start(&state, &["--wait"], &source, &dest);
+    copying.until("waiting");
+    drive.mount(&dest).unwrap();
+    copying.until("found");
+    copying.end(0);
+    assert!(dest.join("two").exists());
+}
+
+#[test]
+fn what_is_printed_to_go_on_names_the_place_where_the_drive_is_now() {
+    let Some(drive) = Drive::new("the place where the drive is now") else {
+        return;
+    };
+    let (source, state) = (source(&drive), drive.path("state"));
+    let dest = drive.here().join("copy");
+    let mut command = sprag();
+    command.env("XDG_STATE_HOME", state);
+    command.args([
+        "copy",
+        "--new",
+        "--wait",
+        LIMIT,
+        "--checkpoint-interval=100ms",
+    ]);
+    let command = command.arg(&source).arg(&dest);
+    let child = command
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn();
+    let mut child = child.unwrap();
+    while !dest.join(".sprag/manifest").exists() {
+        std::thread::sleep(std::time::Duration::from_millis(20));
+    }
+    std::thread::sleep(std::time::Duration::from_millis(1500));
+    drive.pull(&drive.here());
+    let mut told = BufReader::new(child.stderr.take().unwrap()).lines();
+    told.by_ref()
+        .map(Result::unwrap)
+        .find(|line| line.contains("The drive is gone"))
+        .expect("that it waits");
+    drive.mount(&drive.there()).unwrap();
+    let told: Vec<String> = told.map(Result::unwrap).collect();
+    let told = told.join("\n");
+    assert!(child.wait().unwrap().success(), "{told}");
+    let now = format!("sprag verify {}", drive.there().join("copy").display());
+    assert!(told.contains(&now), "{told}");
 }

@@ -54,6 +54,11 @@ impl Device {
         self.lowest.iter().any(|device| is_rotational(device))
     }
 
+    /// Whether any of the lowest ones can be pulled, as far as the system says.
+    pub(crate) fn is_removable(&self) -> bool {
+        self.lowest.iter().any(|device| is_removable(device))
+    }
+
     /// Whether the file system of `root` is no longer mounted anywhere that this process sees: it
     /// was unmounted lazily, as systems do with a drive that vanished. As long as handles are open
     /// such a file system may go on working, so this matters only after an error.
@@ -85,6 +90,35 @@ fn is_rotational(device: &Path) -> bool {
         .iter()
         .find_map(|file| fs::read(device.join(file)).ok());
     said.is_some_and(|said| said.trim_ascii() == b"1")
+}
+
+/// Whether the device of this directory of sysfs can be pulled. It, or what it hangs on, says so; if nothing
+/// does, what hangs on USB can be, and so can a card.
+fn is_removable(device: &Path) -> bool {
+    let Ok(device) = fs::canonicalize(device) else {
+        return false;
+    };
+    let said = device.ancestors().find_map(|above| {
+        let said = fs::read_to_string(above.join("removable")).ok()?;
+        match said.trim() {
+            "1" | "removable" => Some(true),
+            "fixed" => Some(false),
+            // A disk of its own that does not come out of its drive; an unknown port.
+            _ => None,
+        }
+    });
+    said.unwrap_or_else(|| {
+        let parts = device
+            .components()
+            .filter_map(|part| part.as_os_str().to_str());
+        parts.into_iter().any(|part| {
+            ["usb", "mmc", "memstick"].iter().any(|bus| {
+                let number = part.strip_prefix(bus);
+                number
+                    .is_some_and(|number| number.starts_with(|first: char| first.is_ascii_digit()))
+            })
+        })
+    })
 }
 
 /// Calls that need an answer from the file system, and change nothing.
@@ -192,6 +226,36 @@ mod tests {
         assert!(!seeks(&[&flash]));
         assert!(!seeks(&[&silent]));
         assert!(!seeks(&[]));
+    }
+
+    #[test]
+    fn a_device_can_be_pulled_if_it_or_its_port_says_so_or_it_hangs_on_usb() {
+        let sys = tempfile::tempdir().unwrap();
+        let disk = |path: &str, says: &[(&str, &str)]| {
+            let disk = sys.path().join(path);
+            fs::create_dir_all(&disk).unwrap();
+            for (at, text) in says {
+                fs::write(sys.path().join(at).join("removable"), text).unwrap();
+            }
+            is_removable(&disk)
+        };
+        assert!(!disk(
+            "pci0/ata1/block/sda/sda1",
+            &[("pci0/ata1/block/sda", "0\n")]
+        ));
+        assert!(disk(
+            "pci0/usb1/1-2/block/sdb",
+            &[("pci0/usb1/1-2/block/sdb", "0\n")]
+        ));
+        assert!(!disk(
+            "pci0/usb2/2-1/block/sdc",
+            &[("pci0/usb2/2-1", "fixed\n")]
+        ));
+        assert!(disk("pci1/nvme0/block/nvme0n1", &[("pci1", "removable\n")]));
+        assert!(disk("pci2/block/sr0", &[("pci2/block/sr0", "1\n")]));
+        assert!(disk("soc/mmc0/block/mmcblk0", &[]));
+        assert!(!disk("virtual/block/loop0", &[]));
+        assert!(!is_removable(&sys.path().join("none")));
     }
 
     #[test]

@@ -230,6 +230,11 @@ impl Device {
     }
 
     /// Nobody says.
+    pub(crate) fn is_removable(&self) -> bool {
+        false
+    }
+
+    /// Nobody says.
     pub(crate) fn seeks(&self) -> bool {
         false
     }

@@ -423,6 +423,7 @@ impl<F: Fs> Store<F> {
             verify: history::VerifyPositions::default(),
             may_note: false,
             latch: Latch::default(),
+            barriers: [0; 2],
         }
     }
 
