@@ -34,6 +34,8 @@ pub struct CopyOptions {
     pub restart: bool,
     /// Refuse a destination without a manifest.
     pub require_manifest: bool,
+    /// Believe the state of the destination, whoever it belongs to.
+    pub trust_state: bool,
     /// What the destination is known to have held before. If it holds no manifest now, it is refused, or
     /// waited for; unless it is where it was, and only what it held is gone.
     pub known: Vec<Known>,
@@ -104,6 +106,7 @@ impl CopyOptions {
             checkpoint_interval: Self::CHECKPOINT_INTERVAL,
             restart: false,
             require_manifest: false,
+            trust_state: false,
             known: Vec::new(),
             wait: None,
             retries: Self::RETRIES,
@@ -135,6 +138,8 @@ pub struct RepairOptions {
     pub dest: PathBuf,
     /// What it was copied from, or anything of the same form: as the sources of a copy.
     pub from: Vec<PathBuf>,
+    /// Believe the state of the destination, whoever it belongs to.
+    pub trust_state: bool,
     /// Only these paths; empty means all that is recorded.
     pub paths: Vec<RelPath>,
     /// How many files are worked on at a time; `None` lets the run choose, which
@@ -196,6 +201,8 @@ pub struct VerifyOptions {
     pub dest: PathBuf,
     /// Only these paths, relative to the destination, and what is below them; empty means all.
     pub paths: Vec<PathBuf>,
+    /// Believe the state of the destination, whoever it belongs to.
+    pub trust_state: bool,
     /// The manifest to compare with, if it is kept elsewhere than in the destination. Nothing below
     /// the destination is then written or locked.
     pub manifest: Option<PathBuf>,
@@ -261,6 +268,7 @@ impl VerifyOptions {
         VerifyOptions {
             dest: dest.into(),
             paths: Vec::new(),
+            trust_state: false,
             manifest: None,
             list: None,
             rebuild: false,

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use clap::{ArgGroup, Args, Parser, Subcommand};
 
 use super::checks::Checks;
-use super::guard::Guards;
+use super::guard::{Guards, Trust};
 use super::manual::{CompletionsArgs, ManArgs};
 use super::neighbour::Neighbour;
 use super::record::RecordArgs;
@@ -142,6 +142,9 @@ pub(crate) struct CopyArgs {
 
     #[command(flatten)]
     pub(crate) guards: Guards,
+
+    #[command(flatten)]
+    pub(crate) trust: Trust,
 
     /// Hash and resume in blocks of SIZE [default: 1M]
     ///
@@ -299,6 +302,9 @@ pub(crate) struct VerifyArgs {
 
     #[command(flatten)]
     pub(crate) checks: Checks,
+
+    #[command(flatten)]
+    pub(crate) trust: Trust,
 
     #[command(flatten)]
     pub(crate) record: RecordArgs,

@@ -41,6 +41,17 @@ pub(crate) struct Guards {
     pub(crate) no_mount_check: bool,
 }
 
+/// Whose state is believed.
+#[derive(Debug, Args)]
+pub(crate) struct Trust {
+    /// Believe the state in DEST, whoever can have written it
+    ///
+    /// Without it, `.sprag` has to belong to you or to root, and nobody else may write it: what it says
+    /// decides what is compared, replaced and removed. For drives that several people copy to.
+    #[arg(long)]
+    pub(crate) trust_state: bool,
+}
+
 impl Guards {
     /// Sets the options that follow, and refuses a destination whose drive is not mounted.
     pub(crate) fn apply(

@@ -79,6 +79,7 @@ pub(crate) fn copy(args: &CopyArgs, view: View) -> Result<CopyOptions, Error> {
     }
     options.bytes_per_s = args.common.neighbour.limit();
     options.restart = args.restart;
+    options.trust_state = args.trust.trust_state;
     options.require_manifest = args.require_manifest;
     options.verify = args.verify;
     options.accept_source_rot = args.accept_source_rot;
@@ -106,6 +107,7 @@ pub(crate) fn verify(args: &VerifyArgs) -> anyhow::Result<VerifyOptions> {
     let mut options = VerifyOptions::new(&args.dest);
     options.list = args.check.as_deref().map(list).transpose()?;
     options.rebuild = args.rebuild;
+    options.trust_state = args.trust.trust_state;
     options.from.clone_from(&args.from);
     options.manifest.clone_from(&args.checks.manifest);
     options.jobs = jobs(&args.common);

@@ -130,6 +130,7 @@ fn drive(
     }
     report.meter.opening();
     let mut run = sprag::repair(RepairOptions {
+        trust_state: args.trust.trust_state,
         dest: args.dest.clone(),
         from: args.from.clone(),
         paths: repairing.left.iter().cloned().collect(),

@@ -39,7 +39,7 @@ pub(crate) fn status(args: &StatusArgs) -> Exit {
 /// Runs `sprag clean`.
 pub(crate) fn clean(args: &CleanArgs) -> Exit {
     let mut out = plain_out();
-    let (exit, summary) = match sprag::clean(&args.dest, args.all) {
+    let (exit, summary) = match sprag::clean(&args.dest, args.all, args.trust.trust_state) {
         Ok(summary) => {
             if args.all {
                 Remembered::of_environment().forget(&args.dest);

@@ -4,6 +4,7 @@
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 
+use super::privacy::Privacy;
 use super::shared::Shared;
 use super::thread::Panics;
 use super::{board, metadata, names, origin, repair, run, setup};
@@ -71,6 +72,9 @@ pub(super) fn begin_os(
             path: setup.root.clone(),
             source,
         })?;
+    if options.trust_state {
+        fs.trust_state();
+    }
     let begun = begin(Arc::new(fs), setup, options, None, handles)?;
     match id {
         Some(id) if id.0 != *begun.shared.names.id() => Err(no_manifest(&begun.shared.dest).into()),
@@ -107,6 +111,7 @@ pub(super) fn begin<F: Fs>(
         probing: Mutex::new(()),
         naming: Mutex::new(()),
         is_rerun: !store.totals().is_empty(),
+        privacy: Privacy::of(&*fs, &store),
         cuts,
         noted_mounts: Mutex::default(),
         fs,

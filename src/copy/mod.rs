@@ -39,6 +39,7 @@ mod names;
 mod origin;
 mod planner;
 mod power_cuts;
+mod privacy;
 mod read_back;
 mod reader;
 mod recover;

@@ -16,7 +16,7 @@ use crate::error::EntryError;
 use crate::fs::{Fs, OsFs, Stat, source};
 use crate::hash::Hash32;
 use crate::lock_mutex;
-use crate::manifest::{Entry, OpenMode, Store, nearest};
+use crate::manifest::{Entry, OpenMode, Store, must_be_ours_to_read, nearest};
 use crate::path::RelPath;
 use crate::plan::is_as_published;
 use crate::scan::Source;
@@ -65,7 +65,9 @@ impl Origins {
                 let opened = OsFs::open_root(root)
                     .map_err(|error| error.to_string())
                     .and_then(|fs| {
-                        let store = Store::open(&Arc::new(fs), root, OpenMode::Read);
+                        let fs = Arc::new(fs);
+                        must_be_ours_to_read(&fs, root).map_err(|error| error.to_string())?;
+                        let store = Store::open(&fs, root, OpenMode::Read);
                         store.map_err(|error| error.to_string())
                     });
                 match opened {

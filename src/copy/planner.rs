@@ -181,6 +181,9 @@ impl<'a, F: Fs> Planner<'a, F> {
             self.settled(path, Outcome::Skipped, Settled::LeftOut)?;
             return Ok(Descend::Yes);
         }
+        if let Some(warning) = self.shared.keep_private(&scanned.stat) {
+            self.send(Message::Warning(warning))?;
+        }
         let dir = scanned.stat.kind == Kind::Dir;
         if let Some(earlier) = scan::earlier(&self.sources[..number], scanned) {
             let Scanned { source, dest, .. } = std::mem::take(scanned);

@@ -41,7 +41,8 @@ pub(super) struct Repair {
 ///
 /// As [`copy`](super::copy); the destination has to have a manifest.
 pub fn repair(options: RepairOptions) -> Result<CopyRun, Error> {
-    CopyRun::repair_on(open_destination(&options.dest)?, options)
+    let fs = open_destination(&options.dest, options.trust_state)?;
+    CopyRun::repair_on(fs, options)
 }
 
 impl CopyRun {

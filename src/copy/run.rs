@@ -243,6 +243,9 @@ fn close<F: Fs>(
             committer.remove_sources(sources);
         }
         if !committer.has_failed() {
+            if !committer.is_ending_early() {
+                committer.shared.open_state();
+            }
             committer.enter(Phase::Flushing);
             let (end, _) = committer.end(started.elapsed());
             committer.record(&Record::RunEnd(end));

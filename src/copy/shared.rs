@@ -13,7 +13,7 @@ use super::failure::{self, Failure};
 use super::message::Message;
 use super::power_cuts::PowerCuts;
 use super::thread::Panics;
-use super::{board, metadata, names, origin, repair};
+use super::{board, metadata, names, origin, privacy, repair};
 use crate::block::BlockSize;
 use crate::error::{PathContext, PathError};
 use crate::event::Concurrency;
@@ -72,6 +72,8 @@ pub(super) struct Shared<F: Fs> {
     /// An earlier run was cut short: names and metadata of its making may not be flushed, even
     /// where nothing has to be done again.
     pub(super) after_cut: bool,
+    /// Who may read the state.
+    pub(super) privacy: privacy::Privacy,
     /// Where power was lost on file systems without a journal: what is left there under partial names
     /// is not touched, and what this run writes there is read back if the last run was cut off.
     pub(super) cuts: PowerCuts,

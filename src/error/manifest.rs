@@ -20,6 +20,17 @@ pub enum ManifestError {
         /// Who holds it, in words.
         holder: String,
     },
+    /// Somebody else can have written it.
+    #[error(
+        "{} {why}, so what it says is not believed: nothing was touched. If you share this destination, use --trust-state; if not, move it away",
+        Printable(path)
+    )]
+    NotOurs {
+        /// The state directory, or what is in it.
+        path: PathBuf,
+        /// Who it belongs to, or what else is wrong.
+        why: String,
+    },
     /// Written by a newer sprag.
     #[error(
         "{} has format version {version}, and this sprag knows only up to {known}: nothing was touched; use a newer sprag",
@@ -102,7 +113,9 @@ impl ManifestError {
     pub fn exit(&self) -> Exit {
         match self {
             ManifestError::Locked { .. } => Exit::Locked,
-            ManifestError::Newer { .. } | ManifestError::Whole { .. } => Exit::Unusable,
+            ManifestError::NotOurs { .. }
+            | ManifestError::Newer { .. }
+            | ManifestError::Whole { .. } => Exit::Unusable,
             ManifestError::Damaged { .. }
             | ManifestError::DamagedElsewhere { .. }
             | ManifestError::Salvaged(_) => Exit::BadManifest,

@@ -47,6 +47,14 @@ impl FsKind {
         }
     }
 
+    /// Whether each file has an owner of its own.
+    pub fn keeps_owners(self) -> bool {
+        !matches!(
+            self,
+            FsKind::Fat | FsKind::ExFat | FsKind::FuseExFat | FsKind::Ntfs | FsKind::FuseNtfs
+        )
+    }
+
     /// Whether it takes every name of up to 255 bytes, so that nothing has to be tried.
     pub fn takes_any_name(self) -> bool {
         matches!(

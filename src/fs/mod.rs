@@ -40,7 +40,7 @@ pub use os::{OsDir, OsFs};
 pub use place::Place;
 pub use sys::{
     host_name, is_root, lower_priority, own_ids, process_alive, raise_open_file_limit,
-    random_bytes, umask,
+    random_bytes, umask, user_name,
 };
 pub use xattr::Xattrs;
 
@@ -183,7 +183,7 @@ pub enum Access {
     Read,
     /// Reading and writing.
     Write,
-    /// Reading and writing; made with mode 0644 if it is missing.
+    /// Reading and writing; made with mode 0600 if it is missing.
     WriteOrCreate,
 }
 
@@ -330,6 +330,15 @@ pub trait FsMeta: Send + Sync + 'static {
     fn stat(&self, dir: &Self::Dir, name: &[u8]) -> io::Result<Option<Stat>>;
     /// Whether device and inode numbers there tell a file from every other, however that is mounted.
     fn has_lasting_ids(&self, _dir: &Self::Dir) -> bool {
+        true
+    }
+    /// Whether the state is believed, whoever can have written it.
+    fn trusts_state(&self) -> bool {
+        false
+    }
+    /// Whether nobody else can have written what belongs to `stat`'s owner and has its mode; also where that
+    /// cannot be told.
+    fn is_ours(&self, _stat: &Stat) -> bool {
         true
     }
     /// Looks at an open directory itself.

@@ -10,6 +10,7 @@ use std::fs::File;
 use std::io;
 use std::os::fd::{AsFd, OwnedFd};
 use std::path::Path;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, OnceLock, PoisonError, RwLock};
 
 use rustix::fs::{AtFlags, Dir, FileType, Mode, OFlags};
@@ -59,6 +60,9 @@ struct Shared {
     notice: Notice,
     may_lack_modes: bool,
     mounts: RwLock<Mounts>,
+    keeps_owners: OnceLock<bool>,
+    /// The user believes whoever wrote the state.
+    trusts_state: AtomicBool,
 }
 
 /// The file systems that the tree reaches over.
@@ -116,11 +120,24 @@ impl OsFs {
             may_lack_modes: traits.may_lack_modes,
             mounts: RwLock::new(mounts),
             notice: Notice::default(),
+            keeps_owners: OnceLock::new(),
+            trusts_state: AtomicBool::new(false),
             root: Arc::new(OsDir::new(fd)),
         };
         Ok(OsFs {
             shared: Arc::new(shared),
         })
+    }
+
+    /// Believes the state, whoever can have written it.
+    pub fn trust_state(&self) {
+        self.shared.trusts_state.store(true, Ordering::Relaxed);
+    }
+
+    /// Whether owners are kept by the root's file system, and not made up by whoever mounts it.
+    fn keeps_owners(&self) -> bool {
+        let keeps = || self.about().map_or(true, |about| about.kind.keeps_owners());
+        *self.shared.keeps_owners.get_or_init(keeps)
     }
 
     /// Remembers the file system of a directory if it is another than that above it.
@@ -146,6 +163,17 @@ impl OsFs {
         let mounts = self.shared.mounts.read();
         mounts.unwrap_or_else(PoisonError::into_inner)
     }
+}
+
+/// Whether something belongs to this user or to root, and nobody else may write it. The group of a user's own
+/// name, which has the user's number, is nobody else.
+fn is_ours(stat: &Stat) -> bool {
+    const GROUP_WRITES: u32 = 0o020;
+    const OTHERS_WRITE: u32 = 0o002;
+    let (own, _) = sys::own_ids();
+    let of_us = [own, 0].contains(&stat.uid);
+    let by_group = stat.mode & GROUP_WRITES != 0 && stat.gid != stat.uid;
+    of_us && !by_group && stat.mode & OTHERS_WRITE == 0
 }
 
 fn stat_fd(fd: impl AsFd) -> io::Result<Stat> {
@@ -211,6 +239,14 @@ impl FsMeta for OsFs {
 
     fn has_lasting_ids(&self, dir: &OsDir) -> bool {
         sys::has_lasting_ids(&dir.fd)
+    }
+
+    fn is_ours(&self, stat: &Stat) -> bool {
+        !self.keeps_owners() || is_ours(stat)
+    }
+
+    fn trusts_state(&self) -> bool {
+        self.shared.trusts_state.load(Ordering::Relaxed)
     }
 
     fn stat_dir(&self, dir: &OsDir) -> io::Result<Stat> {
@@ -304,7 +340,7 @@ impl Fs for OsFs {
             Access::Write => OFlags::RDWR,
             Access::WriteOrCreate => OFlags::RDWR | OFlags::CREATE,
         };
-        open_file(dir, name, flags, 0o644)
+        open_file(dir, name, flags, 0o600)
     }
 
     fn open_medium(&self, dir: &OsDir, name: &[u8]) -> io::Result<OsFile> {

@@ -39,15 +39,15 @@ pub struct CleanSummary {
 }
 
 /// Removes the partial files of `dest`, and with `all` its manifest. Finished files stay; without
-/// a manifest they can no longer be verified.
+/// a manifest they can no longer be verified. With `trust_state` it is cleaned whoever wrote the state.
 ///
 /// # Errors
 ///
 /// As [`status`](super::status()), but any other sprag is in the way, and of a damaged manifest nothing but
 /// a whole copy will do; and the first error of
 /// removing something, as [`Error::Io`]. What was removed until then stays removed.
-pub fn clean(dest: &Path, all: bool) -> Result<CleanSummary, Error> {
-    let fs = open_destination(dest)?;
+pub fn clean(dest: &Path, all: bool, trust_state: bool) -> Result<CleanSummary, Error> {
+    let fs = open_destination(dest, trust_state)?;
     let store = Store::open_or_backup(&fs, dest, OpenMode::Write)?;
     let mut store = manifest::found(store, dest)?;
     store.set_holder(Some(&Holder::this_process()));

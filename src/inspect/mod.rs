@@ -24,7 +24,7 @@ pub use verified::{LastVerification, VerifiedPart};
 /// Opens the manifest of a destination to read it, or one that is kept elsewhere; a damaged one of a
 /// destination as far as that goes.
 fn open_to_read(dest: &Path, manifest: Option<&Path>) -> Result<(Arc<OsFs>, Store<OsFs>), Error> {
-    let fs = open_destination(dest)?;
+    let fs = open_destination(dest, false)?;
     let store = match manifest {
         Some(manifest) => Elsewhere::find(manifest)?.open_to_read()?,
         None => found(Store::open_to_read(&fs, dest)?, dest)?,

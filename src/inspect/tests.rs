@@ -64,7 +64,7 @@ fn a_destination_without_a_manifest_or_none_at_all_is_refused() {
     for refused in [
         status(temp.path(), None).unwrap_err(),
         exported(temp.path(), &mut Vec::new()).unwrap_err(),
-        clean(temp.path(), true).unwrap_err(),
+        clean(temp.path(), true, false).unwrap_err(),
     ] {
         let expected = matches!(refused, Error::Setup(SetupError::NoManifest { .. }));
         assert!(expected, "{refused:?}");
@@ -151,7 +151,7 @@ fn names(dir: &Path) -> Vec<String> {
 #[test]
 fn cleaning_removes_partials_and_leaves_files_strangers_and_the_manifest() {
     let temp = untidy();
-    let summary = clean(temp.path(), false).unwrap();
+    let summary = clean(temp.path(), false, false).unwrap();
     assert_eq!(summary.partials_removed, 3);
     assert_eq!(summary.bytes_freed, 2 * 65_536 + 9 + 6);
     assert!(!summary.state_removed);
@@ -160,7 +160,10 @@ fn cleaning_removes_partials_and_leaves_files_strangers_and_the_manifest() {
     assert_eq!(names(&temp.path().join("d")), ["done"]);
     let status = status(temp.path(), None).unwrap();
     assert_eq!((status.files_done, status.files_partial), (1, 0));
-    assert_eq!(clean(temp.path(), false).unwrap(), CleanSummary::default());
+    assert_eq!(
+        clean(temp.path(), false, false).unwrap(),
+        CleanSummary::default()
+    );
 }
 
 #[test]
@@ -172,7 +175,7 @@ fn cleaning_removes_what_was_moved_out_of_the_way_after_a_power_cut() {
         for name in ["left", "left.2"] {
             fs::write(aside.join(format!(".sprag-{name}")), "left over").unwrap();
         }
-        assert_eq!(clean(temp.path(), all).unwrap().partials_removed, 5);
+        assert_eq!(clean(temp.path(), all, false).unwrap().partials_removed, 5);
         assert!(!aside.exists());
         assert_eq!(temp.path().join(".sprag").exists(), !all);
     }
@@ -182,12 +185,12 @@ fn cleaning_removes_what_was_moved_out_of_the_way_after_a_power_cut() {
 fn cleaning_all_removes_the_state_but_nothing_that_is_not_sprags() {
     let temp = untidy();
     fs::write(temp.path().join(".sprag/manifest.damaged"), "old").unwrap();
-    assert!(clean(temp.path(), true).unwrap().state_removed);
+    assert!(clean(temp.path(), true, false).unwrap().state_removed);
     assert_eq!(names(temp.path()), [".sprag-0011223344556677.partial", "d"]);
 
     let temp = untidy();
     fs::write(temp.path().join(".sprag/note"), "mine").unwrap();
-    assert!(clean(temp.path(), true).unwrap().state_removed);
+    assert!(clean(temp.path(), true, false).unwrap().state_removed);
     assert_eq!(names(&temp.path().join(".sprag")), ["note"]);
 }
 
@@ -196,7 +199,7 @@ fn cleaning_waits_for_nobody_and_is_refused_while_another_holds_the_destination(
     let mut fixture = Fixture::new();
     fixture.file("f", b"x");
     // Its store still holds the lock.
-    let error = clean(fixture.root(), true).unwrap_err();
+    let error = clean(fixture.root(), true, false).unwrap_err();
     let locked = matches!(error, Error::Manifest(ManifestError::Locked { .. }));
     assert!(locked, "{error:?}");
     assert_eq!(error.exit(), Exit::Locked);

@@ -12,9 +12,9 @@ use crate::error::{Error, SetupError};
 use crate::fs::{Access, Fs, FsFile, Kind, OsFs, source};
 use crate::path::RelPath;
 
-/// Opens a destination that has been copied to.
-pub(crate) fn open_destination(dest: &Path) -> Result<Arc<OsFs>, SetupError> {
-    OsFs::open_root(dest).map(Arc::new).map_err(|source| {
+/// Opens a destination that has been copied to; its state is believed whoever wrote it, if that is wanted.
+pub(crate) fn open_destination(dest: &Path, trust_state: bool) -> Result<Arc<OsFs>, SetupError> {
+    let opened = OsFs::open_root(dest).map_err(|source| {
         if source.kind() == io::ErrorKind::NotADirectory {
             // The manifest of a file that was copied by itself is beside it.
             let refusal = no_manifest(dest);
@@ -26,6 +26,12 @@ pub(crate) fn open_destination(dest: &Path) -> Result<Arc<OsFs>, SetupError> {
             path: dest.to_path_buf(),
             source,
         }
+    });
+    opened.map(|fs| {
+        if trust_state {
+            fs.trust_state();
+        }
+        Arc::new(fs)
     })
 }
 

@@ -44,6 +44,7 @@ pub(crate) use record::{
 };
 pub(crate) use store::{
     Entry, LastVerified, LastVerify, Mark, OpenMode, Partial, Rebuilt, Store, Tail, VerifyLog,
+    must_be_ours_to_read,
 };
 #[cfg(test)]
 pub(crate) use verified::Verified;

@@ -37,7 +37,9 @@ mod note;
 mod open;
 mod order;
 mod overhead;
+mod owner;
 mod parts;
+mod privacy;
 mod rebuilt;
 mod salvage;
 mod totals;
@@ -47,6 +49,7 @@ pub(crate) use backup::StandsFor;
 pub(crate) use chain::Chain;
 pub(crate) use history::{LastVerified, LastVerify};
 pub(crate) use open::OpenMode;
+pub(crate) use owner::must_be_ours_to_read;
 pub(crate) use rebuilt::Rebuilt;
 pub(crate) use totals::Totals;
 pub(crate) use verify_log::VerifyLog;
@@ -460,4 +463,9 @@ impl<F: Fs> Store<F> {
         }
         Ok(())
     }
+}
+
+/// A name in the state directory as the system takes it.
+fn as_name(name: &[u8]) -> &std::ffi::OsStr {
+    std::os::unix::ffi::OsStrExt::from_bytes(name)
 }

@@ -30,7 +30,7 @@ use crate::throttle::Throttle;
 /// The destination cannot be opened or has no manifest, a path to verify is not below it, or its
 /// manifest is locked by a copy, damaged or newer than this sprag.
 pub fn verify(mut options: VerifyOptions) -> Result<VerifyRun, Error> {
-    let fs = open_destination(&options.dest)?;
+    let fs = open_destination(&options.dest, options.trust_state)?;
     match options.manifest.take() {
         Some(manifest) => {
             let manifest = Elsewhere::find(&manifest)?;

@@ -38,6 +38,7 @@ mod media;
 mod medium;
 mod metadata;
 mod neighbour;
+mod owner;
 mod pages;
 mod planted;
 mod power_cuts;

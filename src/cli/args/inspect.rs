@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use clap::{Args, ValueEnum};
 
-use super::OUTPUT;
+use super::{OUTPUT, Trust};
 
 /// Show what is done, half done and failed, and what to do next
 #[derive(Debug, Args)]
@@ -80,6 +80,9 @@ pub(crate) struct CleanArgs {
     /// Also remove the manifest: the copy can then be neither resumed nor verified
     #[arg(long)]
     pub(crate) all: bool,
+
+    #[command(flatten)]
+    pub(crate) trust: Trust,
 
     /// Print one JSON line on standard output, as docs/JSON.md describes it
     #[arg(long, help_heading = OUTPUT)]

@@ -108,6 +108,21 @@ pub fn own_ids() -> (u32, u32) {
     (uid.as_raw(), gid.as_raw())
 }
 
+/// A user for people: the name that `/etc/passwd` has for the number, if it has one.
+pub fn user_name(uid: u32) -> String {
+    let users = std::fs::read_to_string("/etc/passwd").unwrap_or_default();
+    let number = uid.to_string();
+    let named = users.lines().find_map(|line| {
+        let mut fields = line.split(':');
+        let name = fields.next()?;
+        (fields.nth(1) == Some(number.as_str())).then_some(name)
+    });
+    match named {
+        Some(name) => format!("{name} (user {uid})"),
+        None => format!("user {uid}"),
+    }
+}
+
 /// The permissions that new files of this process do not get.
 pub fn umask() -> u32 {
     // There is no call that only asks. What another thread makes in between gets too little

@@ -27,7 +27,7 @@ use crate::path::Printable;
 const COMPARED_BYTES: u64 = 64 << 10;
 /// The name under which it is made. Another than that of a new manifest: where a power cut halved a
 /// rename, that name may stand for the manifest itself.
-const MANIFEST_BAK_NEW: &[u8] = b"manifest.bak.new";
+pub(super) const MANIFEST_BAK_NEW: &[u8] = b"manifest.bak.new";
 
 /// A manifest that could not be used, and in whose place its copy is.
 #[derive(Debug, Clone)]
@@ -82,7 +82,7 @@ impl<F: Fs> Store<F> {
         damage: ManifestError,
     ) -> Result<Store<F>, ManifestError> {
         let path = state.join(MANIFEST_NAME);
-        let Some(dir) = state_dir(fs, state, false)? else {
+        let Some((dir, mode)) = state_dir(fs, state, mode)? else {
             return Err(damage);
         };
         // Whoever works on the manifest holds the lock of that file, damaged or not.
@@ -283,7 +283,7 @@ pub(super) fn missing<F: Fs>(
     fs: &Arc<F>,
     state: &Path,
 ) -> Result<Option<ManifestError>, ManifestError> {
-    let Some(dir) = state_dir(fs, state, false)? else {
+    let Some((dir, _)) = state_dir(fs, state, OpenMode::Read)? else {
         return Ok(None);
     };
     let copy = fs.stat(&dir, MANIFEST_BAK).at("look at", state)?;

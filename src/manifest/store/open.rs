@@ -4,7 +4,7 @@ use super::aside::set_aside;
 use super::head::{header_error, read_header};
 use super::locked::{locked, name_of, open_locked, still_named};
 use super::*;
-use crate::fs::{AlignedBuf, Meta, MountNo};
+use crate::fs::{AlignedBuf, MountNo};
 use crate::id::ManifestId;
 use crate::left_over;
 use crate::manifest::MANIFEST_BAK;
@@ -49,9 +49,8 @@ impl<F: Fs> Store<F> {
     ) -> Result<Option<Store<F>>, ManifestError> {
         let state = dest.join(RelPath::state_dir().as_path());
         let path = state.join(MANIFEST_NAME);
-        let makes = matches!(mode, OpenMode::Create(_) | OpenMode::Restart(_));
         for _ in 0..RELOCKS_MAX {
-            let Some(dir) = state_dir(fs, &state, makes)? else {
+            let Some((dir, mode)) = state_dir(fs, &state, mode)? else {
                 return Ok(None);
             };
             let made = match (open_locked(fs, &dir, &path, mode)?, mode) {
@@ -211,7 +210,10 @@ impl<F: Fs> Store<F> {
         let holder = Holder::encode(Some(&Holder::this_process()));
         file.write_at(&holder, HOLDER_OFFSET).at("write to", &new)?;
         let journal = Journal::new(Arc::new(file), header.key(), FRAMES_START);
-        Ok(Self::empty(fs, dir, path, header, journal))
+        let store = Self::empty(fs, dir, path, header, journal);
+        let set = store.as_public_as_its_directory(&store.file());
+        set.at("set the mode of", &new)?;
+        Ok(store)
     }
 
     /// Removes what was begun under a temporary name and is of no use.
@@ -442,25 +444,30 @@ pub(super) fn lacks_journal<F: Fs>(fs: &F) -> bool {
 
 const MANIFEST_NEW_NAME: &str = "manifest.new";
 
+/// Opens the state directory, and makes it if the mode says so. One that others can have written is only read:
+/// whoever wants to write is refused, and verifications are not noted.
 pub(super) fn state_dir<F: Fs>(
     fs: &Arc<F>,
     state: &Path,
-    makes: bool,
-) -> Result<Option<F::Dir>, ManifestError> {
+    mode: OpenMode,
+) -> Result<Option<(F::Dir, OpenMode)>, ManifestError> {
     let root = fs.root();
     let name = RelPath::state_dir();
+    let makes = matches!(mode, OpenMode::Create(_) | OpenMode::Restart(_));
     if makes && fs.stat(&root, STATE_DIR).at("look at", state)?.is_none() {
         match fs.make_dir(&root, STATE_DIR) {
             // Another sprag that starts now was faster.
             Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {}
             made => made.at("create", state)?,
         }
-        // Whoever may read the copy may verify it.
-        let meta = Meta {
-            mode: Some(0o755),
-            ..Meta::default()
-        };
-        fs.set_meta(&root, STATE_DIR, &meta).at("create", state)?;
     }
-    Ok(fs::found(fs.open_dir(&name)).at("open", state)?)
+    let Some(dir) = fs::found(fs.open_dir(&name)).at("open", state)? else {
+        return Ok(None);
+    };
+    let mode = match (owner::must_be_ours(&**fs, &dir, state), mode) {
+        (Ok(()), _) | (Err(ManifestError::NotOurs { .. }), OpenMode::Read) => mode,
+        (Err(ManifestError::NotOurs { .. }), OpenMode::Note) => OpenMode::Read,
+        (Err(error), _) => return Err(error),
+    };
+    Ok(Some((dir, mode)))
 }

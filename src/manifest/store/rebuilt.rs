@@ -24,7 +24,8 @@ impl<F: Fs> Rebuilt<F> {
     pub(crate) fn begin(fs: &Arc<F>, dest: &Path) -> Result<Rebuilt<F>, ManifestError> {
         let state = dest.join(RelPath::state_dir().as_path());
         let path = state.join(MANIFEST_NAME);
-        let Some(dir) = state_dir(fs, &state, true)? else {
+        let making = OpenMode::Create(BlockSize::default());
+        let Some((dir, _)) = state_dir(fs, &state, making)? else {
             let gone = io::ErrorKind::NotFound.into();
             return Err(PathError::new("open", &state, gone).into());
         };
@@ -48,6 +49,10 @@ impl<F: Fs> Rebuilt<F> {
             },
         };
         let store = Store::begin_new(fs, dir, &path, header, MANIFEST_NEW)?;
+        if !fs.may_lack_modes() {
+            // What the source has may be private.
+            store.make_public(false)?;
+        }
         Ok(Rebuilt { store, old })
     }
 
@@ -85,10 +90,6 @@ impl<F: Fs> Rebuilt<F> {
     pub(crate) fn discard(self) {
         self.store.abandon(MANIFEST_NEW);
     }
-}
-
-fn as_name(name: &[u8]) -> &std::ffi::OsStr {
-    std::os::unix::ffi::OsStrExt::from_bytes(name)
 }
 
 /// The header of a manifest that is damaged further on. One that is whole is refused, as is one that

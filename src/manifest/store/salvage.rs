@@ -57,7 +57,7 @@ impl<F: Fs> Store<F> {
             },
             opened => return opened,
         };
-        let Some(dir) = state_dir(fs, &state, false)? else {
+        let Some((dir, _)) = state_dir(fs, &state, OpenMode::Read)? else {
             return Err(damage);
         };
         let path = state.join(MANIFEST_NAME);

@@ -82,6 +82,7 @@ pub(crate) fn run(fs: &SimFs, options: CopyOptions, stop: Stop) -> End {
 pub(crate) fn repair(fs: &SimFs, source: &Path) -> End {
     let copy = options(source);
     let options = RepairOptions {
+        trust_state: false,
         dest: copy.dest,
         from: copy.sources,
         paths: Vec::new(),
