@@ -1,11 +1,11 @@
 //! `sprag export`: a checksum list, to standard output or to a file that appears whole.
 
-use std::io::{self, BufWriter, Write};
+use std::io::{self, BufWriter, IsTerminal, LineWriter, Write};
 use std::path::Path;
 
 use anyhow::Context;
 use sprag::exit::Exit;
-use sprag::path::{Printable, RelPath};
+use sprag::path::{Printable, PrintableText, RelPath};
 use sprag::{ExportFormat, ExportSummary, LeftOut};
 
 use super::args::{ExportArgs, Format};
@@ -78,8 +78,12 @@ fn end(result: anyhow::Result<Option<ExportSummary>>) -> Exit {
 
 /// `None` if the reader went away before the end, as `head` does: it has what it wanted.
 fn to_stdout(args: &ExportArgs, list: ExportFormat) -> anyhow::Result<Option<ExportSummary>> {
+    let stdout = io::stdout();
     let mut out = Watched {
-        inner: BufWriter::new(io::stdout().lock()),
+        inner: match stdout.is_terminal() {
+            true => Box::new(LineWriter::new(Cleaned(stdout.lock()))) as Box<dyn Write>,
+            false => Box::new(BufWriter::new(stdout.lock())),
+        },
         closed: false,
     };
     let result = export(args, list, &mut out, "standard output");
@@ -110,6 +114,24 @@ fn export(
     Ok(summary)
 }
 
+/// A terminal, which is given whole lines, and is not to act on what names hold.
+struct Cleaned<W>(W);
+
+impl<W: Write> Write for Cleaned<W> {
+    fn write(&mut self, buf: &[u8]) -> io::Result<usize> {
+        for line in buf.split_inclusive(|byte| *byte == b'\n') {
+            let text = line.strip_suffix(b"\n").unwrap_or(line);
+            write!(self.0, "{}", PrintableText(&String::from_utf8_lossy(text)))?;
+            self.0.write_all(&line[text.len()..])?;
+        }
+        Ok(buf.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        self.0.flush()
+    }
+}
+
 /// A writer that remembers whether its reader went away, whatever becomes of the error above it.
 struct Watched<W> {
     inner: W,
@@ -134,5 +156,25 @@ impl<W: Write> Write for Watched<W> {
     fn flush(&mut self) -> io::Result<()> {
         let result = self.inner.flush();
         self.watch(result)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_terminal_is_not_driven_by_names() {
+        let mut shown = Vec::new();
+        let mut out = LineWriter::new(Cleaned(&mut shown));
+        let hash = "0123";
+        writeln!(out, "{hash}  a\x1b]0;title\x07b\u{61c}\u{e0041}").unwrap();
+        out.write_all(b"4567  caf\xe9\n").unwrap();
+        drop(out);
+        let shown = String::from_utf8(shown).unwrap();
+        assert_eq!(
+            shown,
+            "0123  a\\u{1b}]0;title\\u{7}b\\u{61c}\\u{e0041}\n4567  caf\u{fffd}\n"
+        );
     }
 }

@@ -5,6 +5,8 @@ use std::fmt;
 use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
 
+use sprag::path::is_hidden;
+
 /// A command line, to be printed so that it continues what it began: without `--restart` and `--new`,
 /// which would throw away the progress that the rerun is to build on, or begin where no drive is.
 #[derive(Debug, Clone)]
@@ -35,6 +37,14 @@ impl fmt::Display for Rerun {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&command(self.0.iter().map(OsString::as_os_str)))
     }
+}
+
+/// A command with operands: none of them is taken for an option, whoever named it.
+pub(crate) fn with_operands(command: [&str; 2], operands: &[&OsStr]) -> String {
+    let is_option = |word: &&OsStr| word.as_bytes().starts_with(b"-");
+    let over = operands.iter().any(is_option).then_some(OsStr::new("--"));
+    let words = command.into_iter().map(OsStr::new).chain(over);
+    self::command(words.chain(operands.iter().copied()))
 }
 
 /// Words, each quoted if it needs it, with spaces between.
@@ -75,7 +85,7 @@ fn is_plain(byte: u8) -> bool {
 
 /// Letters and the like of any script; beyond ASCII nothing that could hide or reorder text.
 fn is_visible(c: char) -> bool {
-    (' '..='~').contains(&c) || c.is_alphanumeric()
+    (' '..='~').contains(&c) || (c.is_alphanumeric() && !is_hidden(c))
 }
 
 #[cfg(test)]
@@ -129,6 +139,17 @@ mod tests {
         let mut expected = ODD.join(&b"\0"[..]);
         expected.push(0);
         assert_eq!(output.stdout, expected);
+    }
+
+    #[test]
+    fn what_a_stranger_names_is_no_option_and_hides_nothing() {
+        let words = ["--delete", "/a\u{115f}b"].map(OsStr::new);
+        let command = with_operands(["sprag", "copy"], &words);
+        assert_eq!(command, r"sprag copy -- --delete $'/a\341\205\237b'");
+        assert_eq!(
+            with_operands(["sprag", "verify"], &[OsStr::new("a")]),
+            "sprag verify a"
+        );
     }
 
     #[test]

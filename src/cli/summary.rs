@@ -1,6 +1,5 @@
 //! The end of a copy: what was copied, kept and failed, whether it is durable, what to type next.
 
-use std::ffi::OsStr;
 use std::path::Path;
 use std::time::Duration;
 
@@ -105,8 +104,8 @@ pub(crate) fn next_step(summary: &CopySummary, rerun: &Rerun, dest: &Path) -> Op
     let what = match summary.exit_code {
         _ if summary.dry_run => return None,
         Exit::Done if summary.bytes_copied > 0 && summary.files_read_back == 0 => {
-            let words = ["sprag", "verify"].map(OsStr::new).into_iter();
-            let verify = quote::command(words.chain([state_dir(dest).as_os_str()]));
+            let verify = [state_dir(dest).as_os_str()];
+            let verify = quote::with_operands(["sprag", "verify"], &verify);
             return Some(format!("To check it, now or in years:\n  {verify}"));
         }
         Exit::Stopped => "Stopped; progress is saved. To go on:",

@@ -10,6 +10,7 @@ use super::{Halt, Report, Shared, Work, extra};
 use crate::error::{Error, ManifestError};
 use crate::event::PassedOver;
 use crate::fs::Fs;
+use crate::hash::Hash32;
 use crate::manifest::Entry;
 use crate::options::Reading;
 use crate::path::RelPath;
@@ -133,11 +134,14 @@ fn entry<F: Fs>(shared: &Shared<F>, pos: u64) -> Result<(RelPath, Entry), Halt> 
 }
 
 fn select<F: Fs>(shared: &Shared<F>) -> Result<Selection, Halt> {
+    let positions = shared.store.positions();
+    // A file has one block, or a hash in the manifest for each.
+    let blocks_max = positions.len() as u64 + shared.store.end() / size_of::<Hash32>() as u64;
     let mut selection = Selection {
-        positions: shared.store.positions(),
+        positions,
         kept: None,
         entries: 0,
-        population: Population::default(),
+        population: Population::new(blocks_max),
         passed: PassedOver::default(),
         matched: vec![false; shared.wanted.tops().len()],
     };

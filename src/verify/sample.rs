@@ -7,16 +7,28 @@ use crate::block::BlockSize;
 use crate::options::SampleAmount;
 
 /// What there is to choose from.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Population {
     pub(super) blocks: u64,
     pub(super) bytes: u64,
+    /// The manifest cannot have hashes of more blocks. One that says so costs neither time nor memory.
+    blocks_max: u64,
 }
 
 impl Population {
+    /// None yet, of at most so many blocks.
+    pub(super) fn new(blocks_max: u64) -> Population {
+        Population {
+            blocks: 0,
+            bytes: 0,
+            blocks_max,
+        }
+    }
+
     /// Adds a file.
     pub(super) fn add(&mut self, block_size: BlockSize, file_size: u64) {
-        self.blocks = self.blocks.saturating_add(block_size.count(file_size));
+        let blocks = self.blocks.saturating_add(block_size.count(file_size));
+        self.blocks = blocks.min(self.blocks_max);
         self.bytes = self.bytes.saturating_add(file_size);
     }
 }
@@ -32,7 +44,7 @@ pub(super) struct Sampler {
 
 impl Sampler {
     pub(super) fn new(amount: SampleAmount, population: Population, seed: u64) -> Sampler {
-        let Population { blocks, bytes } = population;
+        let Population { blocks, bytes, .. } = population;
         let part = |of: u64, part: u64, whole: u64| {
             let wanted = u128::from(of) * u128::from(part);
             u64::try_from(wanted.div_ceil(u128::from(whole.max(1)))).unwrap_or(u64::MAX)
@@ -58,7 +70,7 @@ impl Sampler {
 
     /// Chooses of the blocks of the next file; ascending.
     pub(super) fn choose(&mut self, block_size: BlockSize, file_size: u64) -> Vec<u64> {
-        let blocks = 0..block_size.count(file_size);
+        let blocks = 0..block_size.count(file_size).min(self.left);
         blocks.filter(|_| self.takes()).collect()
     }
 
@@ -96,7 +108,7 @@ mod tests {
     const SIZE: BlockSize = BlockSize::MIN;
 
     fn chosen(amount: SampleAmount, files: &[u64], seed: u64) -> Vec<(usize, u64)> {
-        let mut population = Population::default();
+        let mut population = Population::new(1 << 20);
         files.iter().for_each(|size| population.add(SIZE, *size));
         let mut sampler = Sampler::new(amount, population, seed);
         let files = files.iter().enumerate();
@@ -128,6 +140,16 @@ mod tests {
         let chosen = |bytes| chosen(SampleAmount::Bytes(bytes), &files, 9).len();
         assert_eq!([1, 65_536, 65_537, 10 << 16].map(chosen), [1, 1, 2, 10]);
         assert_eq!(chosen(u64::MAX), 128);
+    }
+
+    #[test]
+    fn files_of_more_blocks_than_there_can_be_take_no_time() {
+        let mut population = Population::new(1000);
+        let sizes = [u64::MAX, 1 << 16, u64::MAX];
+        sizes.iter().for_each(|size| population.add(SIZE, *size));
+        let mut sampler = Sampler::new(SampleAmount::PerMillion(50_000), population, 5);
+        let chosen = sizes.map(|size| sampler.choose(SIZE, size).len());
+        assert_eq!(chosen.iter().sum::<usize>(), 50);
     }
 
     #[test]

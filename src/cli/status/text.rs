@@ -226,8 +226,7 @@ fn conclusion(dest: &Path, status: &Status) -> String {
 }
 
 fn verify_command(dest: &Path) -> String {
-    let words = ["sprag", "verify"].map(OsStr::new);
-    quote::command(words.into_iter().chain([dest.as_os_str()]))
+    quote::with_operands(["sprag", "verify"], &[dest.as_os_str()])
 }
 
 /// The copy that goes on, if its sources are known.
@@ -241,11 +240,9 @@ fn copy_command(dest: &Path, status: &Status) -> Option<String> {
         // Where they were relative to is not known here, but where DEST is, is.
         dest = std::path::absolute(&dest).unwrap_or(dest);
     }
-    let words = ["sprag", "copy"].map(OsStr::new).into_iter();
     let sources = run.sources.iter().map(|source| source.as_os_str());
-    Some(quote::command(
-        words.chain(sources).chain([dest.as_os_str()]),
-    ))
+    let operands: Vec<&OsStr> = sources.chain([dest.as_os_str()]).collect();
+    Some(quote::with_operands(["sprag", "copy"], &operands))
 }
 
 #[cfg(test)]

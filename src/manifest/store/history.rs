@@ -184,36 +184,50 @@ impl<F: Fs> Store<F> {
         let Some((run, _)) = self.verify.last else {
             return Ok(Spans::new());
         };
-        let mut spans = Spans::new();
-        for record in self.verified_records()?.iter().filter(|r| r.run == run) {
-            self.paint(&mut spans, record);
-        }
-        Ok(spans)
+        self.painted(|record| record.run == run)
     }
 
     fn spans_of(
         &self,
         counts: impl Fn(Depth) -> bool,
     ) -> Result<Spans<LastVerified>, ManifestError> {
-        let mut records = self.verified_records()?;
-        records.retain(|record| counts(record.depth));
+        self.painted(|record| counts(record.depth))
+    }
+
+    /// What some of the records say. Only what is said of records that there are is kept, and one record of
+    /// the spans at a time, so that a manifest of nothing but spans takes little memory.
+    fn painted(
+        &self,
+        counts: impl Fn(&Verified) -> bool,
+    ) -> Result<Spans<LastVerified>, ManifestError> {
+        let mut said = Vec::new();
+        for pos in &self.verify.verified {
+            let record = self.verified_at(*pos)?;
+            if counts(&record) {
+                said.push((record.at_ms, *pos));
+            }
+        }
         // Clocks jump; the latest date counts, not the last record.
-        records.sort_by_key(|record| record.at_ms);
-        let mut spans = Spans::new();
-        for record in &records {
-            self.paint(&mut spans, record);
+        said.sort_by_key(|(at_ms, _)| *at_ms);
+        let (mut spans, there) = (Spans::new(), self.positions());
+        for (_, pos) in said {
+            self.paint(&mut spans, &self.verified_at(pos)?, &there);
         }
         Ok(spans)
     }
 
-    fn paint(&self, spans: &mut Spans<LastVerified>, record: &Verified) {
+    fn paint(&self, spans: &mut Spans<LastVerified>, record: &Verified, there: &[u64]) {
         let last = LastVerified {
             at_ms: record.at_ms,
             depth: record.depth,
             by_last: self.verify.last.is_some_and(|(run, _)| run == record.run),
         };
         for span in record.spans() {
-            spans.paint(span, last);
+            let first = there.partition_point(|pos| *pos < span.start);
+            let behind = there.partition_point(|pos| *pos < span.end);
+            if let Some([first, ..]) = there.get(first..behind) {
+                spans.paint(*first..there[behind - 1] + 1, last);
+            }
         }
     }
 
@@ -242,23 +256,21 @@ impl<F: Fs> Store<F> {
                 .for_each(|record| keep(&record));
         }
         if !ended {
-            let records = self.verified_records()?;
-            let counts =
-                |record: &Verified| record.run == last_run && record.depth == Depth::Partly;
-            let partly = records.into_iter().filter(counts);
-            partly.for_each(|record| keep(&Record::Verified(record)));
+            for pos in &self.verify.verified {
+                let record = self.verified_at(*pos)?;
+                if record.run == last_run && record.depth == Depth::Partly {
+                    keep(&Record::Verified(record));
+                }
+            }
         }
         Ok(self.verify.verified_bytes.saturating_sub(kept))
     }
 
-    fn verified_records(&self) -> Result<Vec<Verified>, ManifestError> {
-        let mut records = Vec::new();
-        for pos in &self.verify.verified {
-            if let Record::Verified(record) = self.read(*pos)? {
-                records.push(record);
-            }
+    fn verified_at(&self, pos: u64) -> Result<Verified, ManifestError> {
+        match self.read(pos)? {
+            Record::Verified(record) => Ok(record),
+            _ => Err(self.damaged(pos, "a verification is not where it was")),
         }
-        Ok(records)
     }
 }
 
