@@ -9,10 +9,13 @@ use super::message::{Completed, Content, Leaving, Message, Work};
 use super::worker::{PieceError, Reading, Worker, unreadable};
 use super::writes::Writes;
 use crate::fs::source::{Settled, SourceFile};
-use crate::fs::{ALIGN, AlignedBuf, Fs, FsFile, Stat};
+use crate::fs::{ALIGN, AlignedBuf, Fs, FsFile, Stat, Xattrs};
 use crate::hash::{BlockHasher, Hash32, TreeMerger};
 use crate::manifest::{Begin, Ctimes, DestMeta, Done};
 use crate::plan::source_id;
+
+/// What lets a program do what otherwise only root may.
+const CAPABILITY: &[u8] = b"security.capability";
 
 /// Compares, and completes the file if it is the same. `None`: it is not, copy it.
 pub(super) fn adopt<F: Fs>(
@@ -29,7 +32,8 @@ pub(super) fn adopt<F: Fs>(
         return Ok(None);
     };
     let file = Arc::new(file);
-    if file.stat().map_err(&at_dest)?.size != stat.size {
+    let there = file.stat().map_err(&at_dest)?;
+    if there.size != stat.size || !worker.shared.may_take(&there, stat) {
         return Ok(None);
     }
     let single = worker.shared.block_size.is_single(stat.size);
@@ -59,7 +63,7 @@ pub(super) fn adopt<F: Fs>(
             return Ok(None);
         };
         let meta = mend_meta(worker, work, source, &file, stat)?;
-        Ok(Some((merger.finish(), meta)))
+        Ok(meta.map(|meta| (merger.finish(), meta)))
     });
     match compared {
         Ok(Some((hash, (dest, ctimes)))) => {
@@ -110,7 +114,9 @@ pub(super) fn check<F: Fs>(
     let Some(file) = opened.map_err(&at_dest)? else {
         return Ok(None);
     };
-    if file.stat().map_err(&at_dest)?.size != stat.size {
+    let there = file.stat().map_err(&at_dest)?;
+    let is_planned = work.there.is_some_and(|planned| planned.id() == there.id());
+    if there.size != stat.size || !is_planned || !worker.shared.may_take(&there, stat) {
         return Ok(None);
     }
     let merger = compare(worker, work, source, stat, &file, |_, _, _| Ok(()))?;
@@ -171,14 +177,15 @@ fn compare<F: Fs>(
     Ok((source_id(&after) == source_id(stat)).then_some(merger))
 }
 
-/// Gives the file its source's metadata, if it has other.
+/// Gives the file its source's metadata, if it has other. `None`: it may not have all of it, and is to be
+/// copied anew.
 fn mend_meta<F: Fs>(
     worker: &Worker<'_, F>,
     work: &Work<F>,
     source: &SourceFile,
     file: &F::File,
     stat: &Stat,
-) -> Result<(DestMeta, Option<Ctimes>), Failure> {
+) -> Result<Option<(DestMeta, Option<Ctimes>)>, Failure> {
     let shared = worker.shared;
     let at_dest = worker.at_dest("set the metadata of", &work.path);
     let xattrs = shared.xattrs(|| source.xattrs());
@@ -187,10 +194,20 @@ fn mend_meta<F: Fs>(
     let wanted = shared.wanted(stat, xattrs, Some(&seen.stat));
     let as_it_is = DestMeta::of(&wanted, stat.mtime_ns, &seen, None);
     if as_it_is.lesser.is_some() {
+        let capability = |xattrs: &Option<Xattrs>| {
+            xattrs
+                .as_ref()
+                .and_then(|xattrs| xattrs.get(CAPABILITY).map(<[u8]>::to_vec))
+        };
+        let (shall_have, has) = (capability(&wanted.xattrs), seen.xattrs.get(CAPABILITY));
+        if shall_have.is_some() && shall_have.as_deref() != has {
+            return Ok(None);
+        }
         file.set_meta(&wanted).map_err(&at_dest)?;
         seen = shared.seen_file(file).map_err(&at_dest)?;
     }
     let ctimes = shared.ctimes(stat);
     let ctimes = ctimes.map(|ctimes| ctimes.at_ns(seen.stat.ctime_ns));
-    Ok((DestMeta::of(&wanted, stat.mtime_ns, &seen, None), ctimes))
+    let dest = DestMeta::of(&wanted, stat.mtime_ns, &seen, None);
+    Ok(Some((dest, ctimes)))
 }

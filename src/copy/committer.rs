@@ -17,6 +17,7 @@ use std::time::{Duration, Instant};
 
 use crossbeam_channel::{Receiver, Sender};
 
+use super::finish::MetDirs;
 use super::flusher::{Dirty, Job};
 use super::message::{Completed, Content, Message, Settled};
 use super::{Shared, failure, namer};
@@ -86,6 +87,8 @@ pub(super) struct Committer<'a, F: Fs> {
     refusal: Option<Box<Refusal>>,
     /// The directory last marked as due, which is nearly always the next one too.
     due_dir: Option<RelPath>,
+    /// Which directories they are that were met.
+    pub(super) met: MetDirs,
 }
 
 /// What is done once a record is covered by a barrier.
@@ -145,6 +148,7 @@ impl<'a, F: Fs> Committer<'a, F> {
             fatal: None,
             refusal: None,
             due_dir: None,
+            met: MetDirs::default(),
         }
     }
 
@@ -211,9 +215,13 @@ impl<'a, F: Fs> Committer<'a, F> {
                 path,
                 stat,
                 dest,
+                id,
                 mend,
                 outcome,
-            } => self.dir(path, &stat, mend.then_some(*dest), outcome),
+            } => {
+                self.met.note(&path, id);
+                self.dir(path, &stat, mend.then_some(*dest), outcome);
+            }
             Message::Mended { path, record } => self.mended(path, &record),
             Message::Confirmed(done) => self.confirmed(*done),
             Message::Link { path, to } => self.link(path, to),

@@ -1,6 +1,8 @@
 //! The end of a run that has everything else: hard links, deletions, then the metadata of
 //! directories, which each entry put into them or taken out of them had changed.
 
+use std::collections::HashMap;
+use std::hash::{BuildHasher, RandomState};
 use std::io;
 use std::sync::Arc;
 
@@ -9,10 +11,30 @@ use super::committer::Committer;
 use super::failure::{self, Failure};
 use crate::error::EntryError;
 use crate::event::Outcome;
-use crate::fs::{Fs, Kind, Meta, Xattrs};
+use crate::fs::{FileId, Fs, Kind, Meta, Xattrs};
 use crate::manifest::{DestMeta, DirRecord, Entry, Link, Record, Seen};
 use crate::path::RelPath;
 use crate::scan::Source;
+
+/// Which directories they are that a run has met: what is set on them in the end is set on no other that
+/// takes their place. Of each some 40 bytes are kept.
+#[derive(Debug, Default)]
+pub(super) struct MetDirs {
+    key: RandomState,
+    ids: HashMap<u64, FileId>,
+}
+
+impl MetDirs {
+    pub(super) fn note(&mut self, path: &RelPath, id: Option<FileId>) {
+        let hash = self.key.hash_one(path.as_bytes());
+        self.ids.extend(id.map(|id| (hash, id)));
+    }
+
+    fn get(&self, path: &RelPath) -> Option<FileId> {
+        let hash = self.key.hash_one(path.as_bytes());
+        self.ids.get(&hash).copied()
+    }
+}
 
 impl<F: Fs> Committer<'_, F> {
     /// Does what was marked as due.
@@ -153,6 +175,15 @@ impl<F: Fs> Committer<'_, F> {
             false => fs.open_dir(&dir.path).map(Arc::new),
         };
         let set = opened.and_then(|open| {
+            let there = fs.stat_dir(&open)?;
+            let is_it = match self.met.get(&dir.path) {
+                Some(id) => id == there.id(),
+                // An earlier run left it to be done.
+                None => self.shared.is_ours_or(&there, dir.dest.asked_owner().0),
+            };
+            if !is_it {
+                return Err(crate::fs::swapped());
+            }
             fs.set_dir_meta(&open, &meta)?;
             let seen = Seen::new(fs.stat_dir(&open)?, Xattrs::default());
             Ok((open, seen))

@@ -8,7 +8,7 @@ use crossbeam_channel::Sender;
 use super::writes::Writes;
 use crate::error::{EntryError, Error};
 use crate::event::{Counted, Outcome, Retry};
-use crate::fs::{Fs, Special, Stat};
+use crate::fs::{FileId, Fs, Special, Stat};
 use crate::hash::Hash32;
 use crate::manifest::{Begin, Ctimes, DestMeta, Done, Mounted, Partial, Record};
 use crate::path::RelPath;
@@ -65,6 +65,8 @@ pub(super) enum Message<F: Fs> {
         stat: Box<Stat>,
         /// What it shall show in the end.
         dest: Box<DestMeta>,
+        /// Which directory it is at the destination.
+        id: Option<FileId>,
         mend: bool,
         outcome: Outcome,
     },

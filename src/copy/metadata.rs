@@ -8,6 +8,8 @@ use crate::fs::{Fs, FsFile, Meta, Stat, Xattrs};
 use crate::manifest::{Ctimes, DestMeta, Lesser, Seen};
 pub(super) use crate::plan::wanted::{Own, wanted, wants_xattrs};
 
+/// Setuid and setgid.
+const SET_IDS: u32 = 0o6000;
 /// The coarsest times are FAT's.
 const ROUNDED_NS_MAX: i128 = 2_000_000_000;
 
@@ -107,16 +109,67 @@ impl<F: Fs> Shared<F> {
         Ok(Seen::new(self.fs.stat_dir(dir)?, xattrs))
     }
 
-    /// Sets metadata of a name; gives what the destination made of it.
+    /// Whether a file that stands at the destination may become the copy of a source: be adopted, or be given
+    /// other metadata. It has to belong to this user or to whom the copy shall, or whoever it belongs to, and
+    /// may have it open, would get what is the source's. It may have no names that the tree does not have. And
+    /// what shall run in its owner's name has to be made by this run.
+    pub(super) fn may_take(&self, there: &Stat, source: &Stat) -> bool {
+        if !self.fs.keeps_owners() {
+            return true;
+        }
+        let wanted = match self.options.owner {
+            true => source.uid,
+            false => self.own.uid(),
+        };
+        let belongs = [wanted, self.own.uid()].contains(&there.uid);
+        let names_max = if self.options.hard_links {
+            source.nlink
+        } else {
+            1
+        };
+        let has_set_id = source.mode & SET_IDS != 0 && self.options.perms;
+        belongs
+            && there.nlink <= names_max.max(1)
+            && (!has_set_id || there.mode & 0o7777 == source.mode & 0o7777)
+    }
+
+    /// Whether `stat` is of something that this user made and that has one name.
+    pub(super) fn is_own(&self, stat: &Stat) -> bool {
+        !self.fs.keeps_owners() || (stat.uid == self.own.uid() && stat.nlink <= 1)
+    }
+
+    /// The same of a directory, whose names are no links.
+    pub(super) fn is_own_dir(&self, stat: &Stat) -> bool {
+        !self.fs.keeps_owners() || stat.uid == self.own.uid()
+    }
+
+    /// Whether `stat` is of something that belongs to this user, or to `uid`.
+    pub(super) fn is_ours_or(&self, stat: &Stat, uid: u32) -> bool {
+        !self.fs.keeps_owners() || [uid, self.own.uid()].contains(&stat.uid)
+    }
+
+    /// Whether to set `wanted` would let somebody do more than `seen` does. That takes more proof than a size
+    /// and a time.
+    pub(super) fn grants(&self, wanted: &Meta, seen: &Seen) -> bool {
+        let there = &seen.stat;
+        let opens = |mode: u32| mode & !there.mode & 0o7077 != 0;
+        let differs = |owner| owner != (there.uid, there.gid);
+        self.fs.keeps_owners()
+            && (wanted.mode.is_some_and(opens)
+                || wanted.owner.is_some_and(differs)
+                || wanted.acls.as_ref().is_some_and(|acls| *acls != seen.acls))
+    }
+
+    /// Sets metadata of a name that `is_it`; gives what the destination made of it.
     pub(super) fn set_named(
         &self,
-        dir: &F::Dir,
-        name: &[u8],
+        (dir, name): (&F::Dir, &[u8]),
+        is_it: &dyn Fn(&Stat) -> bool,
         wanted: &Meta,
         source_mtime_ns: i128,
         known: Option<&DestMeta>,
     ) -> io::Result<DestMeta> {
-        self.fs.set_meta(dir, name, wanted)?;
+        self.fs.set_meta(dir, name, is_it, wanted)?;
         let seen = self.seen(dir, name)?.ok_or(io::ErrorKind::NotFound)?;
         Ok(DestMeta::of(wanted, source_mtime_ns, &seen, known))
     }

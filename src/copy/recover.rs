@@ -14,7 +14,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use super::{Shared, failure, thread};
 use crate::error::{Error, PathContext};
 use crate::event::Recovered;
-use crate::fs::{AlignedBuf, FlushBy, Fs, FsFile, Kind, Meta, found, found_dir, is_gone};
+use crate::fs::{AlignedBuf, FlushBy, Fs, FsFile, Kind, Meta, Stat, found, found_dir, is_gone};
 use crate::hash::Hash32;
 use crate::lock_mutex;
 use crate::manifest::{
@@ -346,6 +346,13 @@ impl<F: Fs> Recovery<'_, F> {
         done: &Done,
     ) -> Result<(), Error> {
         let fs = &*self.shared.fs;
+        // It was given away before it was published, unless it still belongs to this user. Whoever else owns it
+        // may have put it there, and gets nothing that would run in its owner's name.
+        let has_set_id = done.dest.mode & 0o6000 != 0;
+        let is_it = |stat: &Stat| {
+            let is_theirs = stat.uid == done.dest.uid && !has_set_id && stat.nlink <= 1;
+            stat.kind == Kind::File && (self.shared.is_own(stat) || is_theirs)
+        };
         let meta = Meta {
             mode: Some(done.dest.mode),
             owner: (self.shared.options.owner).then_some((done.dest.uid, done.dest.gid)),
@@ -356,7 +363,7 @@ impl<F: Fs> Recovery<'_, F> {
             Some(stat) if stat.mtime_ns == done.dest_mtime_ns() && stat.mode == done.dest.mode => {
                 Ok(())
             }
-            _ => fs.set_meta(dir, name, &meta),
+            _ => fs.set_meta(dir, name, &is_it, &meta),
         });
         // Wrong metadata is for the plan to see and to mend; wrong devices are not.
         self.unless_gone(path, set).map(drop)

@@ -232,7 +232,7 @@ impl<F: Fs> Repairer<'_, F> {
         let source = source.unwrap_or_default();
         let Some(there) = self.stat(path)? else {
             let task = Task::Symlink(record.target);
-            return self.hand_on(path, source, stat, task);
+            return self.hand_on(path, source, (stat, None), task);
         };
         let (parent, name) = path.split().unwrap_or_default();
         let fs = &*self.shared.fs;
@@ -247,7 +247,7 @@ impl<F: Fs> Repairer<'_, F> {
         // No flush of its own keeps a symlink's time, so a power cut may have undone it.
         if there.mtime_ns != record.dest.mtime_ns(record.mtime_ns) {
             let task = Task::Mend(Box::new(Record::Symlink(record)));
-            return self.hand_on(path, source, stat, task);
+            return self.hand_on(path, source, (stat, Some(there)), task);
         }
         Ok(())
     }
@@ -266,7 +266,7 @@ impl<F: Fs> Repairer<'_, F> {
         self.hand_on(
             path,
             source.unwrap_or_default(),
-            stat,
+            (stat, None),
             Task::Repair(Box::new(done)),
         )
     }
@@ -275,7 +275,7 @@ impl<F: Fs> Repairer<'_, F> {
         &self,
         path: &RelPath,
         source: PathBuf,
-        stat: Stat,
+        (stat, there): (Stat, Option<Stat>),
         task: Task,
     ) -> Result<(), Failure> {
         let (parent, _) = path.split().unwrap_or_default();
@@ -283,7 +283,7 @@ impl<F: Fs> Repairer<'_, F> {
             path: path.clone(),
             source,
             stat,
-            there: None,
+            there,
             dir: Arc::new(self.open_dir(&parent)?),
             task,
         };
@@ -336,6 +336,7 @@ fn dir_message<F: Fs>(record: &DirRecord) -> Message<F> {
             ..no_stat(Kind::Dir, 0)
         }),
         dest: Box::new(record.dest),
+        id: None,
         mend: true,
         outcome: Outcome::Copied,
     }

@@ -39,6 +39,7 @@ mod single;
 mod sink;
 mod survey;
 
+use compare::Compared;
 pub(super) use pieces::{Piece, PieceError};
 pub(super) use sink::Sink;
 
@@ -163,13 +164,20 @@ impl<'a, F: Fs> Worker<'a, F> {
     }
 
     fn work(&mut self, work: &Work<F>) -> Result<Message<F>, Failure> {
+        // A file that the manifest knows, of which both sides are to be read.
+        let mut check = None;
         match &work.task {
             Task::Symlink(target) => return self.symlink(work, target),
             Task::Mend(record) => return self.mend(work, record),
-            Task::Compare(record) => return self.compare(work, record),
+            Task::Compare(record) => match self.compare(work, record)? {
+                Compared::Told(message) => return Ok(message),
+                Compared::Prove(done) => check = Some(done),
+                Compared::Copy => {}
+            },
+            Task::Check(done) => check = Some(&**done),
             Task::Repair(done) => return repair::mend(self, work, done),
             Task::Special(what) => return self.special(work, *what),
-            Task::Copy | Task::Resume(_) | Task::Adopt | Task::Check(_) => {}
+            Task::Copy | Task::Resume(_) | Task::Adopt => {}
         }
         let _stream = self.shared.streams.take(work.stat.size);
         let opened = self
@@ -194,13 +202,13 @@ impl<'a, F: Fs> Worker<'a, F> {
                     }
                 }
                 Task::Adopt if first => self.adopt_or_copy(work, &source, &settled)?,
-                Task::Check(done) if first => {
-                    match adopt::check(self, work, &source, &settled, done)? {
+                _ => match check.filter(|_| first) {
+                    Some(done) => match adopt::check(self, work, &source, &settled, done)? {
                         Some(unchanged) => return Ok(unchanged),
                         None => self.adopt_or_copy(work, &source, &settled)?,
-                    }
-                }
-                _ => self.copy(work, &source, &settled)?,
+                    },
+                    None => self.copy(work, &source, &settled)?,
+                },
             };
             if let Reading::Done(mut completed) = reading {
                 if settled.unsettled {

@@ -47,11 +47,12 @@ impl FsKind {
         }
     }
 
-    /// Whether each file has an owner of its own.
+    /// Whether the owner that a file shows is its own. FAT and NTFS have none, a FUSE daemon shows whom it
+    /// likes, and a server may show another than who made it (`root_squash`).
     pub fn keeps_owners(self) -> bool {
-        !matches!(
+        matches!(
             self,
-            FsKind::Fat | FsKind::ExFat | FsKind::FuseExFat | FsKind::Ntfs | FsKind::FuseNtfs
+            FsKind::Ext | FsKind::Xfs | FsKind::Tmpfs | FsKind::Compressing | FsKind::Other
         )
     }
 

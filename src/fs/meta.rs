@@ -31,8 +31,8 @@ fn is_denied(error: &io::Error) -> bool {
 pub(super) enum Target<'a> {
     /// An open file or directory.
     Open(BorrowedFd<'a>),
-    /// A name in a directory, not followed.
-    Name(BorrowedFd<'a>, &'a [u8]),
+    /// Something that is held without being open, with the directory and the name that it was found by.
+    Pinned(BorrowedFd<'a>, BorrowedFd<'a>, &'a [u8]),
 }
 
 /// Sets all of `meta`.
@@ -83,7 +83,7 @@ impl<'a> Target<'a> {
     pub(super) fn xattrs_of(self) -> io::Result<XattrsOf<'a>> {
         match self {
             Target::Open(fd) => Ok(XattrsOf::Open(fd)),
-            Target::Name(dir, name) => XattrsOf::name(dir, name),
+            Target::Pinned(fd, dir, name) => XattrsOf::pinned(fd, dir, name),
         }
     }
 
@@ -153,7 +153,7 @@ impl<'a> Target<'a> {
     /// Whether an attribute could not be set because there is no place for it, or because this
     /// user may not.
     fn has_no_place(self, error: &io::Error) -> bool {
-        let (Target::Open(fd) | Target::Name(fd, _)) = self;
+        let (Target::Open(fd) | Target::Pinned(fd, ..)) = self;
         match Errno::from_io_error(error) {
             Some(Errno::NOSPC | Errno::DQUOT) => sys::has_room(fd),
             errno => matches!(
@@ -178,7 +178,7 @@ impl<'a> Target<'a> {
         let Err(error) = result else {
             return Ok(true);
         };
-        let (Target::Open(fd) | Target::Name(fd, _)) = self;
+        let (Target::Open(fd) | Target::Pinned(fd, ..)) = self;
         let refused = matches!(
             Errno::from_io_error(&error),
             Some(Errno::PERM | Errno::INVAL | Errno::OPNOTSUPP | Errno::NOSYS)
@@ -197,10 +197,8 @@ impl<'a> Target<'a> {
         let (uid, gid) = (Some(Uid::from_raw(uid)), Some(Gid::from_raw(gid)));
         match self {
             Target::Open(fd) => sys::retry(|| rustix::fs::fchown(fd, uid, gid)),
-            Target::Name(dir, name) => {
-                let name = sys::component(name)?;
-                let flags = AtFlags::SYMLINK_NOFOLLOW;
-                sys::retry(|| rustix::fs::chownat(dir, name, uid, gid, flags))
+            Target::Pinned(fd, ..) => {
+                sys::retry(|| rustix::fs::chownat(fd, c"", uid, gid, AtFlags::EMPTY_PATH))
             }
         }
     }
@@ -210,7 +208,7 @@ impl<'a> Target<'a> {
         let mode = Mode::from_raw_mode((mode & 0o7777) as _);
         match self {
             Target::Open(fd) => sys::retry(|| rustix::fs::fchmod(fd, mode)),
-            Target::Name(dir, name) => sys::chmod_name(dir.as_fd(), name, mode),
+            Target::Pinned(fd, dir, name) => sys::chmod_pinned(fd, dir, name, mode),
         }
     }
 
@@ -218,11 +216,7 @@ impl<'a> Target<'a> {
         let times = sys::timestamps(atime_ns, mtime_ns);
         match self {
             Target::Open(fd) => sys::retry(|| rustix::fs::futimens(fd, &times)),
-            Target::Name(dir, name) => {
-                let name = sys::component(name)?;
-                let flags = AtFlags::SYMLINK_NOFOLLOW;
-                sys::retry(|| rustix::fs::utimensat(dir, name, &times, flags))
-            }
+            Target::Pinned(fd, dir, name) => sys::set_times_pinned(fd, dir, name, &times),
         }
     }
 }

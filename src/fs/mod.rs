@@ -332,6 +332,10 @@ pub trait FsMeta: Send + Sync + 'static {
     fn has_lasting_ids(&self, _dir: &Self::Dir) -> bool {
         true
     }
+    /// Whether each file has an owner of its own, which is kept.
+    fn keeps_owners(&self) -> bool {
+        false
+    }
     /// Whether the state is believed, whoever can have written it.
     fn trusts_state(&self) -> bool {
         false
@@ -357,9 +361,16 @@ pub trait FsMeta: Send + Sync + 'static {
     fn xattrs(&self, dir: &Self::Dir, name: &[u8]) -> io::Result<Xattrs>;
     /// The extended attributes of an open directory.
     fn dir_xattrs(&self, dir: &Self::Dir) -> io::Result<Xattrs>;
-    /// Sets metadata of a name without following it. What the file system has no place for is no
-    /// error: whoever wants to know looks at what is there afterwards.
-    fn set_meta(&self, dir: &Self::Dir, name: &[u8], meta: &Meta) -> io::Result<()>;
+    /// Sets metadata of what has a name and `is_it`, without following it. It is held while both are done, so
+    /// that nothing else that takes the name meanwhile is changed. What the file system has no place for is
+    /// no error: whoever wants to know looks at what is there afterwards.
+    fn set_meta(
+        &self,
+        dir: &Self::Dir,
+        name: &[u8],
+        is_it: &dyn Fn(&Stat) -> bool,
+        meta: &Meta,
+    ) -> io::Result<()>;
     /// Sets metadata of an open directory.
     fn set_dir_meta(&self, dir: &Self::Dir, meta: &Meta) -> io::Result<()>;
     /// The names in a directory with their kinds, in no order, without `.` and `..`. The numbers
@@ -447,6 +458,11 @@ pub(crate) fn journaled_tempdir() -> tempfile::TempDir {
         true => tempfile::tempdir_in("/dev/shm").expect("a directory in memory"),
         false => temp,
     }
+}
+
+/// The error for what is not what was looked at before.
+pub fn swapped() -> io::Error {
+    io::Error::other("something else has taken its place since it was looked at")
 }
 
 /// `None` for "there is nothing of that name", which is an answer and not a failure.

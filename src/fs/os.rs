@@ -20,7 +20,9 @@ use super::file::OsFile;
 use super::meta::{self, Target};
 use super::notice::Notice;
 use super::sys::{self, component, retry};
-use super::{About, Access, Fs, FsMeta, Kind, Meta, MountNo, Rules, Special, Stat, Xattrs, found};
+use super::{
+    About, Access, Fs, FsMeta, Kind, Meta, MountNo, Rules, Special, Stat, Xattrs, found, swapped,
+};
 use crate::path::RelPath;
 
 const DIRECTORY: OFlags = OFlags::RDONLY
@@ -134,12 +136,6 @@ impl OsFs {
         self.shared.trusts_state.store(true, Ordering::Relaxed);
     }
 
-    /// Whether owners are kept by the root's file system, and not made up by whoever mounts it.
-    fn keeps_owners(&self) -> bool {
-        let keeps = || self.about().map_or(true, |about| about.kind.keeps_owners());
-        *self.shared.keeps_owners.get_or_init(keeps)
-    }
-
     /// Remembers the file system of a directory if it is another than that above it.
     fn note_file_system(&self, path: &RelPath, dir: &OwnedFd) -> io::Result<()> {
         let dev = stat_fd(dir)?.dev;
@@ -166,14 +162,16 @@ impl OsFs {
 }
 
 /// Whether something belongs to this user or to root, and nobody else may write it. The group of a user's own
-/// name, which has the user's number, is nobody else.
+/// name, which has the user's number, is nobody else. In a sticky directory nobody replaces what is ours.
 fn is_ours(stat: &Stat) -> bool {
     const GROUP_WRITES: u32 = 0o020;
     const OTHERS_WRITE: u32 = 0o002;
+    const STICKY: u32 = 0o1000;
     let (own, _) = sys::own_ids();
     let of_us = [own, 0].contains(&stat.uid);
     let by_group = stat.mode & GROUP_WRITES != 0 && stat.gid != stat.uid;
-    of_us && !by_group && stat.mode & OTHERS_WRITE == 0
+    let is_sticky = stat.kind == Kind::Dir && stat.mode & STICKY != 0;
+    of_us && (is_sticky || (!by_group && stat.mode & OTHERS_WRITE == 0))
 }
 
 fn stat_fd(fd: impl AsFd) -> io::Result<Stat> {
@@ -245,6 +243,11 @@ impl FsMeta for OsFs {
         !self.keeps_owners() || is_ours(stat)
     }
 
+    fn keeps_owners(&self) -> bool {
+        let keeps = || self.about().map_or(true, |about| about.kind.keeps_owners());
+        *self.shared.keeps_owners.get_or_init(keeps)
+    }
+
     fn trusts_state(&self) -> bool {
         self.shared.trusts_state.load(Ordering::Relaxed)
     }
@@ -294,15 +297,25 @@ impl FsMeta for OsFs {
     }
 
     fn xattrs(&self, dir: &OsDir, name: &[u8]) -> io::Result<Xattrs> {
-        sys::xattrs(Target::Name(dir.fd.as_fd(), name).xattrs_of()?)
+        sys::xattrs_in(dir.fd.as_fd(), name)
     }
 
     fn dir_xattrs(&self, dir: &OsDir) -> io::Result<Xattrs> {
         sys::xattrs(sys::XattrsOf::Open(dir.fd.as_fd()))
     }
 
-    fn set_meta(&self, dir: &OsDir, name: &[u8], meta: &Meta) -> io::Result<()> {
-        meta::set(Target::Name(dir.fd.as_fd(), name), meta)
+    fn set_meta(
+        &self,
+        dir: &OsDir,
+        name: &[u8],
+        is_it: &dyn Fn(&Stat) -> bool,
+        meta: &Meta,
+    ) -> io::Result<()> {
+        let pinned = sys::pin(&dir.fd, name)?;
+        if !is_it(&stat_fd(&pinned)?) {
+            return Err(swapped());
+        }
+        meta::set(Target::Pinned(pinned.as_fd(), dir.fd.as_fd(), name), meta)
     }
 
     fn set_dir_meta(&self, dir: &OsDir, meta: &Meta) -> io::Result<()> {

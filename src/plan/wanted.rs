@@ -24,6 +24,11 @@ impl Own {
         Own { uid, gid, umask }
     }
 
+    /// Who new files belong to.
+    pub(crate) fn uid(&self) -> u32 {
+        self.uid
+    }
+
     /// Whether it sees the attributes that only root sees.
     pub(crate) fn is_root(&self) -> bool {
         self.uid == 0

@@ -30,6 +30,7 @@ mod hostile;
 mod identity;
 mod immutable;
 mod inject;
+mod inodes;
 mod interchange;
 mod kill;
 mod limits;

@@ -40,14 +40,40 @@ impl<F: Fs> Planner<'_, F> {
         }
     }
 
-    /// Gives a directory the bits that are needed to put something into it.
-    fn make_writable(&self, path: &RelPath, parent: &F::Dir, stat: &Stat) -> Result<(), Failure> {
+    /// Readies a directory that is there for what is put into it: gives it the bits that are needed for that,
+    /// and takes from others, until the end of the run, what they shall not have in the end. Whether anything
+    /// had to be set.
+    fn make_ready(
+        &self,
+        path: &RelPath,
+        parent: &F::Dir,
+        there: &Stat,
+        wanted: &Meta,
+    ) -> Result<bool, Failure> {
+        let (fs, own) = (&*self.shared.fs, self.shared.own);
+        let mut mode = there.mode | DIR_WORKING_BITS;
+        let mut owner = None;
+        if fs.keeps_owners() && !fs.may_lack_modes() {
+            // A user can take nothing from a directory of somebody else.
+            if own.is_root() || there.uid == own.uid() {
+                mode &= wanted.mode.unwrap_or(mode) | DIR_WORKING_BITS;
+            }
+            let shall = wanted.owner.map_or(there.uid, |(uid, _)| uid);
+            let is_stranger = ![own.uid(), shall].contains(&there.uid);
+            owner = (own.is_root() && is_stranger).then(fs::own_ids);
+        }
+        if mode == there.mode && owner.is_none() {
+            return Ok(false);
+        }
         let meta = Meta {
-            mode: Some(stat.mode | DIR_WORKING_BITS),
+            mode: Some(mode),
+            owner,
             ..Meta::default()
         };
-        let set = self.shared.fs.set_meta(parent, path.name(), &meta);
-        set.map_err(self.at_dest("make writable", path))
+        let is_it = |stat: &Stat| stat.kind == Kind::Dir && stat.id() == there.id();
+        let set = fs.set_meta(parent, path.name(), &is_it, &meta);
+        set.map_err(self.at_dest("ready the directory", path))?;
+        Ok(true)
     }
 
     /// Makes or keeps a directory; `parent` is `None` for the root.
@@ -99,27 +125,35 @@ impl<F: Fs> Planner<'_, F> {
                 _ => (true, Outcome::Adopted),
             },
         };
-        let locked_out = there.is_some_and(|stat| stat.mode & DIR_WORKING_BITS != DIR_WORKING_BITS);
-        if locked_out
-            && let (Some(parent), Some(stat)) = (&parent, &there)
-            && let Err(failure) = self.make_writable(&path, parent, stat)
-        {
-            return self.leave_out(path, failure);
-        }
-        let set = match mend || locked_out {
-            true => self.set_dir_xattrs(&path, &wanted).map(Some),
+        let readied = match (&parent, &there) {
+            (Some(parent), Some(stat)) => self.make_ready(&path, parent, stat, &wanted),
+            _ => Ok(false),
+        };
+        let readied = match readied {
+            Ok(readied) => readied,
+            Err(failure) => return self.leave_out(path, failure),
+        };
+        let set = match mend || readied {
+            true => self
+                .set_dir_xattrs(&path, there.as_ref(), &wanted)
+                .map(Some),
             false => Ok(None),
         };
+        let mut id = there.map(|there| there.id());
         let dest = match set {
-            Ok(Some(seen)) => Self::dir_in_the_end(&scanned, &wanted, &seen),
+            Ok(Some(seen)) => {
+                id = Some(seen.stat.id());
+                Self::dir_in_the_end(&scanned, &wanted, &seen)
+            }
             Ok(None) => DestMeta::default(),
             Err(failure) => return self.leave_out(path, failure),
         };
-        let mend = mend || locked_out;
+        let mend = mend || readied;
         let message = Message::Dir {
             path,
             stat: Box::new(scanned.stat),
             dest: Box::new(dest),
+            id,
             mend,
             outcome,
         };

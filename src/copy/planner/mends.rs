@@ -26,11 +26,12 @@ impl<F: Fs> Planner<'_, F> {
         Ok(Seen::new(stat, xattrs))
     }
 
-    /// Gives a directory its attributes. That need not wait: what is put into it does not change
+    /// Gives a directory its attributes, `there` if it was not made just now. That need not wait: what is put into it does not change
     /// them.
     pub(super) fn set_dir_xattrs(
         &mut self,
         path: &RelPath,
+        there: Option<&Stat>,
         wanted: &Meta,
     ) -> Result<Seen, Failure> {
         let dir = self.open_dir(path)?;
@@ -41,6 +42,13 @@ impl<F: Fs> Planner<'_, F> {
         };
         let (shared, failed) = (self.shared, self.at_dest("set the metadata of", path));
         let mut seen = shared.seen_dir(&dir).map_err(&failed)?;
+        let is_it = match there {
+            Some(there) => there.id() == seen.stat.id(),
+            None => shared.is_own_dir(&seen.stat),
+        };
+        if !is_it {
+            return Err(failed(fs::swapped()));
+        }
         let lacks =
             |wanted: &Option<fs::Xattrs>, there| wanted.as_ref().is_some_and(|w| w != there);
         if lacks(&meta.acls, &seen.acls) || lacks(&meta.xattrs, &seen.xattrs) {

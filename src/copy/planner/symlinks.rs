@@ -36,21 +36,21 @@ impl<F: Fs> Planner<'_, F> {
                 self.drop_partial(path, &dir, known.as_ref())?;
                 self.hand_on(scanned, dir, there, Task::Symlink(target))
             }
-            SymlinkPlan::Adopt => self.adopt_symlink(scanned, &dir, target),
+            SymlinkPlan::Adopt => self.adopt_symlink((scanned, target), &dir, there),
         }
     }
 
     fn adopt_symlink(
         &self,
-        scanned: Scanned,
+        (scanned, target): (Scanned, Vec<u8>),
         dir: &F::Dir,
-        target: Vec<u8>,
+        there: Option<Stat>,
     ) -> Result<(), Failure> {
         let (path, mtime_ns) = (&scanned.dest, scanned.stat.mtime_ns);
         let wanted = self.wanted(&scanned, None)?;
-        let set = self
-            .shared
-            .set_named(dir, path.name(), &wanted, mtime_ns, None);
+        let is_it = |stat: &Stat| there.is_some_and(|there| there.id() == stat.id());
+        let at = (dir, path.name());
+        let set = (self.shared).set_named(at, &is_it, &wanted, mtime_ns, None);
         let dest = set.map_err(self.at_dest("set the metadata of", path))?;
         self.send(Message::Complete {
             worker: None,

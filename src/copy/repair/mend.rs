@@ -103,17 +103,25 @@ impl<F: Fs> Mending<'_, '_, F> {
     /// Fills the partial, gives it its metadata and flushes it.
     fn write(&mut self, file: &F::File, old: Option<Stat>) -> Result<DestMeta, Failure> {
         let (source, its_stat) = self.source()?;
-        let has_old = old.is_some();
         let fs = &*self.worker.shared.fs;
         let at_dest = self
             .worker
             .at_dest("write to the repaired", &self.work.path);
         let name = self.work.path.name();
-        let shares = has_old
-            && match fs.open(&self.work.dir, name, Access::Read) {
-                Ok(old) => file.share(&old).map_err(&at_dest)?,
-                Err(_) => false,
-            };
+        let held = match old {
+            Some(_) => found(fs.open(&self.work.dir, name, Access::Read)).map_err(&at_dest)?,
+            None => None,
+        };
+        if let (Some(held), Some(old)) = (&held, &old)
+            && held.stat().map_err(&at_dest)?.id() != old.id()
+        {
+            return Err(at_dest(crate::fs::swapped()));
+        }
+        let has_old = held.is_some();
+        let shares = match &held {
+            Some(held) => file.share(held).map_err(&at_dest)?,
+            None => false,
+        };
         let like = old.unwrap_or(its_stat);
         // In a file that shares the blocks of the old one, what is left out would stay as it was.
         self.sparse = !shares && like.allocated < like.size;
@@ -131,7 +139,7 @@ impl<F: Fs> Mending<'_, '_, F> {
             let is_bad = self.bad.iter().any(|bad| bad.contains(&range.start));
             let has_good = !is_bad
                 && match &old {
-                    None => shares,
+                    None => shares && self.is_good(index, file, &mut buf)?,
                     Some(old) => self.copy_good(index, old, file, &mut buf)?,
                 };
             if !has_good {
@@ -139,7 +147,7 @@ impl<F: Fs> Mending<'_, '_, F> {
             }
         }
         file.set_len(self.done.size).map_err(&at_dest)?;
-        let dest = self.set_meta(file, has_old, &source)?;
+        let dest = self.set_meta(file, held.as_ref(), &source)?;
         // Its blocks are recorded as durable already. So that this is as good as for those of a
         // copy, they are flushed twice: here, and by the barrier that publishes the file.
         file.sync()
@@ -152,15 +160,14 @@ impl<F: Fs> Mending<'_, '_, F> {
     fn set_meta(
         &self,
         file: &F::File,
-        has_old: bool,
+        old: Option<&F::File>,
         source: &SourceFile,
     ) -> Result<DestMeta, Failure> {
         let (shared, done) = (self.worker.shared, self.done);
         let at_dest = self.worker.at_dest("set the metadata of", &self.work.path);
-        let name = self.work.path.name();
-        let xattrs = match has_old {
-            true => shared.xattrs(|| shared.fs.xattrs(&self.work.dir, name)),
-            false => shared.xattrs(|| source.xattrs()),
+        let xattrs = match old {
+            Some(old) => shared.xattrs(|| old.xattrs()),
+            None => shared.xattrs(|| source.xattrs()),
         };
         let (acls, xattrs) = xattrs.map_err(&at_dest)?.split();
         let meta = Meta {
@@ -199,6 +206,32 @@ impl<F: Fs> Mending<'_, '_, F> {
             from: self.work.source.clone(),
         }
         .into()
+    }
+
+    /// Whether a block that is shared with the old file is what was copied. Nobody else can change it any more.
+    fn is_good(&self, index: u64, file: &F::File, buf: &mut AlignedBuf) -> Result<bool, Failure> {
+        let at_dest = self.worker.at_dest("read the repaired", &self.work.path);
+        let range = self.size().range(index, self.done.size);
+        let single = self.size().is_single(self.done.size);
+        let mut hasher = BlockHasher::new(range.start, single);
+        let mut at = range.start;
+        while at < range.end {
+            // No more than the buffer holds, so it fits.
+            let wanted = (range.end - at).min(buf.len() as u64) as usize;
+            let have = match file.read_at(&mut buf[..wanted], at) {
+                Ok(have) => have,
+                Err(error) if crate::fs::is_gone(&*self.worker.shared.fs, &error) => {
+                    return Err(at_dest(error));
+                }
+                Err(_) => return Ok(false),
+            };
+            if have < wanted {
+                return Ok(false);
+            }
+            hasher.update(&buf[..wanted]);
+            at += wanted as u64;
+        }
+        Ok(hasher.finish() == self.hashes[index as usize])
     }
 
     /// Copies a good block of the old file, hashing it once more. `false`: it is not good after all.

@@ -26,7 +26,10 @@ impl<F: Fs> Worker<'_, F> {
         let file = crate::fs::found(fs.open(&work.dir, &name, crate::fs::Access::Write))
             .map_err(&at_dest)?;
         let whole = match &file {
-            Some(file) => file.stat().map_err(&at_dest)?.size >= kept,
+            Some(file) => {
+                let there = file.stat().map_err(&at_dest)?;
+                there.size >= kept && self.shared.is_own(&there)
+            }
             None => false,
         };
         // A forged manifest may hold more blocks of a file than it can have.

@@ -39,12 +39,14 @@ impl<F: Fs> Worker<'_, F> {
         (attempt, name): (u8, &[u8]),
         content: Content,
     ) -> Result<Message<F>, Failure> {
+        let kind = work.stat.kind;
+        let is_it = |stat: &Stat| stat.kind == kind && self.shared.is_own(stat);
         Ok(Message::Complete {
             worker: None,
             completed: Box::new(Completed {
                 path: work.path.clone(),
                 mtime_ns: work.stat.mtime_ns,
-                dest: self.set_named(work, name, None)?,
+                dest: self.set_named(work, name, &is_it, None)?,
                 attempt: Some(attempt),
                 content,
                 file: None,
@@ -57,10 +59,12 @@ impl<F: Fs> Worker<'_, F> {
         &self,
         work: &Work<F>,
         name: &[u8],
+        is_it: &dyn Fn(&Stat) -> bool,
         known: Option<&DestMeta>,
     ) -> Result<DestMeta, Failure> {
         let (shared, wanted) = (self.shared, self.wanted(work)?);
-        let set = shared.set_named(&work.dir, name, &wanted, work.stat.mtime_ns, known);
+        let at = (&*work.dir, name);
+        let set = shared.set_named(at, is_it, &wanted, work.stat.mtime_ns, known);
         set.map_err(self.naming("set the metadata of", &work.path))
     }
 
@@ -117,21 +121,23 @@ impl<F: Fs> Worker<'_, F> {
         let mut record = record.clone();
         let mtime_ns = work.stat.mtime_ns;
         let name = work.path.name();
+        let planned = work.there.map(|there| (there.kind, there.id()));
+        let is_it = |stat: &Stat| planned == Some((stat.kind, stat.id()));
         match &mut record {
             Record::Done(done) => {
                 let now_ms = crate::time::now_ms();
-                done.dest = self.set_named(work, name, Some(&done.dest))?;
+                done.dest = self.set_named(work, name, &is_it, Some(&done.dest))?;
                 let ctimes = self.shared.ctimes(&work.stat);
                 done.ctimes = ctimes.map(|ctimes| ctimes.at(now_ms));
                 (done.mtime_ns, done.attempt) = (mtime_ns, None);
                 self.flush_mended(work)?;
             }
             Record::Special(special) => {
-                special.dest = self.set_named(work, name, Some(&special.dest))?;
+                special.dest = self.set_named(work, name, &is_it, Some(&special.dest))?;
                 special.mtime_ns = mtime_ns;
             }
             Record::Symlink(link) => {
-                link.dest = self.set_named(work, name, Some(&link.dest))?;
+                link.dest = self.set_named(work, name, &is_it, Some(&link.dest))?;
                 link.mtime_ns = mtime_ns;
             }
             // Nothing else is ever handed here; nothing is wrong with recording it once more.

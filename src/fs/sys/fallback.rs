@@ -3,9 +3,9 @@
 use std::fs::File;
 use std::io::{self, Read};
 use std::ops::Range;
-use std::os::fd::{AsFd, OwnedFd};
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 
-use rustix::fs::{AtFlags, Mode, OFlags};
+use rustix::fs::{Mode, OFlags, Timestamps};
 use rustix::io::Errno;
 
 use super::super::{About, FsKind, Xattrs};
@@ -133,20 +133,31 @@ pub(crate) fn advise_sequential(_file: &File) -> io::Result<()> {
     Ok(())
 }
 
-/// Sets the mode of a name without following it; a symlink is left alone.
-pub(crate) fn chmod_name(dir: impl AsFd, name: &[u8], mode: Mode) -> io::Result<()> {
-    let name = component(name)?;
+/// Opens what has a name, without following it: there is no lighter way to hold it.
+pub(crate) fn pin(dir: impl AsFd, name: &[u8]) -> io::Result<OwnedFd> {
     let flags = OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::CLOEXEC;
-    match retry(|| rustix::fs::openat(&dir, name, flags, Mode::empty())) {
-        Ok(opened) => retry(|| rustix::fs::fchmod(&opened, mode)),
-        Err(error) => {
-            let stat = retry(|| rustix::fs::statat(&dir, name, AtFlags::SYMLINK_NOFOLLOW))?;
-            match super::stat_of(&stat).kind {
-                super::Kind::Symlink => Ok(()),
-                _ => Err(error),
-            }
-        }
-    }
+    let name = component(name)?;
+    retry(|| rustix::fs::openat(&dir, name, flags, Mode::empty()))
+}
+
+/// Sets the mode of something that is held.
+pub(crate) fn chmod_pinned(
+    pinned: BorrowedFd<'_>,
+    _dir: BorrowedFd<'_>,
+    _name: &[u8],
+    mode: Mode,
+) -> io::Result<()> {
+    retry(|| rustix::fs::fchmod(pinned, mode))
+}
+
+/// Sets the times of something that is held.
+pub(crate) fn set_times_pinned(
+    pinned: BorrowedFd<'_>,
+    _dir: BorrowedFd<'_>,
+    _name: &[u8],
+    times: &Timestamps,
+) -> io::Result<()> {
+    retry(|| rustix::fs::futimens(pinned, times))
 }
 
 /// Whose attributes are meant. There are none here.
@@ -160,8 +171,9 @@ impl<'a> XattrsOf<'a> {
         XattrsOf(std::marker::PhantomData)
     }
 
-    /// A name in an open directory.
-    pub(crate) fn name(
+    /// Something that is held.
+    pub(crate) fn pinned(
+        _fd: std::os::fd::BorrowedFd<'a>,
         _dir: std::os::fd::BorrowedFd<'a>,
         _name: &[u8],
     ) -> io::Result<XattrsOf<'a>> {

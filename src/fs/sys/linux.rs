@@ -2,11 +2,11 @@
 
 use std::fs::File;
 use std::io;
-use std::os::fd::{AsFd, AsRawFd, OwnedFd};
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 use std::sync::{LazyLock, OnceLock};
 
 use memmap2::MmapMut;
-use rustix::fs::{Advice, Mode, OFlags, RenameFlags, ResolveFlags};
+use rustix::fs::{Advice, AtFlags, Mode, OFlags, RenameFlags, ResolveFlags, Timestamps};
 use rustix::io::Errno;
 use rustix::system::Uname;
 
@@ -142,26 +142,63 @@ pub(crate) fn advise_sequential(file: &File) -> io::Result<()> {
     retry(|| rustix::fs::fadvise(file, 0, None, Advice::Sequential))
 }
 
-/// Sets the mode of a name without following it; a symlink is left alone, it has no mode.
-pub(crate) fn chmod_name(dir: impl AsFd, name: &[u8], mode: Mode) -> io::Result<()> {
-    // fchmodat cannot refuse symlinks before Linux 6.6. So the inode is pinned first, with a
-    // handle that reads nothing and wakes no device, and then named by that handle.
+/// Holds what has a name, without following it and without opening it: that reads nothing and wakes no device.
+pub(crate) fn pin(dir: impl AsFd, name: &[u8]) -> io::Result<OwnedFd> {
     let flags = OFlags::PATH | OFlags::NOFOLLOW | OFlags::CLOEXEC;
     let name = component(name)?;
-    let pinned = retry(|| rustix::fs::openat(&dir, name, flags, Mode::empty()))?;
-    let kind = super::stat_of(&retry(|| rustix::fs::fstat(&pinned))?).kind;
-    if kind == super::Kind::Symlink {
+    retry(|| rustix::fs::openat(&dir, name, flags, Mode::empty()))
+}
+
+/// Sets the mode of something that is held; a symlink is left alone, it has no mode.
+pub(crate) fn chmod_pinned(
+    pinned: BorrowedFd<'_>,
+    dir: BorrowedFd<'_>,
+    name: &[u8],
+    mode: Mode,
+) -> io::Result<()> {
+    let stat = super::stat_of(&retry(|| rustix::fs::fstat(pinned))?);
+    if stat.kind == super::Kind::Symlink {
         return Ok(());
     }
+    // fchmod does not take such a handle, and fchmodat takes it since Linux 6.6 only.
     let by_handle = format!("/proc/self/fd/{}", pinned.as_raw_fd());
     match retry(|| rustix::fs::chmod(by_handle.as_str(), mode)) {
         Err(error) if error.kind() == io::ErrorKind::NotFound => {
-            // No /proc here: a handle that can be read does as well.
-            let flags = OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::CLOEXEC;
-            let opened = retry(|| rustix::fs::openat(&dir, name, flags, Mode::empty()))?;
+            let opened = open_again(dir, name, &stat)?;
             retry(|| rustix::fs::fchmod(&opened, mode))
         }
         result => result,
+    }
+}
+
+/// Sets the times of something that is held.
+pub(crate) fn set_times_pinned(
+    pinned: BorrowedFd<'_>,
+    dir: BorrowedFd<'_>,
+    name: &[u8],
+    times: &Timestamps,
+) -> io::Result<()> {
+    let set = retry(|| rustix::fs::utimensat(pinned, c"", times, AtFlags::EMPTY_PATH));
+    match set.as_ref().err().and_then(Errno::from_io_error) {
+        // Before Linux 5.8 only by name. A time gives nobody anything.
+        Some(Errno::INVAL | Errno::NOENT | Errno::BADF) => {
+            let (name, flags) = (component(name)?, AtFlags::SYMLINK_NOFOLLOW);
+            retry(|| rustix::fs::utimensat(dir, name, times, flags))
+        }
+        _ => set,
+    }
+}
+
+/// Where there is no `/proc`: opens what is held by its name, if that is it still.
+pub(super) fn open_again(dir: impl AsFd, name: &[u8], held: &super::Stat) -> io::Result<OwnedFd> {
+    // O_NONBLOCK: a fifo is not to be waited for.
+    let flags = OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::CLOEXEC;
+    let name = component(name)?;
+    let opened = retry(|| rustix::fs::openat(&dir, name, flags, Mode::empty()))?;
+    let there = super::stat_of(&retry(|| rustix::fs::fstat(&opened))?);
+    match there.id() == held.id() {
+        true => Ok(opened),
+        false => Err(crate::fs::swapped()),
     }
 }
 

@@ -4,8 +4,9 @@
 
 use std::ffi::{CStr, CString};
 use std::io;
-use std::os::fd::{AsFd, AsRawFd, BorrowedFd};
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 use std::os::unix::ffi::OsStrExt;
+use std::rc::Rc;
 
 use rustix::fs::{self, Mode, OFlags, XattrFlags};
 use rustix::io::Errno;
@@ -21,11 +22,30 @@ const TRIES: u32 = 5;
 pub(crate) enum XattrsOf<'a> {
     /// An open file or directory.
     Open(BorrowedFd<'a>),
+    /// A file or directory that had to be opened for it.
+    Opened(Rc<OwnedFd>),
     /// A path, its last component not followed.
     Path(CString),
+    /// The path of a handle in `/proc`, which leads to what is held.
+    Handle(CString),
 }
 
 impl<'a> XattrsOf<'a> {
+    /// Something that is held, found in `dir` by `name`.
+    pub(crate) fn pinned(
+        held: BorrowedFd<'a>,
+        dir: BorrowedFd<'a>,
+        name: &[u8],
+    ) -> io::Result<XattrsOf<'a>> {
+        if has_proc() {
+            let path = format!("/proc/self/fd/{}", held.as_raw_fd());
+            return Ok(XattrsOf::Handle(CString::new(path)?));
+        }
+        let stat = super::stat_of(&super::retry(|| fs::fstat(held))?);
+        let opened = super::linux::open_again(dir, name, &stat)?;
+        Ok(XattrsOf::Opened(Rc::new(opened)))
+    }
+
     /// A name in an open directory, not followed.
     pub(crate) fn name(dir: BorrowedFd<'a>, name: &[u8]) -> io::Result<XattrsOf<'a>> {
         let mut path = format!("/proc/self/fd/{}/", dir.as_fd().as_raw_fd()).into_bytes();
@@ -41,29 +61,47 @@ impl<'a> XattrsOf<'a> {
     /// The list of names; how long it is, if there is no buffer to put it in.
     fn list(&self, buf: &mut [u8]) -> rustix::io::Result<usize> {
         match self {
-            XattrsOf::Open(fd) if buf.is_empty() => fs::flistxattr_query(fd),
-            XattrsOf::Open(fd) => fs::flistxattr(fd, buf),
+            XattrsOf::Open(fd) => flist(fd, buf),
+            XattrsOf::Opened(fd) => flist(fd, buf),
             XattrsOf::Path(path) if buf.is_empty() => fs::llistxattr_query(path.as_c_str()),
             XattrsOf::Path(path) => fs::llistxattr(path.as_c_str(), buf),
+            XattrsOf::Handle(path) if buf.is_empty() => fs::listxattr_query(path.as_c_str()),
+            XattrsOf::Handle(path) => fs::listxattr(path.as_c_str(), buf),
         }
     }
 
     /// A value; how long it is, if there is no buffer to put it in.
     fn get(&self, name: &CStr, buf: &mut [u8]) -> rustix::io::Result<usize> {
         match self {
-            XattrsOf::Open(fd) if buf.is_empty() => fs::fgetxattr_query(fd, name),
-            XattrsOf::Open(fd) => fs::fgetxattr(fd, name, buf),
+            XattrsOf::Open(fd) => fget(fd, name, buf),
+            XattrsOf::Opened(fd) => fget(fd, name, buf),
             XattrsOf::Path(path) if buf.is_empty() => fs::lgetxattr_query(path.as_c_str(), name),
             XattrsOf::Path(path) => fs::lgetxattr(path.as_c_str(), name, buf),
+            XattrsOf::Handle(path) if buf.is_empty() => fs::getxattr_query(path.as_c_str(), name),
+            XattrsOf::Handle(path) => fs::getxattr(path.as_c_str(), name, buf),
         }
     }
 
     /// Whether a path leads nowhere only because there is no `/proc` to lead through.
     fn lacks_proc(&self) -> bool {
         match self {
-            XattrsOf::Open(_) => false,
+            XattrsOf::Open(_) | XattrsOf::Opened(_) | XattrsOf::Handle(_) => false,
             XattrsOf::Path(path) => path.to_bytes().starts_with(b"/proc/self/fd/") && !has_proc(),
         }
+    }
+}
+
+fn flist(fd: impl AsFd, buf: &mut [u8]) -> rustix::io::Result<usize> {
+    match buf.is_empty() {
+        true => fs::flistxattr_query(fd),
+        false => fs::flistxattr(fd, buf),
+    }
+}
+
+fn fget(fd: impl AsFd, name: &CStr, buf: &mut [u8]) -> rustix::io::Result<usize> {
+    match buf.is_empty() {
+        true => fs::fgetxattr_query(fd, name),
+        false => fs::fgetxattr(fd, name, buf),
     }
 }
 
@@ -149,7 +187,9 @@ pub(crate) fn set_xattr(of: &XattrsOf<'_>, name: &[u8], value: &[u8]) -> io::Res
     let flags = XattrFlags::empty();
     super::retry(|| match of {
         XattrsOf::Open(fd) => fs::fsetxattr(fd, name, value, flags),
+        XattrsOf::Opened(fd) => fs::fsetxattr(fd, name, value, flags),
         XattrsOf::Path(path) => fs::lsetxattr(path.as_c_str(), name, value, flags),
+        XattrsOf::Handle(path) => fs::setxattr(path.as_c_str(), name, value, flags),
     })
 }
 
@@ -157,7 +197,9 @@ pub(crate) fn set_xattr(of: &XattrsOf<'_>, name: &[u8], value: &[u8]) -> io::Res
 pub(crate) fn remove_xattr(of: &XattrsOf<'_>, name: &[u8]) -> io::Result<()> {
     super::retry(|| match of {
         XattrsOf::Open(fd) => fs::fremovexattr(fd, name),
+        XattrsOf::Opened(fd) => fs::fremovexattr(fd, name),
         XattrsOf::Path(path) => fs::lremovexattr(path.as_c_str(), name),
+        XattrsOf::Handle(path) => fs::removexattr(path.as_c_str(), name),
     })
 }
 

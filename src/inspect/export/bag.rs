@@ -184,7 +184,8 @@ impl Writer<'_> {
                 mode,
                 ..Meta::default()
             };
-            self.fs.set_meta(&dir, name, &meta)?;
+            self.fs
+                .set_meta(&dir, name, &|stat| stat.kind == Kind::Dir, &meta)?;
             Ok(true)
         });
         if made.at("create a directory below", self.bag)? {

@@ -24,10 +24,12 @@ pub(super) fn must_be_ours<F: Fs>(fs: &F, dir: &F::Dir, state: &Path) -> Result<
     }
     for name in NAMES {
         let path = || state.join(as_name(name));
-        let Some(stat) = fs.stat(dir, name).at("look at", &path())? else {
+        let stat = fs.stat(dir, name).at("look at", &path())?;
+        // What is no file is refused when it is opened.
+        let Some(stat) = stat.filter(|stat| stat.kind == Kind::File) else {
             continue;
         };
-        if !fs.is_ours(&stat) || stat.kind != Kind::File {
+        if !fs.is_ours(&stat) {
             return Err(theirs(&path(), &stat));
         }
         if stat.nlink > 1 && links_in(fs, dir, &stat).at("list", state)? < stat.nlink {

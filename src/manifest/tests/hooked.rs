@@ -171,8 +171,14 @@ impl FsMeta for Hooked {
     fn dir_xattrs(&self, dir: &OsDir) -> io::Result<Xattrs> {
         self.os.dir_xattrs(dir)
     }
-    fn set_meta(&self, dir: &OsDir, name: &[u8], meta: &Meta) -> io::Result<()> {
-        self.os.set_meta(dir, name, meta)
+    fn set_meta(
+        &self,
+        dir: &OsDir,
+        name: &[u8],
+        is_it: &dyn Fn(&Stat) -> bool,
+        meta: &Meta,
+    ) -> io::Result<()> {
+        self.os.set_meta(dir, name, is_it, meta)
     }
     fn set_dir_meta(&self, dir: &OsDir, meta: &Meta) -> io::Result<()> {
         self.os.set_dir_meta(dir, meta)

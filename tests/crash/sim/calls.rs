@@ -309,9 +309,18 @@ impl FsMeta for SimFs {
         self.shared.call(Call::DirXattrs)?.xattrs(dir.ino)
     }
 
-    fn set_meta(&self, dir: &SimDir, name: &[u8], meta: &Meta) -> io::Result<()> {
+    fn set_meta(
+        &self,
+        dir: &SimDir,
+        name: &[u8],
+        is_it: &dyn Fn(&Stat) -> bool,
+        meta: &Meta,
+    ) -> io::Result<()> {
         let mut state = self.shared.call(Call::SetMeta)?;
         let ino = state.lookup(dir.ino, name)?;
+        if !is_it(&state.stat(ino)?) {
+            return Err(sprag::fs::swapped());
+        }
         state.set_meta(ino, meta);
         Ok(())
     }

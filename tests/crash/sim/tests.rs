@@ -394,7 +394,7 @@ fn metadata_is_kept_and_a_name_that_goes_changes_the_time_of_its_directory() {
         xattrs: Some(xattrs.clone()),
         ..Meta::default()
     };
-    fs.set_meta(&root, b"a", &meta).unwrap();
+    fs.set_meta(&root, b"a", &|_| true, &meta).unwrap();
     let stat = fs.stat(&root, b"a").unwrap().unwrap();
     assert_eq!(
         (stat.kind, stat.mode, stat.uid, stat.gid),
