@@ -84,11 +84,7 @@ impl FileCase {
 
 /// Walks the contents of a directory as a copy of all of it does; gives how many entries there are.
 pub fn walk(dir: &Path) -> u64 {
-    let source = Source {
-        path: dir.to_path_buf(),
-        dest: RelPath::root(),
-        dir: None,
-    };
+    let source = Source::given(&dir.join("")).expect("a directory");
     let mut entries = 0;
     let over = scan::each(&[source], &Selection::default(), |scanned| {
         std::hint::black_box(scanned);

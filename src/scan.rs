@@ -7,9 +7,10 @@
 use std::ops::ControlFlow;
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use crate::error::{EntryError, PathError};
-use crate::fs::source::Tree;
+use crate::fs::source::{Held, Tree};
 use crate::fs::{FileId, Kind, Stat, source};
 use crate::manifest::{self, STATE_DIR};
 use crate::path::{Printable, RelPath, bytes_below};
@@ -34,6 +35,8 @@ pub(crate) struct Source {
     /// Which file or directory it is.
     pub(crate) id: FileId,
     pub(crate) is_dir: bool,
+    /// The directory itself, as it was looked at.
+    pub(crate) held: Option<Held>,
     /// The destination, which may lie in it.
     pub(crate) copied_to: Option<CopiedTo>,
 }
@@ -166,7 +169,12 @@ impl<'a> Scan<'a> {
     }
 
     fn walk_from(&mut self, path: &Path) {
-        self.walk = Some(Tree::new(path, self.selection.one_file_system));
+        let below = bytes_below(path, &self.source.path).map(RelPath::new);
+        let from = match (&self.source.held, below) {
+            (Some(held), Some(Ok(below))) => Some((Arc::clone(held), below)),
+            _ => None,
+        };
+        self.walk = Some(Tree::new(path, from, self.selection.one_file_system));
     }
 
     /// Leaves out the contents of the directory that was just yielded.
@@ -212,6 +220,14 @@ impl<'a> Scan<'a> {
             self.walk = None;
             return None;
         };
+        let is_dir = |stat: &Stat| stat.kind == Kind::Dir;
+        if walk.is_root() && !self.source.is_dir && looked_at.as_ref().is_ok_and(is_dir) {
+            // It was none when it was first looked at, and nothing in it is reached from there.
+            walk.skip_dir();
+            let error = EntryError::Replaced(self.source.path.clone());
+            let dest = self.source.dest.clone();
+            return Some(Err(ScanFailure { dest, error }));
+        }
         let put = put_in(spare, self.source, walk.path(), looked_at);
         if put.is_ok() {
             // Of one file under a new name, the rules speak of the source.

@@ -55,7 +55,7 @@ pub(super) struct Planner<'a, F: Fs> {
 /// An open directory of the destination.
 struct OpenDir<F: Fs> {
     path: RelPath,
-    dir: Arc<F::Dir>,
+    dir: Option<Arc<F::Dir>>,
     /// This run made it: there is nothing in it but what this run put there.
     is_new: bool,
 }

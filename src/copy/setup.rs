@@ -5,6 +5,7 @@ use std::os::unix::ffi::OsStrExt;
 use std::path::{Component, Path, PathBuf};
 
 use crate::error::{Error, SetupError, UsageError};
+use crate::fs::source::Held;
 use crate::fs::{FileId, FsMeta, Kind, OsFs, Place, Stat, found, source};
 use crate::manifest;
 use crate::options::CopyOptions;
@@ -64,7 +65,7 @@ impl Setup {
         use std::io::ErrorKind::{NotFound, PermissionDenied};
         let mut roots = Vec::with_capacity(self.sources.len());
         for source in &self.sources {
-            match source::SourceRoot::open(&source.path) {
+            match source::SourceRoot::of(&source.path, source.held.as_ref()) {
                 Ok(root) => roots.push(root),
                 Err(error) if [NotFound, PermissionDenied].contains(&error.kind()) => {}
                 Err(error) => {
@@ -87,6 +88,7 @@ struct Given {
     /// It means the contents, not the directory itself.
     contents: bool,
     stat: Stat,
+    held: Option<Held>,
 }
 
 impl Given {
@@ -207,12 +209,8 @@ fn look_at(options: &CopyOptions) -> Result<Vec<Given>, Error> {
     let look = |path: &PathBuf| {
         // What a list names is relative to the source, with or without its slash.
         let contents = listed || means_contents(path);
-        let stat = if contents {
-            source::stat_follow(path)
-        } else {
-            source::lstat(path)
-        };
-        let stat = stat.map_err(|source| SetupError::Source {
+        let looked = source::look_and_hold(path, contents);
+        let (stat, held) = looked.map_err(|source| SetupError::Source {
             path: path.clone(),
             source,
         })?;
@@ -227,13 +225,15 @@ fn look_at(options: &CopyOptions) -> Result<Vec<Given>, Error> {
             path: path.clone(),
             contents,
             stat,
+            held,
         })
     };
     sources.iter().map(look).collect()
 }
 
 fn source_of(given: &Given, file_name: Option<&OsStr>) -> Result<Source, Error> {
-    Source::resolve(&given.path, given.contents, &given.stat, file_name)
+    let looked = (given.stat, given.held.clone());
+    Source::resolve(&given.path, given.contents, &looked, file_name)
 }
 
 /// Refuses a destination inside sprag's own state, one that is a source, and one that holds a source under

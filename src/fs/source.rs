@@ -19,7 +19,7 @@ use rustix::io::Errno;
 use super::notice::Notice;
 use super::sys::retry;
 use super::{FileId, Kind, Stat, Xattrs, sys};
-use crate::path::{RelPath, RelPathError, bytes_below};
+use crate::path::{RelPath, RelPathError, bytes_below, parent_of};
 
 mod entry;
 mod settled;
@@ -41,17 +41,49 @@ pub struct SourceRoot {
     last_dir: Mutex<Option<(RelPath, Arc<OwnedFd>)>>,
 }
 
+/// A directory that was looked at, held so that everything in it is reached from there.
+pub type Held = Arc<OwnedFd>;
+
+/// Looks at a path of the user's own, and holds it if it is a directory.
+pub fn look_and_hold(path: &Path, follow: bool) -> io::Result<(Stat, Option<Held>)> {
+    let stat = if follow {
+        stat_follow(path)
+    } else {
+        lstat(path)
+    }?;
+    if stat.kind != Kind::Dir {
+        return Ok((stat, None));
+    }
+    let mut flags = sys::JUST_DIRECTORY | OFlags::CLOEXEC;
+    flags.set(OFlags::NOFOLLOW, !follow);
+    let held = retry(|| rustix::fs::open(path, flags, Mode::empty()))?;
+    let stat = sys::stat_of(&retry(|| rustix::fs::fstat(&held))?);
+    Ok((stat, Some(Arc::new(held))))
+}
+
 impl SourceRoot {
+    /// Notes what `path` stands on, which is `held` if it is a directory. Of anything else that is the directory
+    /// that it is in.
+    pub fn of(path: &Path, held: Option<&Held>) -> io::Result<SourceRoot> {
+        let Some(held) = held else {
+            return SourceRoot::on(path, File::open(parent_of(path))?);
+        };
+        let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
+        let dir = retry(|| rustix::fs::openat(held, c".", flags, Mode::empty()))?;
+        SourceRoot::on(path, File::from(dir))
+    }
+
     /// Notes what `path` stands on.
     pub fn open(path: &Path) -> io::Result<SourceRoot> {
         // Asked before it is opened: a directory that cannot be opened is no file in its parent.
         let dir = match leads_to_dir(path)? {
             true => File::open(path)?,
-            false => match path.parent() {
-                Some(parent) if !parent.as_os_str().is_empty() => File::open(parent)?,
-                _ => File::open(".")?,
-            },
+            false => File::open(parent_of(path))?,
         };
+        SourceRoot::on(path, dir)
+    }
+
+    fn on(path: &Path, dir: File) -> io::Result<SourceRoot> {
         Ok(SourceRoot {
             path: path.to_path_buf(),
             device: sys::Device::below(&dir)?,

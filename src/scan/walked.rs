@@ -142,6 +142,7 @@ mod tests {
             dest: RelPath::root(),
             id: stat.id(),
             is_dir: true,
+            held: None,
             copied_to: None,
         }
     }

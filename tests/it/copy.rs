@@ -333,3 +333,23 @@ fn a_file_that_goes_on_behind_its_size_is_not_cut_off_there() {
     assert_eq!(ran.problems(), [("version".into(), "changing".into())]);
     assert!(!fixture.dest.join("version").exists());
 }
+
+#[test]
+fn a_tree_deeper_than_the_limit_of_open_files_is_copied() {
+    let fixture = Fixture::new();
+    let mut dir = fixture.source.clone();
+    for _ in 0..300 {
+        dir.push("d");
+    }
+    write(dir.join("leaf"), "leaf");
+    for file in ["z", "d/z", "d/d/d/z"] {
+        write(fixture.source.join(file), "z");
+    }
+    let script = "ulimit -n 128; exec \"$0\" copy -q \"$@\"";
+    let mut command = std::process::Command::new("sh");
+    command.args(["-c", script, env!("CARGO_BIN_EXE_sprag")]);
+    let paths = [fixture.contents(), fixture.dest.clone()];
+    let output = command.args(paths).output().unwrap();
+    assert_eq!(output.status.code(), Some(0), "{output:?}");
+    fixture.assert_same();
+}

@@ -2,6 +2,9 @@
 
 use super::*;
 
+/// So many of the innermost directories are held open; others are opened again when the walk comes back.
+const OPEN_MAX: usize = 32;
+
 impl<F: Fs> Planner<'_, F> {
     /// Opens a directory at the destination, or finds it among the open ones.
     pub(super) fn open_dir(&mut self, path: &RelPath) -> Result<Arc<F::Dir>, Failure> {
@@ -11,11 +14,13 @@ impl<F: Fs> Planner<'_, F> {
             }
             self.open.pop();
         }
-        if let Some(open) = self.open.last()
-            && open.path == *path
-        {
-            return Ok(Arc::clone(&open.dir));
-        }
+        let is_known = match self.open.last() {
+            Some(open) if open.path == *path => match &open.dir {
+                Some(dir) => return Ok(Arc::clone(dir)),
+                None => true,
+            },
+            _ => false,
+        };
         let dir = if path.is_root() {
             self.shared.fs.root()
         } else {
@@ -24,18 +29,29 @@ impl<F: Fs> Planner<'_, F> {
             self.shared.note_mount(&self.messages, path)?;
             dir
         };
+        if let Some(open) = self.open.last_mut().filter(|_| is_known) {
+            open.dir = Some(Arc::clone(&dir));
+            return Ok(dir);
+        }
         self.open.push(OpenDir {
             path: path.clone(),
-            dir: Arc::clone(&dir),
+            dir: Some(Arc::clone(&dir)),
             is_new: self.made.as_ref() == Some(path),
         });
+        if let Some(outer) = self.open.len().checked_sub(OPEN_MAX + 1) {
+            self.open[outer].dir = None;
+        }
         Ok(dir)
     }
 
     /// Opens the directory that `path` is in, which is nearly always the one that was opened last.
     pub(super) fn open_parent(&mut self, path: &RelPath) -> Result<Arc<F::Dir>, Failure> {
         match self.open.last() {
-            Some(open) if path.stands_in(&open.path) => Ok(Arc::clone(&open.dir)),
+            Some(OpenDir {
+                path: holder,
+                dir: Some(dir),
+                ..
+            }) if path.stands_in(holder) => Ok(Arc::clone(dir)),
             _ => self.open_dir(&path.split().unwrap_or_default().0),
         }
     }

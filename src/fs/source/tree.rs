@@ -2,28 +2,32 @@
 //! walkdir's; what it comes to is looked at here.
 //!
 //! What is in a directory is looked at by its name alone, from a handle of the directory: that takes a
-//! third less time than by its path. An entry is looked at when it is its turn, so that what is said
-//! of it is new.
+//! third less time than by its path, and nothing is looked at in a directory that was swapped for a symlink.
+//! The handles lead back to the directory that the source was when it was first looked at. An entry is
+//! looked at when it is its turn, so that what is said of it is new.
 //!
-//! Not guaranteed: that what comes or goes during the walk is met.
+//! Not guaranteed: that what comes or goes during the walk is met. Names are listed by path; one that
+//! comes from elsewhere is then not found.
 
 use std::io;
-use std::os::fd::{AsFd, OwnedFd};
+use std::os::fd::OwnedFd;
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
-use rustix::fs::{AtFlags, CWD, Mode, OFlags};
-use rustix::io::{Errno, retry_on_intr};
+use rustix::fs::{AtFlags, Mode, OFlags};
+use rustix::io::Errno;
 use walkdir::{DirEntry, WalkDir};
 
+use super::Held;
 use crate::fs::Stat;
-use crate::fs::sys::{self, retry};
+use crate::fs::sys::{self, component, retry};
+use crate::path::{RelPath, bytes_below};
 
-/// So many of the innermost directories are held open; what is in the others is looked at by its path.
+/// So many of the innermost directories are held open; the others are opened again from the root.
 const OPEN_MAX: usize = 16;
 
-const DIRECTORY: OFlags = OFlags::RDONLY
-    .union(OFlags::DIRECTORY)
+const DIRECTORY: OFlags = sys::JUST_DIRECTORY
     .union(OFlags::NOFOLLOW)
     .union(OFlags::CLOEXEC);
 
@@ -31,12 +35,16 @@ const DIRECTORY: OFlags = OFlags::RDONLY
 pub struct Tree {
     walk: walkdir::IntoIter,
     root: PathBuf,
+    /// The source, and where the walk begins in it; `None` if that is its path alone.
+    from: Option<(Held, RelPath)>,
+    /// The directory that the walk begins with, once something in it was looked at.
+    root_dir: Option<Held>,
     /// What was given last.
     last: Option<Given>,
     /// Whether the walk goes into that next.
     goes_in: bool,
     /// The directories on the way to it, from the root on, as far as they are open.
-    dirs: Vec<Option<OwnedFd>>,
+    dirs: Vec<Option<Held>>,
     /// The root's device, which the walk does not leave where that was asked for.
     device: Option<u64>,
     one_file_system: bool,
@@ -50,8 +58,9 @@ enum Given {
 }
 
 impl Tree {
-    /// Begins to walk; the root is the first entry, and is not followed if it is a symlink.
-    pub fn new(root: &Path, one_file_system: bool) -> Tree {
+    /// Begins to walk at a path, which is the first entry, and is not followed if it is a symlink. `from`: the
+    /// directory of a source, and where in it the path is.
+    pub fn new(root: &Path, from: Option<(Held, RelPath)>, one_file_system: bool) -> Tree {
         let walk = WalkDir::new(root)
             .follow_links(false)
             .follow_root_links(false)
@@ -62,6 +71,8 @@ impl Tree {
         Tree {
             walk,
             root: root.to_path_buf(),
+            from,
+            root_dir: None,
             last: None,
             goes_in: false,
             dirs: Vec::new(),
@@ -130,9 +141,12 @@ impl Tree {
     fn look_at(&mut self, entry: &DirEntry) -> io::Result<Stat> {
         // What was open further in is behind the walk now.
         self.dirs.truncate(entry.depth());
-        let stat = match self.holder(entry)? {
-            Some(dir) => stat_at(dir, entry.file_name().as_bytes()),
-            None => super::lstat(entry.path()),
+        let stat = match entry.depth() {
+            0 => self.look_at_root(),
+            _ => {
+                let dir = self.holder(entry)?;
+                stat_at(&dir, entry.file_name().as_bytes())
+            }
         };
         if entry.depth() == 0 {
             self.device = stat.as_ref().ok().map(|stat| stat.dev);
@@ -140,42 +154,84 @@ impl Tree {
         stat
     }
 
-    /// The directory that an entry is in, if it could be opened and is still open. One that was swapped
-    /// for a symlink meanwhile leads nowhere.
-    fn holder(&mut self, entry: &DirEntry) -> io::Result<Option<&OwnedFd>> {
-        let Some(depth) = entry.depth().checked_sub(1) else {
-            return Ok(None);
+    fn look_at_root(&self) -> io::Result<Stat> {
+        let Some((source, below)) = &self.from else {
+            return super::lstat(&self.root);
         };
-        if self.dirs.len() == depth
-            && let Some(path) = entry.path().parent()
-        {
-            let opened = match self.open(path) {
-                Ok(dir) => Some(dir),
-                Err(Errno::LOOP | Errno::NOTDIR) => return Err(Errno::NOTDIR.into()),
-                Err(_) => None,
-            };
-            self.dirs.push(opened);
-            if let Some(outer) = depth.checked_sub(OPEN_MAX) {
-                self.dirs[outer] = None;
+        match below.split() {
+            None => Ok(sys::stat_of(&retry(|| rustix::fs::fstat(source))?)),
+            Some((parent, name)) => {
+                let dir = sys::open_below(source, &parent, DIRECTORY).map_err(not_there)?;
+                stat_at(&dir, name)
             }
         }
-        Ok(self.dirs.get(depth).and_then(Option::as_ref))
     }
 
-    /// Opens a directory in the innermost one.
-    fn open(&self, path: &Path) -> rustix::io::Result<OwnedFd> {
-        let (outer, name) = match (self.dirs.last(), path.file_name()) {
-            // A slash at its end says that it is followed if it is a symlink.
-            (None, _) => (CWD, self.root.as_os_str()),
-            (Some(Some(outer)), Some(name)) => (outer.as_fd(), name),
-            _ => (CWD, path.as_os_str()),
+    /// The directory that an entry is in. One that was swapped for a symlink meanwhile leads nowhere.
+    fn holder(&mut self, entry: &DirEntry) -> io::Result<Held> {
+        let depth = entry.depth() - 1;
+        if let Some(Some(dir)) = self.dirs.get(depth) {
+            return Ok(Arc::clone(dir));
+        }
+        let path = entry.path().parent().unwrap_or(&self.root);
+        let opened = match self.dirs.last() {
+            _ if depth == 0 => self.root_dir()?,
+            // It is in the innermost one.
+            Some(Some(outer)) if self.dirs.len() == depth => {
+                let name = component(path.file_name().unwrap_or_default().as_bytes())?;
+                Arc::new(open_in(outer, name)?)
+            }
+            _ => {
+                let below = bytes_below(path, &self.root).map(RelPath::new);
+                let Some(Ok(below)) = below else {
+                    return Err(io::ErrorKind::InvalidFilename.into());
+                };
+                let root = self.root_dir()?;
+                Arc::new(sys::open_below(&root, &below, DIRECTORY).map_err(not_there)?)
+            }
         };
-        retry_on_intr(|| rustix::fs::openat(outer, name, DIRECTORY, Mode::empty()))
+        self.dirs.resize(depth, None);
+        self.dirs.push(Some(Arc::clone(&opened)));
+        if let Some(outer) = depth.checked_sub(OPEN_MAX) {
+            self.dirs[outer] = None;
+        }
+        Ok(opened)
+    }
+
+    /// The directory that the walk begins with.
+    fn root_dir(&mut self) -> io::Result<Held> {
+        if let Some(dir) = &self.root_dir {
+            return Ok(Arc::clone(dir));
+        }
+        let dir = match &self.from {
+            Some((source, below)) if below.is_root() => Arc::clone(source),
+            Some((source, below)) => {
+                Arc::new(sys::open_below(source, below, DIRECTORY).map_err(not_there)?)
+            }
+            // A slash at its end says that it is followed if it is a symlink.
+            None => Arc::new(open_in(rustix::fs::CWD, self.root.as_os_str())?),
+        };
+        self.root_dir = Some(Arc::clone(&dir));
+        Ok(dir)
     }
 }
 
-fn stat_at(dir: impl AsFd, name: &[u8]) -> io::Result<Stat> {
-    let stat = retry(|| rustix::fs::statat(&dir, name, AtFlags::SYMLINK_NOFOLLOW))?;
+fn open_in(dir: impl std::os::fd::AsFd, name: &std::ffi::OsStr) -> io::Result<OwnedFd> {
+    let opened = retry(|| rustix::fs::openat(&dir, name, DIRECTORY, Mode::empty()));
+    opened.map_err(not_there)
+}
+
+/// A directory that is a symlink now is none.
+fn not_there(error: io::Error) -> io::Error {
+    match Errno::from_io_error(&error) {
+        Some(Errno::LOOP) => Errno::NOTDIR.into(),
+        _ => error,
+    }
+}
+
+fn stat_at(dir: &impl std::os::fd::AsFd, name: &[u8]) -> io::Result<Stat> {
+    let name = component(name)?;
+    let stat = retry(|| rustix::fs::statat(dir, name, AtFlags::SYMLINK_NOFOLLOW))?;
     Ok(sys::stat_of(&stat))
 }
 
@@ -188,7 +244,7 @@ mod tests {
 
     /// The paths of a walk below its root, each with what came of it.
     fn walk(root: &Path, skips: &[&str]) -> Vec<(String, Option<Kind>)> {
-        let mut tree = Tree::new(root, false);
+        let mut tree = Tree::new(root, None, false);
         let mut met = Vec::new();
         while let Some(looked_at) = tree.advance() {
             let below = tree.path().strip_prefix(root).unwrap();
@@ -252,7 +308,7 @@ mod tests {
             fs::create_dir_all(dir).unwrap();
             fs::write(dir.join("secret"), "").unwrap();
         }
-        let mut tree = Tree::new(&root, false);
+        let mut tree = Tree::new(&root, None, false);
         assert_eq!(tree.advance().unwrap().unwrap().kind, Kind::Dir);
         assert_eq!(tree.advance().unwrap().unwrap().kind, Kind::Dir);
         assert_eq!(tree.name(), b"dir");
@@ -260,6 +316,24 @@ mod tests {
         symlink(&other, root.join("dir")).unwrap();
         assert!(tree.advance().unwrap().is_err());
         assert_eq!(tree.path(), root.join("dir/secret"));
+        assert!(tree.advance().is_none());
+    }
+
+    #[test]
+    fn what_is_looked_at_is_in_the_directory_that_was_held_whatever_has_its_name() {
+        let temp = tempfile::tempdir().unwrap();
+        let (root, other) = (temp.path().join("root"), temp.path().join("other"));
+        for (dir, content) in [(&root, "held"), (&other, "of another size")] {
+            fs::create_dir_all(dir.join("dir")).unwrap();
+            fs::write(dir.join("dir/file"), content).unwrap();
+        }
+        let (stat, held) = super::super::look_and_hold(&root, false).unwrap();
+        fs::rename(&root, temp.path().join("away")).unwrap();
+        fs::rename(&other, &root).unwrap();
+        let mut tree = Tree::new(&root, Some((held.unwrap(), RelPath::root())), false);
+        assert_eq!(tree.advance().unwrap().unwrap().id(), stat.id());
+        tree.advance().unwrap().unwrap();
+        assert_eq!(tree.advance().unwrap().unwrap().size, 4);
         assert!(tree.advance().is_none());
     }
 }

@@ -71,7 +71,7 @@ pub(in crate::verify) fn start<F: Fs>(
     });
     let sources = sources.collect::<Result<Vec<_>, Error>>()?;
     let roots = sources.iter().map(|source| {
-        SourceRoot::open(&source.path).map_err(|error| SetupError::Source {
+        SourceRoot::of(&source.path, source.held.as_ref()).map_err(|error| SetupError::Source {
             path: source.path.clone(),
             source: error,
         })
