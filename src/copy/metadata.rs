@@ -32,7 +32,7 @@ impl Told {
             ),
             (
                 lesser.owner.is_some(),
-                "the destination does not keep owners: files belong there to whoever mounted it",
+                "the destination does not keep owners, or this user may not give files away: there, files belong to whoever mounted or copied them",
             ),
             (
                 lesser.mtime && is_rounded,

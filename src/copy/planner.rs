@@ -83,7 +83,7 @@ impl<'a, F: Fs> Planner<'a, F> {
             messages,
             open: Vec::new(),
             made: None,
-            links: FirstNames::default(),
+            links: FirstNames::new(shared.limits.kind.links_max()),
             told_of_links: false,
             siblings: Siblings::default(),
             unchanged: unchanged::Unchanged::default(),
@@ -110,7 +110,12 @@ impl<'a, F: Fs> Planner<'a, F> {
             let planned = match scanned {
                 Ok(mut scanned) => {
                     path.clone_from(&scanned.dest);
+                    let stat = scanned.stat;
                     let planned = self.plan(number, &mut scanned);
+                    if matches!(planned, Err(Failure::Entry(_))) {
+                        // Its other names do without it.
+                        self.links.forget(&stat);
+                    }
                     self.walk.done_with(scanned);
                     planned
                 }

@@ -47,6 +47,14 @@ impl FsKind {
         }
     }
 
+    /// How many names a file can have, as far as that is known.
+    pub fn links_max(self) -> u64 {
+        match self {
+            FsKind::Ext => 65_000,
+            _ => u64::MAX,
+        }
+    }
+
     /// Whether the owner that a file shows is its own. FAT and NTFS have none, a FUSE daemon shows whom it
     /// likes, and a server may show another than who made it (`root_squash`).
     pub fn keeps_owners(self) -> bool {

@@ -39,7 +39,13 @@ pub(super) enum Target<'a> {
 pub(super) fn set(target: Target<'_>, meta: &Meta) -> io::Result<()> {
     let mut mode = meta.mode;
     if let Some((uid, gid)) = meta.owner {
-        let taken = target.unless_lacking(target.set_owner(uid, gid))?;
+        let taken = target.unless_lacking(target.set_owner(uid, gid));
+        // Who may not give files away, as in a container, keeps them.
+        let denied = |error: &io::Error| Errno::from_io_error(error) == Some(Errno::PERM);
+        let taken = match taken {
+            Err(error) if denied(&error) => false,
+            taken => taken?,
+        };
         if !taken {
             // The file stays somebody else's: it must not run in that one's name.
             mode = mode.map(|mode| mode & 0o1777);

@@ -136,3 +136,42 @@ fn assert_linked_at(dest: &Path) {
         assert_eq!(ino(dest, first), ino(dest, second));
     }
 }
+
+#[test]
+fn a_name_on_another_mount_is_a_file_of_its_own_and_stays_one() {
+    let fixture = Fixture::new();
+    write(fixture.source.join("a/f"), "content");
+    fs::create_dir(fixture.source.join("b")).unwrap();
+    fs::hard_link(fixture.source.join("a/f"), fixture.source.join("b/f")).unwrap();
+    let Some(_mount) = mount::Mount::tmpfs("a_name_on_another_mount", &fixture.dest.join("b"))
+    else {
+        return;
+    };
+    let ran = fixture.copy(0);
+    assert!(
+        ran.stderr.contains("one mounted file system"),
+        "{}",
+        ran.stderr
+    );
+    fixture.assert_same();
+    let again = fixture.copy(0);
+    assert_eq!(
+        (again.sum("files_unchanged"), again.sum("bytes_copied")),
+        (2, 0)
+    );
+}
+
+#[test]
+fn the_other_names_of_a_file_whose_first_one_fails_are_copied() {
+    let fixture = Fixture::new();
+    write(fixture.source.join("a"), "content");
+    for name in ["b", "c"] {
+        fs::hard_link(fixture.source.join("a"), fixture.source.join(name)).unwrap();
+    }
+    fs::create_dir_all(fixture.dest.join("a")).unwrap();
+    let ran = fixture.copy(23);
+    assert_eq!(ran.problems(), [("a".into(), "conflict".into())]);
+    let ino = |name: &str| fs::metadata(fixture.dest.join(name)).unwrap().ino();
+    assert_eq!(ino("b"), ino("c"));
+    assert_eq!(fs::read(fixture.dest.join("b")).unwrap(), b"content");
+}

@@ -4,6 +4,7 @@ use std::fs;
 use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::{MetadataExt, PermissionsExt, chown, lchown};
 use std::path::Path;
+use std::process::Command;
 
 use crate::support::xattr::{ACCESS, DEFAULT, acl, get, held, set};
 use crate::support::*;
@@ -282,4 +283,64 @@ fn names_of_any_bytes_carry_their_attributes() {
         assert_eq!(note.as_deref(), Some(&b"odd"[..]));
     }
     assert_only_mended(&fixture.copy(0), 0);
+}
+
+#[test]
+fn who_may_not_give_files_away_copies_them_all_the_same() {
+    if !is_root_with("who_may_not_give_files_away", &["setpriv"]) {
+        return;
+    }
+    let fixture = Fixture::new();
+    for (name, owner) in [("own", 0), ("other", 4711)] {
+        write(fixture.source.join(name), name);
+        chown(fixture.source.join(name), Some(owner), None).unwrap();
+    }
+    chmod(&fixture.source.join("other"), 0o4755);
+    let copy = || {
+        let mut command = Command::new("setpriv");
+        command.args(["--bounding-set=-chown", env!("CARGO_BIN_EXE_sprag")]);
+        command.args(["copy", "--json"]);
+        let output = command.arg(fixture.contents()).arg(&fixture.dest).output();
+        Ran::from(&output.unwrap())
+    };
+    let ran = copy();
+    assert_eq!(ran.code, 0, "{}", ran.stderr);
+    assert!(
+        ran.stderr.contains("does not keep owners"),
+        "{}",
+        ran.stderr
+    );
+    // What ran in somebody else's name does not run in ours.
+    let there = fs::metadata(fixture.dest.join("other")).unwrap();
+    assert_eq!((there.uid(), there.mode() & 0o7777), (0, 0o755));
+    assert_eq!(copy().sum("files_unchanged"), 2);
+}
+
+#[test]
+fn a_read_only_directory_with_an_acl_is_filled_before_it_is_closed() {
+    let test = "a_read_only_directory_with_an_acl";
+    if !is_root_with(test, &["setpriv"]) {
+        return;
+    }
+    let Some(fixture) = fixture(test) else { return };
+    let program = user::program_in(fixture.temp.path());
+    chmod(fixture.temp.path(), 0o755);
+    let dir = fixture.source.join("closed");
+    write(dir.join("f"), "content");
+    set(&dir, ACCESS, &acl());
+    chmod(&dir, 0o555);
+    fs::create_dir(&fixture.dest).unwrap();
+    for path in [&fixture.source, &dir, &dir.join("f"), &fixture.dest] {
+        chown(path, Some(user::USER), Some(user::USER)).unwrap();
+    }
+    let mut command = user::as_user(Some(user::USER), &program);
+    command.env("XDG_STATE_HOME", fixture.temp.path().join("state"));
+    let output = command
+        .arg("copy")
+        .arg(fixture.contents())
+        .arg(&fixture.dest);
+    let output = output.output().unwrap();
+    assert_eq!(output.status.code(), Some(0), "{output:?}");
+    fixture.assert_same();
+    assert_eq!(get(&fixture.dest.join("closed"), ACCESS), get(&dir, ACCESS));
 }

@@ -3,6 +3,9 @@
 use super::*;
 use crate::copy::fit::no_hard_links;
 
+const LINKS_BETWEEN_MOUNTS: &str = "hard links cannot lead from one mounted file system of the destination to another: such names are \
+     copied as files of their own";
+
 impl<F: Fs> Planner<'_, F> {
     /// Hands on an entry whose inode was met under another name, as a hard link of that one; whether
     /// it is such an entry.
@@ -14,6 +17,12 @@ impl<F: Fs> Planner<'_, F> {
         let Some(to) = self.links.meet(path, stat) else {
             return Ok(false);
         };
+        if self.shared.fs.mount_of(path) != self.shared.fs.mount_of(&to) {
+            if !std::mem::replace(&mut self.told_of_links, true) {
+                self.send(Message::Warning(LINKS_BETWEEN_MOUNTS.into()))?;
+            }
+            return Ok(false);
+        }
         if !self.shared.limits.holds_links_of(stat.kind) {
             if !std::mem::replace(&mut self.told_of_links, true) {
                 let text = no_hard_links(&self.shared.limits);

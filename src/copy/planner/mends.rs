@@ -55,6 +55,14 @@ impl<F: Fs> Planner<'_, F> {
             shared.fs.set_dir_meta(&dir, &meta).map_err(&failed)?;
             seen = shared.seen_dir(&dir).map_err(&failed)?;
         }
+        // An ACL, or the default one of the directory above, can take away what is needed until the end.
+        if seen.stat.mode & DIR_WORKING_BITS != DIR_WORKING_BITS {
+            let meta = Meta {
+                mode: Some(seen.stat.mode | DIR_WORKING_BITS),
+                ..Meta::default()
+            };
+            shared.fs.set_dir_meta(&dir, &meta).map_err(&failed)?;
+        }
         Ok(seen)
     }
 

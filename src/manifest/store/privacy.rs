@@ -25,7 +25,7 @@ impl<F: Fs> Store<F> {
         let done = self.fs.set_dir_meta(&self.dir, &set(of_dir));
         done.at("set the mode of the directory of", &self.path)?;
         for name in [MANIFEST, MANIFEST_BAK] {
-            let is_file = |stat: &fs::Stat| stat.kind == fs::Kind::File && stat.nlink == 1;
+            let is_file = |stat: &fs::Stat| stat.kind == fs::Kind::File;
             let set = self.fs.set_meta(&self.dir, name, &is_file, &set(of_file));
             let done = fs::found(set);
             done.at("set the mode of", &self.path)?;

@@ -139,7 +139,11 @@ impl<F: Fs> Shared<F> {
         };
         let mut names = Names::new();
         let fed = self.count(reports).and_then(|()| {
-            let mut firsts = FirstNames::default();
+            let links_max = self
+                .fs
+                .about()
+                .map_or(u64::MAX, |about| about.kind.links_max());
+            let mut firsts = FirstNames::new(links_max);
             (0..self.sources.len())
                 .try_for_each(|nth| self.walk(nth, &mut names, &mut firsts, &work, &rebuilding))
         });
