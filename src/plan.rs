@@ -77,13 +77,24 @@ pub(crate) fn source_id(stat: &Stat) -> SourceId {
     }
 }
 
+/// The change time that no file has.
+const UNSETTLED_NS: i128 = i128::MIN;
+
 /// The identity of a source file that had not settled when it was read, so that its times do not tell
 /// it from a later version. No file has this change time: a partial of it is never resumed.
 pub(crate) fn unsettled_id(stat: &Stat) -> SourceId {
     SourceId {
-        ctime_ns: i128::MIN,
+        ctime_ns: UNSETTLED_NS,
         ..source_id(stat)
     }
+}
+
+/// Whether a file that was begun may be gone on with: its source has the size and the time that it had. If it is
+/// not `source_id` all the same (a change of mode, another number after a card was plugged in again), its
+/// beginning has to be compared with what was recorded.
+pub(crate) fn may_resume(begun: &SourceId, source: &Stat) -> bool {
+    let settled = begun.ctime_ns != UNSETTLED_NS;
+    settled && (begun.size, begun.mtime_ns) == (source.size, source.mtime_ns)
 }
 
 /// Whether what stands at the destination is, by `stat`, what was published there.
@@ -106,10 +117,10 @@ pub(crate) fn plan_file(source: &Stat, known: Option<&Entry>, dest: Option<&Stat
     }
     match known {
         Some(Entry::Partial(partial)) if !partial.begin.adopts => {
-            if partial.begin.source == source_id(source) {
-                return FilePlan::Resume;
-            }
-            return FilePlan::Copy;
+            return match may_resume(&partial.begin.source, source) {
+                true => FilePlan::Resume,
+                false => FilePlan::Copy,
+            };
         }
         Some(Entry::Done(done)) if dest.is_some_and(|dest| is_as_done(source, done, dest)) => {
             return if done.unsettled {
@@ -263,7 +274,7 @@ mod tests {
     }
 
     #[test]
-    fn a_partial_is_resumed_only_from_the_very_same_source() {
+    fn a_partial_is_resumed_from_a_source_of_the_same_size_and_time() {
         let source = stat(Kind::File, 10, 5);
         let known = partial(&source, false);
         assert_eq!(plan_file(&source, Some(&known), None), FilePlan::Resume);
@@ -273,14 +284,16 @@ mod tests {
                 mtime_ns: 6,
                 ..source
             },
-            Stat {
-                ctime_ns: 2,
-                ..source
-            },
-            Stat { ino: 3, ..source },
         ] {
             assert_eq!(plan_file(&changed, Some(&known), None), FilePlan::Copy);
         }
+        // Its beginning is compared then.
+        let other = Stat {
+            ctime_ns: 2,
+            ino: 3,
+            ..source
+        };
+        assert_eq!(plan_file(&other, Some(&known), None), FilePlan::Resume);
         let adopting = partial(&source, true);
         assert_eq!(
             plan_file(&source, Some(&adopting), Some(&source)),

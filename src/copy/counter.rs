@@ -22,7 +22,7 @@ use crate::event::Counted;
 use crate::fs::{Fs, Kind};
 use crate::lock_mutex;
 use crate::manifest::Entry;
-use crate::plan::source_id;
+use crate::plan::may_resume;
 use crate::scan::{MountPoints, Scan, Scanned, Source};
 
 /// How long copying waits for the counting walk.
@@ -175,7 +175,7 @@ impl<'a, F: Fs> Counter<'a, F> {
             Ok(Some((_, Entry::Partial(partial))))
                 if partial.last_pos < self.began_at
                     && !partial.begin.adopts
-                    && partial.begin.source == source_id(stat) =>
+                    && may_resume(&partial.begin.source, stat) =>
             {
                 let recorded = partial
                     .blocks

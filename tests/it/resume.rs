@@ -186,3 +186,51 @@ fn a_signal_makes_a_barrier_and_the_rerun_reads_nothing_back() {
         fixture.assert_same();
     }
 }
+
+/// A copy that was stopped inside its one file.
+fn half_copied() -> Fixture {
+    let fixture = Fixture::new();
+    write(fixture.source.join("a"), Rng::new(7).bytes(16 << 20));
+    begin_copy(&fixture);
+    fixture
+}
+
+#[test]
+fn a_source_with_another_number_mode_or_link_is_resumed_once_its_beginning_was_compared() {
+    let change: [fn(&Path); 3] = [
+        |file| {
+            fs::set_permissions(file, std::os::unix::fs::PermissionsExt::from_mode(0o600)).unwrap()
+        },
+        |file| fs::hard_link(file, file.with_file_name("b")).unwrap(),
+        |file| {
+            let time = fs::metadata(file).unwrap().modified().unwrap();
+            let content = fs::read(file).unwrap();
+            fs::rename(file, file.with_file_name("old")).unwrap();
+            write(file, content);
+            let new = fs::File::options().write(true).open(file).unwrap();
+            new.set_modified(time).unwrap();
+            fs::remove_file(file.with_file_name("old")).unwrap();
+        },
+    ];
+    for change in change {
+        let fixture = half_copied();
+        change(&fixture.source.join("a"));
+        let ran = fixture.copy(0);
+        assert!(ran.sum("bytes_resumed") > 0, "{:?}", ran.lines);
+        fixture.assert_same();
+        assert_eq!(run("verify", [&fixture.dest]).code, 0);
+    }
+}
+
+#[test]
+fn another_content_of_the_same_size_and_time_is_not_mixed_with_what_was_copied() {
+    let fixture = half_copied();
+    let file = fixture.source.join("a");
+    let time = fs::metadata(&file).unwrap().modified().unwrap();
+    write(&file, Rng::new(8).bytes(16 << 20));
+    let new = fs::File::options().write(true).open(&file).unwrap();
+    new.set_modified(time).unwrap();
+    assert_eq!(fixture.copy(0).sum("bytes_resumed"), 0);
+    fixture.assert_same();
+    assert_eq!(run("verify", [&fixture.dest]).code, 0);
+}

@@ -2,6 +2,7 @@
 //! behind it.
 
 use super::*;
+use crate::plan::may_resume;
 
 /// After so many bytes of a file the device is to begin with them, so that it works from the beginning
 /// and not only when a barrier is due.
@@ -35,7 +36,10 @@ impl<F: Fs> Worker<'_, F> {
         // A forged manifest may hold more blocks of a file than it can have.
         let size = self.shared.block_size;
         let fits = !size.is_single(stat.size) && partial.blocks <= size.count(stat.size);
-        let same = fits && partial.begin.source == source_id(stat);
+        let same = fits
+            && may_resume(&partial.begin.source, stat)
+            && (partial.begin.source == source_id(stat)
+                || self.has_blocks(work, source, stat, partial)?);
         let Some(file) = file.filter(|_| whole && same) else {
             let path = work.path.clone();
             self.drop_recorded(work, attempt, |durable| Message::Forget {
@@ -65,6 +69,42 @@ impl<F: Fs> Worker<'_, F> {
         let written = self.write_blocks(work, source, stat, &file, merger);
         let settled = self.settle_blocks(work, stat, attempt, written);
         settled.map(Some)
+    }
+
+    /// Whether a source still has what was copied of it, going by the hashes of its blocks.
+    fn has_blocks(
+        &mut self,
+        work: &Work<F>,
+        source: &SourceFile,
+        stat: &Stat,
+        partial: &Partial,
+    ) -> Result<bool, Failure> {
+        let mut hashes: Vec<Hash32> = Vec::new();
+        {
+            let store = lock_mutex(&self.shared.store);
+            let failed = |error| Failure::Fatal(failure::manifest_failed(&*self.shared.fs, error));
+            let chain = store.chain(partial.last_pos).map_err(failed)?;
+            let each = store.for_each_hash(&chain, |_, hash| hashes.push(*hash));
+            each.map_err(failed)?;
+        }
+        for (index, hash) in (0..).zip(hashes) {
+            let range = self.shared.block_size.range(index, stat.size);
+            self.reached(range.start);
+            let mut hasher = BlockHasher::new(range.start, false);
+            let read = self.for_each_piece(work, (source, stat.size), range, |piece, _| {
+                hasher.update(piece.bytes());
+                Ok(())
+            });
+            match read {
+                Ok(true) if hasher.finish() == hash => {}
+                Ok(_) | Err(PieceError::Visit(_)) => return Ok(false),
+                Err(PieceError::Stopped) => return Err(Failure::Stopped),
+                Err(PieceError::Read(at, error)) => {
+                    return Err(self.survey(work, source, stat.size, (at, error)));
+                }
+            }
+        }
+        Ok(true)
     }
 
     /// Writes the blocks that `merger` does not have yet, then the metadata.
