@@ -34,6 +34,8 @@ pub struct CopyOptions {
     pub restart: bool,
     /// Refuse a destination without a manifest.
     pub require_manifest: bool,
+    /// Copy also from a source that has become empty since the last run copied from it.
+    pub empty_sources: bool,
     /// Believe the state of the destination, whoever it belongs to.
     pub trust_state: bool,
     /// What the destination is known to have held before. If it holds no manifest now, it is refused, or
@@ -106,6 +108,7 @@ impl CopyOptions {
             checkpoint_interval: Self::CHECKPOINT_INTERVAL,
             restart: false,
             require_manifest: false,
+            empty_sources: false,
             trust_state: false,
             known: Vec::new(),
             wait: None,

@@ -36,7 +36,8 @@ pub(crate) struct Guards {
     /// Do not ask whether drives should be mounted where DEST and the SOURCEs are
     ///
     /// Without it, a place is refused that is below a mount point of /etc/fstab at which nothing is mounted, or
-    /// on the system disk in a directory for drives: /media, /mnt, /run/media.
+    /// on the system disk in a directory for drives: /media, /mnt, /run/media. So is a SOURCE that the last run
+    /// copied from and that is empty now.
     #[arg(long, help_heading = RESUME)]
     pub(crate) no_mount_check: bool,
 }
@@ -60,6 +61,7 @@ impl Guards {
         remembered: &Remembered,
     ) -> Result<(), Error> {
         options.wait = self.wait;
+        options.empty_sources = self.no_mount_check;
         if !self.new {
             options.known = remembered.look_up(&options.dest);
         }

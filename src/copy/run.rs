@@ -20,9 +20,9 @@ use super::stages::stages;
 use super::thread::spawn;
 use super::{Shared, failure};
 use crate::concurrency::{self, Seeks};
-use crate::error::{Error, ManifestError, PathContext, PathError, UsageError};
+use crate::error::{Error, ManifestError, PathContext, PathError, SetupError, UsageError};
 use crate::event::{Concurrency, CopySummary, Event, Phase};
-use crate::fs::{Fs, FsFile};
+use crate::fs::{Fs, FsFile, source};
 use crate::limits::{self, Limits};
 use crate::lock_mutex;
 use crate::manifest::{Holder, OpenMode, Record, RunBegin, Store};
@@ -64,6 +64,7 @@ pub(super) fn open<F: Fs>(
         let dest = setup.root.clone();
         return Err(UsageError::OtherBlockSize { dest, have, asked }.into());
     }
+    must_not_have_emptied(&**fs, &store, setup, options)?;
     let after_cut = store.was_cut_short().map(|cut| cut || store.was_cut());
     let after_cut = after_cut.map_err(|error| failure::manifest_failed(&**fs, error))?;
     store.set_holder(Some(&Holder::this_process()));
@@ -79,6 +80,45 @@ pub(super) fn open<F: Fs>(
     let begun = begin_run(&**fs, &mut store, &cuts, begin);
     begun.map_err(|error| failure::manifest_failed(&**fs, error))?;
     Ok((store, after_cut, cuts))
+}
+
+/// Refuses a source that the last run copied from and that has become empty: its drive may not be mounted. One
+/// that is moved from is expected to.
+fn must_not_have_emptied<F: Fs>(
+    fs: &F,
+    store: &Store<F>,
+    setup: &Setup,
+    options: &CopyOptions,
+) -> Result<(), Error> {
+    if options.empty_sources || options.remove_source_files {
+        return Ok(());
+    }
+    let failed = |error| failure::manifest_failed(fs, error);
+    let Some((last, _)) = store.last_run().map_err(failed)? else {
+        return Ok(());
+    };
+    for source in setup.sources.iter().filter(|source| source.is_dir) {
+        let given = source.as_given();
+        let was_copied = last.sources.iter().any(|before| before[..] == given[..]);
+        // One that cannot be listed is told of when it is walked.
+        let is_empty = || source::names(&source.path).is_ok_and(|mut names| names.next().is_none());
+        if was_copied && is_empty() && holds_below(store, &source.dest).map_err(failed)? {
+            let path = source.path.clone();
+            return Err(SetupError::SourceEmptied { path }.into());
+        }
+    }
+    Ok(())
+}
+
+/// Whether anything is recorded below a path.
+fn holds_below<F: Fs>(store: &Store<F>, dest: &RelPath) -> Result<bool, ManifestError> {
+    for pos in store.positions() {
+        let (path, _) = store.entry_at(pos)?;
+        if path != *dest && path.is_within(dest) {
+            return Ok(true);
+        }
+    }
+    Ok(false)
 }
 
 /// Notes the beginning of a run; where there is no journal, durably, before anything else is written:

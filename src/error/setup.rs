@@ -202,6 +202,15 @@ pub enum SetupError {
         /// The mount point.
         point: PathBuf,
     },
+    /// A source that was copied from before is empty.
+    #[error(
+        "source {} is empty, and the last run copied from it: mount its drive, or, if all of it was removed, use --no-mount-check",
+        Printable(path)
+    )]
+    SourceEmptied {
+        /// The source.
+        path: PathBuf,
+    },
     /// A source or the destination is in a directory for drives, and on the system disk.
     #[error(
         "{} is in {}, where drives are mounted, but it is on the system disk: mount the drive, or use --no-mount-check",

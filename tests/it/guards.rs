@@ -296,3 +296,28 @@ fn a_mount_point_that_fstab_lists_has_to_be_mounted() {
     // Known by its manifest or not: it is not the drive that fstab means.
     assert_eq!(run(&[]).status.code(), Some(3));
 }
+
+#[test]
+fn a_source_that_has_become_empty_is_refused_and_nothing_is_deleted() {
+    let scene = Scene::new();
+    let file = scene.at.source.join("a");
+    scene.expect(0, &[]);
+    fs::remove_file(&file).unwrap();
+    for flags in [&["--delete"][..], &[]] {
+        let told = scene.expect(3, flags);
+        assert!(
+            told.contains("is empty") && told.contains("--no-mount-check"),
+            "{told}"
+        );
+    }
+    assert!(scene.at.dest.join("a").exists());
+    scene.expect(0, &["--delete", "--no-mount-check"]);
+    assert!(!scene.at.dest.join("a").exists());
+    // Nothing was copied from it by now.
+    scene.expect(0, &["--delete"]);
+    // What is moved leaves nothing behind.
+    write(&file, "content");
+    scene.expect(0, &[]);
+    fs::remove_file(&file).unwrap();
+    scene.expect(0, &["--remove-source-files"]);
+}
