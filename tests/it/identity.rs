@@ -279,3 +279,109 @@ fn nothing_is_copied_over_the_state_of_the_destination() {
     let ran = copy(0, args(&[], &[&contents, &fixture.dest]));
     assert_eq!(ran.sum("files_skipped"), 1);
 }
+
+/// All contents of files in some directories.
+fn all_contents(dirs: &[&Path]) -> std::collections::BTreeSet<Vec<u8>> {
+    let of = dirs.iter().flat_map(|dir| contents(dir).into_values());
+    of.map(|content| format!("{content:?}").into_bytes())
+        .collect()
+}
+
+#[test]
+fn however_source_and_destination_lie_nothing_is_lost_and_nothing_else_is_touched() {
+    type Arrange = fn(&Fixture, &Path) -> Option<Vec<Mount>>;
+    const TEST: &str = "however source and destination lie";
+    let arrangements: [(&str, Arrange); 8] = [
+        ("apart", |_, _| Some(Vec::new())),
+        ("a part of the source below the destination", |at, _| {
+            let (from, to) = (at.source.join("photos"), at.dest.join("photos"));
+            Some(vec![Mount::bind(TEST, &from, &to)?])
+        }),
+        ("the source as the destination", |at, _| {
+            Some(vec![Mount::bind(TEST, &at.source, &at.dest)?])
+        }),
+        ("the destination below the source", |at, _| {
+            Some(vec![Mount::bind(
+                TEST,
+                &at.dest,
+                &at.source.join("docs/drive"),
+            )?])
+        }),
+        ("another directory below the destination", |at, other| {
+            Some(vec![Mount::bind(
+                TEST,
+                other,
+                &at.dest.join("photos/other"),
+            )?])
+        }),
+        ("another directory below the source", |at, other| {
+            Some(vec![Mount::bind(
+                TEST,
+                other,
+                &at.source.join("photos/other"),
+            )?])
+        }),
+        ("another directory below both", |at, other| {
+            let [one, two] = [&at.source, &at.dest].map(|dir| dir.join("photos/other"));
+            Some(vec![
+                Mount::bind(TEST, other, &one)?,
+                Mount::bind(TEST, other, &two)?,
+            ])
+        }),
+        ("another file system below both", |at, _| {
+            let [one, two] = [&at.source, &at.dest].map(|dir| dir.join("docs/memory"));
+            Some(vec![Mount::tmpfs(TEST, &one)?, Mount::tmpfs(TEST, &two)?])
+        }),
+    ];
+    let flags: [&[&str]; 6] = [
+        &[],
+        &["-x"],
+        &["--delete"],
+        &["--delete", "-x"],
+        &["--remove-source-files"],
+        &["--wait=1s"],
+    ];
+    for (name, arrange) in arrangements {
+        for flags in flags {
+            let fixture = fixture();
+            let other = fixture.temp.path().join("other");
+            write(other.join("precious"), "precious");
+            write(fixture.dest.join("photos/older"), "older");
+            fs::create_dir_all(fixture.dest.join("docs")).unwrap();
+            let dirs = [&*fixture.source, &other];
+            let (before, of_other) = (all_contents(&dirs), snapshot(&other));
+            let Some(mounts) = arrange(&fixture, &other) else {
+                return;
+            };
+            for _ in 0..2 {
+                let paths = [fixture.contents(), fixture.dest.clone()];
+                let ran = run("copy", args(flags, &[&paths[0], &paths[1]]));
+                assert!(
+                    [0, 3, 23].contains(&ran.code),
+                    "{name} {flags:?}: {}",
+                    ran.stderr
+                );
+            }
+            let mends = args(
+                &["--repair", "--from"],
+                &[&fixture.contents(), &fixture.dest],
+            );
+            let mended = run("verify", mends);
+            assert!(
+                [0, 3, 23, 40].contains(&mended.code),
+                "{name}: {}",
+                mended.stderr
+            );
+            drop(mounts);
+            let all = all_contents(&[&fixture.source, &fixture.dest, &other]);
+            let lost: Vec<_> = before.difference(&all).collect();
+            assert!(lost.is_empty(), "{name} {flags:?}: {lost:?}");
+            let moves = flags.contains(&"--remove-source-files");
+            if !moves {
+                assert_eq!(snapshot(&other), of_other, "{name} {flags:?}");
+                let kept = all_contents(&[&fixture.source, &other]);
+                assert!(kept.is_superset(&before), "{name} {flags:?}");
+            }
+        }
+    }
+}
