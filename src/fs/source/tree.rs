@@ -160,6 +160,7 @@ impl Tree {
         };
         match below.split() {
             None => Ok(sys::stat_of(&retry(|| rustix::fs::fstat(source))?)),
+            Some((parent, name)) if parent.is_root() => stat_at(source, name),
             Some((parent, name)) => {
                 let dir = sys::open_below(source, &parent, DIRECTORY).map_err(not_there)?;
                 stat_at(&dir, name)
