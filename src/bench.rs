@@ -3,7 +3,7 @@
 
 use std::path::Path;
 
-use crate::fs::{Kind, Stat};
+use crate::fs::{Kind, Stat, Times};
 use crate::manifest::{DestMeta, Done, Entry};
 use crate::path::RelPath;
 use crate::plan::{FilePlan, plan_file};
@@ -78,7 +78,12 @@ impl FileCase {
 
     /// Decides about it; `false` if that is not what should come of it.
     pub fn decides(&self) -> bool {
-        plan_file(&self.source, self.known.as_ref(), self.dest.as_ref()) == self.plan
+        plan_file(
+            Times::EXACT,
+            &self.source,
+            self.known.as_ref(),
+            self.dest.as_ref(),
+        ) == self.plan
     }
 }
 

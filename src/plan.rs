@@ -3,7 +3,7 @@
 //! A decision looks at four things only: the source, what the manifest says of its destination
 //! path, what stands there, and the options.
 
-use crate::fs::{Kind, Meta, Stat, Xattrs};
+use crate::fs::{Kind, Meta, Stat, Times, Xattrs};
 use crate::manifest::{Ctimes, DestMeta, Done, Entry, Seen, SourceId};
 
 /// The permission bits that a directory needs while entries are put into it or removed.
@@ -98,17 +98,25 @@ pub(crate) fn may_resume(begun: &SourceId, source: &Stat) -> bool {
 }
 
 /// Whether what stands at the destination is, by `stat`, what was published there.
-pub(crate) fn is_as_published<P>(done: &Done<P>, dest: &Stat) -> bool {
-    dest.kind == Kind::File && dest.size == done.size && dest.mtime_ns == done.dest_mtime_ns()
+pub(crate) fn is_as_published<P>(times: Times, done: &Done<P>, dest: &Stat) -> bool {
+    dest.kind == Kind::File
+        && dest.size == done.size
+        && times.same(done.dest_mtime_ns(), dest.mtime_ns)
 }
 
 /// Whether a file is there as the manifest says, and the source is as it was then.
-fn is_as_done<P>(source: &Stat, done: &Done<P>, dest: &Stat) -> bool {
-    is_as_published(done, dest) && (done.size, done.mtime_ns) == (source.size, source.mtime_ns)
+fn is_as_done<P>(times: Times, source: &Stat, done: &Done<P>, dest: &Stat) -> bool {
+    is_as_published(times, done, dest)
+        && (done.size, done.mtime_ns) == (source.size, source.mtime_ns)
 }
 
 /// Decides about a regular file.
-pub(crate) fn plan_file(source: &Stat, known: Option<&Entry>, dest: Option<&Stat>) -> FilePlan {
+pub(crate) fn plan_file(
+    times: Times,
+    source: &Stat,
+    known: Option<&Entry>,
+    dest: Option<&Stat>,
+) -> FilePlan {
     if let Some(Stat {
         kind: Kind::Dir, ..
     }) = dest
@@ -122,7 +130,9 @@ pub(crate) fn plan_file(source: &Stat, known: Option<&Entry>, dest: Option<&Stat
                 false => FilePlan::Copy,
             };
         }
-        Some(Entry::Done(done)) if dest.is_some_and(|dest| is_as_done(source, done, dest)) => {
+        Some(Entry::Done(done))
+            if dest.is_some_and(|dest| is_as_done(times, source, done, dest)) =>
+        {
             return if done.unsettled {
                 FilePlan::Check
             } else {
@@ -244,16 +254,25 @@ mod tests {
     #[test]
     fn a_new_file_is_copied_and_one_that_stands_there_is_compared_if_it_can_be_the_same() {
         let source = stat(Kind::File, 10, 5);
-        assert_eq!(plan_file(&source, None, None), FilePlan::Copy);
+        assert_eq!(plan_file(Times::EXACT, &source, None, None), FilePlan::Copy);
         let there = stat(Kind::File, 10, 99);
-        assert_eq!(plan_file(&source, None, Some(&there)), FilePlan::Adopt);
+        assert_eq!(
+            plan_file(Times::EXACT, &source, None, Some(&there)),
+            FilePlan::Adopt
+        );
         let other = stat(Kind::File, 11, 5);
-        assert_eq!(plan_file(&source, None, Some(&other)), FilePlan::Copy);
+        assert_eq!(
+            plan_file(Times::EXACT, &source, None, Some(&other)),
+            FilePlan::Copy
+        );
         let link = stat(Kind::Symlink, 10, 5);
-        assert_eq!(plan_file(&source, None, Some(&link)), FilePlan::Copy);
+        assert_eq!(
+            plan_file(Times::EXACT, &source, None, Some(&link)),
+            FilePlan::Copy
+        );
         let dir = stat(Kind::Dir, 10, 5);
         assert_eq!(
-            plan_file(&source, None, Some(&dir)),
+            plan_file(Times::EXACT, &source, None, Some(&dir)),
             FilePlan::Conflict(Kind::Dir)
         );
     }
@@ -264,20 +283,27 @@ mod tests {
         // A file system that rounded the time down to 4 ns: what it stored is what counts.
         let known = done(10, 5, 4);
         let there = stat(Kind::File, 10, 4);
-        let plan = |source: &Stat, dest: &Stat| plan_file(source, Some(&known), Some(dest));
+        let plan =
+            |source: &Stat, dest: &Stat| plan_file(Times::EXACT, source, Some(&known), Some(dest));
         assert_eq!(plan(&source, &there), FilePlan::Unchanged);
         assert_eq!(plan(&stat(Kind::File, 10, 6), &there), FilePlan::Adopt);
         assert_eq!(plan(&stat(Kind::File, 11, 6), &there), FilePlan::Copy);
         assert_eq!(plan(&source, &stat(Kind::File, 10, 5)), FilePlan::Adopt);
         assert_eq!(plan(&source, &stat(Kind::File, 9, 4)), FilePlan::Copy);
-        assert_eq!(plan_file(&source, Some(&known), None), FilePlan::Copy);
+        assert_eq!(
+            plan_file(Times::EXACT, &source, Some(&known), None),
+            FilePlan::Copy
+        );
     }
 
     #[test]
     fn a_partial_is_resumed_from_a_source_of_the_same_size_and_time() {
         let source = stat(Kind::File, 10, 5);
         let known = partial(&source, false);
-        assert_eq!(plan_file(&source, Some(&known), None), FilePlan::Resume);
+        assert_eq!(
+            plan_file(Times::EXACT, &source, Some(&known), None),
+            FilePlan::Resume
+        );
         for changed in [
             Stat { size: 11, ..source },
             Stat {
@@ -285,7 +311,10 @@ mod tests {
                 ..source
             },
         ] {
-            assert_eq!(plan_file(&changed, Some(&known), None), FilePlan::Copy);
+            assert_eq!(
+                plan_file(Times::EXACT, &changed, Some(&known), None),
+                FilePlan::Copy
+            );
         }
         // Its beginning is compared then.
         let other = Stat {
@@ -293,10 +322,13 @@ mod tests {
             ino: 3,
             ..source
         };
-        assert_eq!(plan_file(&other, Some(&known), None), FilePlan::Resume);
+        assert_eq!(
+            plan_file(Times::EXACT, &other, Some(&known), None),
+            FilePlan::Resume
+        );
         let adopting = partial(&source, true);
         assert_eq!(
-            plan_file(&source, Some(&adopting), Some(&source)),
+            plan_file(Times::EXACT, &source, Some(&adopting), Some(&source)),
             FilePlan::Adopt
         );
     }
@@ -311,7 +343,14 @@ mod tests {
             unsettled: true,
             ..settled
         });
-        let plan = |source: &Stat| plan_file(source, Some(&known), Some(&stat(Kind::File, 10, 5)));
+        let plan = |source: &Stat| {
+            plan_file(
+                Times::EXACT,
+                source,
+                Some(&known),
+                Some(&stat(Kind::File, 10, 5)),
+            )
+        };
         assert_eq!(plan(&source), FilePlan::Check);
         assert_eq!(plan(&stat(Kind::File, 10, 6)), FilePlan::Adopt);
         let Entry::Partial(settled) = partial(&source, false) else {
@@ -322,7 +361,10 @@ mod tests {
             ..settled.begin
         };
         let known = Entry::Partial(Partial { begin, ..settled });
-        assert_eq!(plan_file(&source, Some(&known), None), FilePlan::Copy);
+        assert_eq!(
+            plan_file(Times::EXACT, &source, Some(&known), None),
+            FilePlan::Copy
+        );
     }
 
     #[test]
@@ -399,12 +441,24 @@ mod tests {
         let (known, none) = (Some(&known), None);
         let file = stat(Kind::File, 10, 5);
         let there = stat(Kind::File, 10, 99);
-        assert_eq!(plan_file(&file, known, Some(&there)), FilePlan::Copy);
-        assert_eq!(plan_file(&file, none, Some(&there)), FilePlan::Adopt);
+        assert_eq!(
+            plan_file(Times::EXACT, &file, known, Some(&there)),
+            FilePlan::Copy
+        );
+        assert_eq!(
+            plan_file(Times::EXACT, &file, none, Some(&there)),
+            FilePlan::Adopt
+        );
         // With its time, too, it may be what stands there: that costs no copying.
-        assert_eq!(plan_file(&file, known, Some(&file)), FilePlan::Adopt);
+        assert_eq!(
+            plan_file(Times::EXACT, &file, known, Some(&file)),
+            FilePlan::Adopt
+        );
         let linked = Stat { nlink: 2, ..file };
-        assert_eq!(plan_file(&linked, known, Some(&there)), FilePlan::Adopt);
+        assert_eq!(
+            plan_file(Times::EXACT, &linked, known, Some(&there)),
+            FilePlan::Adopt
+        );
         let link = stat(Kind::Symlink, 1, 5);
         let there = Some((Kind::Symlink, Some(&b"t"[..])));
         assert_eq!(plan_symlink((&link, b"t"), known, there), SymlinkPlan::Make);

@@ -283,8 +283,18 @@ impl FsMeta for MemoryFs {
         Ok(Xattrs::default())
     }
 
-    fn set_meta(&self, dir: &MemoryDir, name: &[u8], meta: &Meta) -> io::Result<()> {
-        self.get(dir, name)?.set_meta(meta);
+    fn set_meta(
+        &self,
+        dir: &MemoryDir,
+        name: &[u8],
+        is_it: &dyn Fn(&Stat) -> bool,
+        meta: &Meta,
+    ) -> io::Result<()> {
+        let node = self.get(dir, name)?;
+        if !is_it(&node.stat()) {
+            return Err(sprag::fs::swapped());
+        }
+        node.set_meta(meta);
         Ok(())
     }
 

@@ -11,7 +11,7 @@ use super::{board, metadata, names, origin, repair, run, setup};
 use crate::concurrency::{self, Seeks};
 use crate::error::{Error, SetupError};
 use crate::fs::source::SourceRoot;
-use crate::fs::{Fs, OsFs, Place};
+use crate::fs::{Fs, OsFs, Place, Times};
 use crate::id::ManifestId;
 use crate::lock_mutex;
 use crate::manifest::no_manifest;
@@ -106,6 +106,7 @@ pub(super) fn begin<F: Fs>(
         names: names::Names::new(*store.id()),
         block_size: store.block_size(),
         limits,
+        times: Times::of(&*fs),
         streams: Streams::new(concurrency.large_files),
         concurrency,
         probing: Mutex::new(()),

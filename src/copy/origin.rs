@@ -13,7 +13,7 @@ use super::failure::Failure;
 use super::message::{Completed, Content, Leaving, Message, Work};
 use super::worker::Worker;
 use crate::error::EntryError;
-use crate::fs::{Fs, OsFs, Stat, source};
+use crate::fs::{Fs, OsFs, Stat, Times, source};
 use crate::hash::Hash32;
 use crate::lock_mutex;
 use crate::manifest::{Entry, OpenMode, Store, must_be_ours_to_read, nearest};
@@ -34,6 +34,8 @@ struct Origin {
     below: RelPath,
     root: PathBuf,
     store: Arc<Mutex<Store<OsFs>>>,
+    /// How its file system shows times.
+    times: Times,
 }
 
 impl Origins {
@@ -59,8 +61,8 @@ impl Origins {
             return;
         };
         let open = self.list.iter().find(|origin| origin.root == root);
-        let store = match open.map(|origin| Arc::clone(&origin.store)) {
-            Some(store) => store,
+        let (store, times) = match open.map(|origin| (Arc::clone(&origin.store), origin.times)) {
+            Some(known) => known,
             None => {
                 let opened = OsFs::open_root(root)
                     .map_err(|error| error.to_string())
@@ -68,10 +70,11 @@ impl Origins {
                         let fs = Arc::new(fs);
                         must_be_ours_to_read(&fs, root).map_err(|error| error.to_string())?;
                         let store = Store::open(&fs, root, OpenMode::Read);
-                        store.map_err(|error| error.to_string())
+                        let store = store.map_err(|error| error.to_string())?;
+                        Ok(store.map(|store| (store, Times::of(&*fs))))
                     });
                 match opened {
-                    Ok(Some(store)) => Arc::new(Mutex::new(store)),
+                    Ok(Some((store, times))) => (Arc::new(Mutex::new(store)), times),
                     Ok(None) => return,
                     Err(why) => {
                         warnings.push(format!(
@@ -87,6 +90,7 @@ impl Origins {
             below,
             root: root.to_path_buf(),
             store,
+            times,
         });
     }
 
@@ -105,7 +109,7 @@ impl Origins {
                 },
                 _ => return None,
             };
-            is_as_published(&done, stat).then_some((done.hash, origin.root.as_path()))
+            is_as_published(origin.times, &done, stat).then_some((done.hash, origin.root.as_path()))
         })
     }
 }

@@ -276,7 +276,7 @@ impl<'a, F: Fs> Planner<'a, F> {
         let mut scanned = std::mem::take(scanned);
         let path = &scanned.dest;
         let known = self.known(path)?;
-        let rules = self.shared.options.existing;
+        let rules = (self.shared.options.existing, self.shared.times);
         let task = match plan::plan_file_under(rules, &scanned.stat, known.as_ref(), there.as_ref())
         {
             FilePlan::Leave => return self.leave(scanned, &dir, known.as_ref()),

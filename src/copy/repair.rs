@@ -245,7 +245,8 @@ impl<F: Fs> Repairer<'_, F> {
             return Err(self.modified(path));
         }
         // No flush of its own keeps a symlink's time, so a power cut may have undone it.
-        if there.mtime_ns != record.dest.mtime_ns(record.mtime_ns) {
+        let recorded_ns = record.dest.mtime_ns(record.mtime_ns);
+        if !self.shared.times.same(recorded_ns, there.mtime_ns) {
             let task = Task::Mend(Box::new(Record::Symlink(record)));
             return self.hand_on(path, source, (stat, Some(there)), task);
         }
@@ -297,7 +298,7 @@ impl<F: Fs> Repairer<'_, F> {
             .map_err(|error| Failure::Fatal(failure::manifest_failed(&*self.shared.fs, error)))?;
         let known = known.map(|(_, entry)| entry);
         let is_right = |stat: &Stat| match &known {
-            Some(Entry::Done(done)) => is_as_published(done, stat),
+            Some(Entry::Done(done)) => is_as_published(self.shared.times, done, stat),
             Some(Entry::Symlink(_)) => stat.kind == Kind::Symlink,
             Some(Entry::Special(first)) => stat.kind == Kind::Special(first.what),
             _ => false,

@@ -18,7 +18,7 @@ use crate::block::BlockSize;
 use crate::error::{PathContext, PathError};
 use crate::event::Concurrency;
 use crate::fs::source::SourceRoot;
-use crate::fs::{FlushBy, Fs, MountNo, Rules, found};
+use crate::fs::{FlushBy, Fs, MountNo, Rules, Times, found};
 use crate::latch::Latch;
 use crate::left_over;
 use crate::limits::Limits;
@@ -59,6 +59,8 @@ pub(super) struct Shared<F: Fs> {
     pub(super) streams: Streams,
     /// What the destination can hold.
     pub(super) limits: Limits,
+    /// How it shows times.
+    pub(super) times: Times,
     /// Held while names are tried.
     pub(super) probing: Mutex<()>,
     /// Held while a name is given in a directory where others may be the same.

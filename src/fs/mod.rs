@@ -31,6 +31,7 @@ pub(crate) mod scripted;
 pub mod source;
 mod superblock;
 mod sys;
+mod times;
 mod xattr;
 
 pub use about::{About, FsKind};
@@ -42,6 +43,7 @@ pub use sys::{
     host_name, is_root, lower_priority, own_ids, process_alive, raise_open_file_limit,
     random_bytes, umask, user_name,
 };
+pub use times::Times;
 pub use xattr::Xattrs;
 
 /// What a directory entry is.

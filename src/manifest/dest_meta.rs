@@ -7,7 +7,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::fs::{Meta, Stat, Xattrs};
+use crate::fs::{Meta, Stat, Times, Xattrs};
 
 /// An entry's metadata as it showed after it was set.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -119,14 +119,14 @@ impl DestMeta {
         asked.unwrap_or((self.uid, self.gid))
     }
 
-    /// What of it `seen` does not show, in words. `loosely`: owners and modes are the mounter's
-    /// business there, and times those of a local clock.
+    /// What of it `seen` does not show, in words.
     pub(crate) fn differences(
         &self,
         source_mtime_ns: i128,
         seen: &Seen,
-        loosely: bool,
+        times: Times,
     ) -> Option<String> {
+        let loosely = times.are_local();
         let stat = &seen.stat;
         let is_link = stat.kind == crate::fs::Kind::Symlink;
         let mut found = Vec::new();
@@ -143,7 +143,7 @@ impl DestMeta {
             ));
         }
         let recorded = self.mtime_ns(source_mtime_ns);
-        if stat.mtime_ns != recorded && !(loosely && is_zone_shift(stat.mtime_ns - recorded)) {
+        if !times.same(recorded, stat.mtime_ns) {
             found.push("its modification time is not the recorded one".into());
         }
         let differs = |recorded: Option<u64>, there: &Xattrs| {
@@ -157,12 +157,6 @@ impl DestMeta {
         }
         (!found.is_empty()).then(|| found.join("; "))
     }
-}
-
-/// Whether two times differ as local clocks do: by quarters of an hour, up to a day and a bit.
-pub(crate) fn is_zone_shift(difference_ns: i128) -> bool {
-    const QUARTER_NS: i128 = 15 * 60 * 1_000_000_000;
-    difference_ns % QUARTER_NS == 0 && difference_ns.abs() <= 26 * 4 * QUARTER_NS
 }
 
 #[cfg(test)]
@@ -253,7 +247,7 @@ mod tests {
         let both = ["trusted.t", "user.a"];
         let as_root = DestMeta::of(&wanted(0o640, 5, &both), 5, &seen(0o640, 5, &both), None);
         let others = seen(0o640, 5, &["user.a"]);
-        assert_eq!(as_root.differences(5, &others, false), None);
+        assert_eq!(as_root.differences(5, &others, Times::EXACT), None);
         let refused = DestMeta::of(&wanted(0o640, 5, &both), 5, &others, None);
         assert_ne!(refused, as_root);
         assert!(refused.lesser.unwrap().xattrs.is_some());
@@ -262,16 +256,19 @@ mod tests {
     #[test]
     fn differences_are_told_one_by_one_and_a_change_of_zone_is_none_where_clocks_are_local() {
         let dest = DestMeta::of(&wanted(0o640, 5, &[]), 5, &seen(0o640, 5, &[]), None);
-        assert_eq!(dest.differences(5, &seen(0o640, 5, &[]), false), None);
+        assert_eq!(
+            dest.differences(5, &seen(0o640, 5, &[]), Times::EXACT),
+            None
+        );
         let other = seen(0o600, 6, &["user.a"]);
-        let told = dest.differences(5, &other, false).unwrap();
+        let told = dest.differences(5, &other, Times::EXACT).unwrap();
         assert!(told.starts_with("its mode is 600, recorded as 640; "));
         assert!(told.contains("time") && told.contains("attributes"));
         let hour = 3_600_000_000_000;
         let shifted = seen(0o600, 5 + 2 * hour, &[]);
-        assert_eq!(dest.differences(5, &shifted, true), None);
-        assert!(dest.differences(5, &shifted, false).is_some());
+        assert_eq!(dest.differences(5, &shifted, Times::local()), None);
+        assert!(dest.differences(5, &shifted, Times::EXACT).is_some());
         let other = seen(0o640, 5 + hour / 7, &[]);
-        assert!(dest.differences(5, &other, true).is_some());
+        assert!(dest.differences(5, &other, Times::local()).is_some());
     }
 }

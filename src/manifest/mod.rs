@@ -32,7 +32,7 @@ mod verified;
 mod window;
 
 pub(crate) use ctimes::Ctimes;
-pub(crate) use dest_meta::{DestMeta, Lesser, Seen, is_zone_shift};
+pub(crate) use dest_meta::{DestMeta, Lesser, Seen};
 pub(crate) use find::{
     found, is_state, is_state_at, nearest, no_manifest, open_destination, whose_state,
 };

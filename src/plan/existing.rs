@@ -5,12 +5,12 @@ use crate::selection::Existing;
 
 /// [`plan_file`], but for the rules.
 pub(crate) fn plan_file_under(
-    rules: Existing,
+    (rules, times): (Existing, Times),
     source: &Stat,
     known: Option<&Entry>,
     dest: Option<&Stat>,
 ) -> FilePlan {
-    let plan = plan_file(source, known, dest);
+    let plan = plan_file(times, source, known, dest);
     let Some(dest) = dest else {
         return plan;
     };
@@ -22,7 +22,7 @@ pub(crate) fn plan_file_under(
         _ => {}
     }
     let published = match known {
-        Some(Entry::Done(done)) if is_as_published(done, dest) => Some(done),
+        Some(Entry::Done(done)) if is_as_published(times, done, dest) => Some(done),
         _ => None,
     };
     // What the file system made of a time is no newer than the time.
@@ -44,12 +44,12 @@ pub(crate) fn plan_file_under(
 /// Whether [`plan_file_under`] says that a file that is done is unchanged. Asked first, since of most
 /// files that is all there is to ask.
 pub(crate) fn is_unchanged_under<P>(
-    rules: Existing,
+    (rules, times): (Existing, Times),
     source: &Stat,
     done: &Done<P>,
     dest: &Stat,
 ) -> bool {
-    !rules.checksum && !done.unsettled && is_as_done(source, done, dest)
+    !rules.checksum && !done.unsettled && is_as_done(times, source, done, dest)
 }
 
 /// [`plan_symlink`], but for the rules.
@@ -108,7 +108,10 @@ mod tests {
     fn where_nothing_stands_the_rules_change_nothing() {
         let source = stat(Kind::File, 10, 5);
         for rules in [UPDATE, IGNORE, SIZE_ONLY, CHECKSUM] {
-            assert_eq!(plan_file_under(rules, &source, None, None), FilePlan::Copy);
+            assert_eq!(
+                plan_file_under((rules, Times::EXACT), &source, None, None),
+                FilePlan::Copy
+            );
             let made = plan_symlink_under(rules, (&stat(Kind::Symlink, 1, 5), b"t"), None, None);
             assert_eq!(made, SymlinkPlan::Make);
             assert!(!plan_link_under(rules, &source, None));
@@ -178,7 +181,7 @@ mod tests {
                 conflict,
             ),
         ] {
-            let plan = |rules| plan_file_under(rules, &source, None, Some(&there));
+            let plan = |rules| plan_file_under((rules, Times::EXACT), &source, None, Some(&there));
             assert_eq!(
                 [NONE, UPDATE, IGNORE, SIZE_ONLY, CHECKSUM].map(plan),
                 [none, update, ignore, size_only, checksum],
@@ -192,8 +195,9 @@ mod tests {
         // A file system rounded the time up.
         let known = done(10, 5, 8);
         let there = stat(Kind::File, 10, 8);
-        let plan =
-            |rules, source: &Stat| plan_file_under(rules, source, Some(&known), Some(&there));
+        let plan = |rules, source: &Stat| {
+            plan_file_under((rules, Times::EXACT), source, Some(&known), Some(&there))
+        };
         let all = [NONE, UPDATE, IGNORE, SIZE_ONLY, CHECKSUM];
         let same = all.map(|rules| plan(rules, &stat(Kind::File, 10, 5)));
         let u = FilePlan::Unchanged;
@@ -218,11 +222,21 @@ mod tests {
             ..settled.clone()
         };
         let (source, there) = (stat(Kind::File, 10, 5), stat(Kind::File, 10, 5));
-        assert!(is_unchanged_under(NONE, &source, &settled, &there));
-        assert!(!is_unchanged_under(NONE, &source, &unsettled, &there));
+        assert!(is_unchanged_under(
+            (NONE, Times::EXACT),
+            &source,
+            &settled,
+            &there
+        ));
+        assert!(!is_unchanged_under(
+            (NONE, Times::EXACT),
+            &source,
+            &unsettled,
+            &there
+        ));
         let known = Entry::Done(unsettled);
         for rules in [NONE, UPDATE, IGNORE, SIZE_ONLY, CHECKSUM] {
-            let plan = plan_file_under(rules, &source, Some(&known), Some(&there));
+            let plan = plan_file_under((rules, Times::EXACT), &source, Some(&known), Some(&there));
             assert_eq!(plan, FilePlan::Check, "{rules:?}");
         }
     }
@@ -235,7 +249,7 @@ mod tests {
         };
         let there = stat(Kind::File, 10, 8);
         let source = stat(Kind::File, 10, 5);
-        let plan = plan_file_under(both, &source, None, Some(&there));
+        let plan = plan_file_under((both, Times::EXACT), &source, None, Some(&there));
         assert_eq!(plan, FilePlan::Adopt);
     }
 

@@ -8,7 +8,7 @@ use super::medium::MediumReader;
 use super::{Halt, REPORT_BYTES, Report};
 use crate::error::ManifestError;
 use crate::event::{ReadHow, Verdict};
-use crate::fs::{Fs, Kind, Stat, found};
+use crate::fs::{Fs, Kind, Stat, Times, found};
 use crate::hash::{Hash32, TreeMerger};
 use crate::manifest::Done;
 use crate::path::RelPath;
@@ -37,7 +37,7 @@ impl<F: Fs> Checker<'_, F> {
                 0..self.shared.store.block_size().count(done.size),
                 done.size,
             );
-            return Ok((seen(done, stat, Verdict::Unread), None));
+            return Ok((seen(self.shared.times, done, stat, Verdict::Unread), None));
         }
         let shared = self.shared;
         let _stream = shared.streams.take(done.size);
@@ -53,14 +53,14 @@ impl<F: Fs> Checker<'_, F> {
         if bad.is_empty() {
             let how = reader.how();
             if self.blocks.read == 0 && self.blocks.unread > 0 {
-                return Ok((seen(done, stat, Verdict::Unread), None));
+                return Ok((seen(shared.times, done, stat, Verdict::Unread), None));
             }
             if self.blocks.unread > 0 {
                 let part = Verdict::Sampled {
                     blocks_read: self.blocks.read,
                     blocks: self.blocks.read + self.blocks.unread,
                 };
-                return Ok((seen(done, stat, part), Some(how)));
+                return Ok((seen(shared.times, done, stat, part), Some(how)));
             }
             let proved = how != ReadHow::Cached || !shared.require_medium;
             let verdict = if proved {
@@ -74,7 +74,7 @@ impl<F: Fs> Checker<'_, F> {
         let how = Some(reader.how());
         // As it is now: whoever wrote to it meanwhile has modified it.
         let stat = self.at("look at", path, reader.stat())?;
-        if is_as_published(done, &stat) {
+        if is_as_published(self.shared.times, done, &stat) {
             return Ok((Verdict::Corrupt { damage }, how));
         }
         let what = format!(
@@ -251,8 +251,8 @@ impl RecordedHashes {
 }
 
 /// The verdict on a file that was not read, or in part, by what `stat` says of it.
-fn seen(done: &Done, stat: &Stat, verdict: Verdict) -> Verdict {
-    if is_as_published(done, stat) {
+fn seen(times: Times, done: &Done, stat: &Stat, verdict: Verdict) -> Verdict {
+    if is_as_published(times, done, stat) {
         return verdict;
     }
     let what = "its modification time is not the recorded one; not all of its content was read";

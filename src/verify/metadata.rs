@@ -35,10 +35,11 @@ impl<F: Fs> Checker<'_, F> {
             stat.mtime_ns = dest.mtime_ns(source_mtime_ns);
         }
         let seen = Seen::new(stat, xattrs);
-        let loosely = fs.may_lack_modes();
-        Ok(match dest.differences(source_mtime_ns, &seen, loosely) {
-            None => Verdict::Ok,
-            Some(what) => Verdict::Metadata { what },
-        })
+        Ok(
+            match dest.differences(source_mtime_ns, &seen, self.shared.times) {
+                None => Verdict::Ok,
+                Some(what) => Verdict::Metadata { what },
+            },
+        )
     }
 }

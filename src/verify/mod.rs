@@ -24,7 +24,7 @@ use crossbeam_channel::Sender;
 
 use crate::error::{Error, ManifestError, PathError};
 use crate::event::{PassedOver, ReadHow, SourceState, Verdict};
-use crate::fs::{Fs, is_gone};
+use crate::fs::{Fs, Times, is_gone};
 use crate::manifest::Store;
 use crate::options::Reading;
 use crate::path::RelPath;
@@ -225,6 +225,8 @@ struct Shared<F: Fs> {
     medium: medium::Medium<F>,
     streams: streams::Streams,
     resume: resume::Resume,
+    /// How the destination shows times.
+    times: Times,
     signals: Arc<Signals>,
 }
 

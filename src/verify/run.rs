@@ -17,7 +17,7 @@ use super::{against, check, feed, ledger, list, rebuild, resume, select, tally};
 use crate::concurrency::{self, Seeks};
 use crate::error::{Error, ManifestError, PathError};
 use crate::event::{Concurrency, Pull, VerifyEvent};
-use crate::fs::Fs;
+use crate::fs::{Fs, Times};
 use crate::manifest::open_destination;
 use crate::options::{Reading, VerifyOptions};
 use crate::stop::Stopper;
@@ -124,6 +124,7 @@ impl VerifyRun {
         let throttle = Arc::new(Throttle::new(options.bytes_per_s, signals.stopper.clone()));
         let shared = Arc::new(Shared {
             medium: Medium::new(&fs, begun.store.block_size(), &throttle),
+            times: Times::of(&*fs),
             fs,
             store: begun.store,
             dest: options.dest,

@@ -234,3 +234,51 @@ fn an_overlay_is_flushed_file_by_file_and_as_a_whole() {
         "{flushed_whole:?}"
     );
 }
+
+#[test]
+fn rot_is_told_from_an_edit_on_a_drive_whose_times_have_shifted_with_the_zone() {
+    let Some(image) = fuse::FuseImage::exfat("rot on a drive whose times have shifted") else {
+        return;
+    };
+    let fixture = Fixture::new();
+    write(fixture.source.join("f"), Rng::new(5).bytes(3 << 20));
+    age(&fixture.source.join("f"), 7);
+    let (dest, two) = (image.at("copy"), fixture.temp.path().join("two"));
+    for to in [&dest, &two] {
+        copy(0, [&fixture.contents(), to]);
+    }
+    let there = dest.join("f");
+    let later = || {
+        let source = std::fs::metadata(fixture.source.join("f")).unwrap();
+        let time = source.modified().unwrap() + std::time::Duration::from_secs(3600);
+        // The driver takes both times or none.
+        let times = std::fs::FileTimes::new()
+            .set_modified(time)
+            .set_accessed(time);
+        std::fs::File::open(&there)
+            .unwrap()
+            .set_times(times)
+            .unwrap();
+    };
+    later();
+    for flags in [&["--quick"][..], &[]] {
+        let args = flags.iter().map(PathBuf::from).chain([dest.clone()]);
+        assert_eq!(run("verify", args).code, 0, "{flags:?}");
+    }
+    rot(&there, 1_500_000);
+    image.mount_again();
+    later();
+    let verified = run("verify", [&dest]);
+    assert_eq!(verified.problems(), [("f".into(), "corrupt".into())]);
+    // It does not travel on.
+    let next = copy(23, [&dest.join(""), &two]);
+    assert_eq!(next.problems(), [("f".into(), "source_corrupt".into())]);
+    let mends = [
+        "--repair".into(),
+        "--from".into(),
+        fixture.contents(),
+        dest.clone(),
+    ];
+    assert_eq!(run("verify", mends).code, 0);
+    assert_eq!(run("verify", [&dest]).code, 0);
+}

@@ -6,7 +6,7 @@ use std::path::Path;
 use super::*;
 use crate::copy::metadata;
 use crate::fs::source::SourceEntry;
-use crate::fs::{FileId, FsMeta, Meta, OsDir, Stat, Xattrs};
+use crate::fs::{FileId, FsMeta, Meta, OsDir, Stat, Times, Xattrs};
 use crate::manifest::{Entry, Seen};
 use crate::plan::{self, DirPlan, FilePlan, SymlinkPlan};
 
@@ -168,6 +168,12 @@ impl DryRun {
         }
     }
 
+    /// How the destination shows times, if it is there.
+    fn times(&self) -> Times {
+        let there = self.there.as_ref();
+        there.map_or(Times::EXACT, |there| Times::of(&*there.fs))
+    }
+
     fn plan_file(
         &mut self,
         scanned: &Scanned,
@@ -177,7 +183,7 @@ impl DryRun {
         let (stat, path) = (&scanned.stat, &scanned.dest);
         let dest = there.as_ref().map(|there| &there.stat);
         let mut to_copy = 0;
-        let plan = plan::plan_file_under(self.options.existing, stat, known, dest);
+        let plan = plan::plan_file_under((self.options.existing, self.times()), stat, known, dest);
         let outcome = match (plan, &there) {
             (FilePlan::Conflict(found), _) => return Err(self.conflict(path, found, Kind::File)),
             (FilePlan::Leave, _) => return Ok(Outcome::Skipped),

@@ -19,7 +19,7 @@ impl<F: Fs> Planner<'_, F> {
         let Some(there) = there.filter(|_| self.shared.is_rerun) else {
             return false;
         };
-        let rules = self.shared.options.existing;
+        let rules = (self.shared.options.existing, self.shared.times);
         let store = lock_mutex(&self.shared.store);
         store.next_is_done(&scanned.dest, |done| {
             plan::is_unchanged_under(rules, &scanned.stat, done, there)

@@ -54,7 +54,7 @@ pub(in crate::copy) fn mend<F: Fs>(
     }
     let look = shared.fs.stat(&work.dir, work.path.name());
     let stat = look.map_err(worker.at_dest("look at", &work.path))?;
-    if stat.is_some_and(|stat| !is_as_published(done, &stat)) {
+    if stat.is_some_and(|stat| !is_as_published(shared.times, done, &stat)) {
         return Err(EntryError::Modified(shared.full(&work.path)).into());
     }
     let hashes = read_back::hashes(shared, done).map_err(Failure::Fatal)?;

@@ -10,7 +10,7 @@ use super::source::Shared;
 use crate::error::{Error, PathError};
 use crate::event::{Damage, ReadHow, Verdict};
 use crate::fs::source::{SourceEntry, SourceFile};
-use crate::fs::{AlignedBuf, FlushBy, Fs, Kind, Meta, Stat, Xattrs};
+use crate::fs::{AlignedBuf, FlushBy, Fs, Kind, Meta, Stat, Times, Xattrs};
 use crate::manifest::{DestMeta, DirRecord, Record, Seen, SpecialRecord, SymlinkRecord};
 use crate::plan::{source_id, wanted};
 use crate::scan::Scanned;
@@ -261,9 +261,9 @@ impl<F: Fs> Worker<'_, F> {
             xattrs,
             Some(&there),
         );
-        let (loosely, mtime_ns) = (fs.may_lack_modes(), scanned.stat.mtime_ns);
-        let dest = metadata::recorded(&wanted, mtime_ns, &seen, loosely);
-        let verdict = match metadata::differences(&dest, mtime_ns, &seen, loosely) {
+        let (times, mtime_ns) = (Times::of(fs), scanned.stat.mtime_ns);
+        let dest = metadata::recorded(&wanted, mtime_ns, &seen, times);
+        let verdict = match metadata::differences(&dest, mtime_ns, &seen, times) {
             None => Verdict::Ok,
             Some(what) => Verdict::Metadata { what },
         };

@@ -4,8 +4,8 @@
 //! changed since: what a file system is known to make of it is recorded as such, and anything else
 //! as it should be, so that it shows as other metadata and the next copy sets it.
 
-use crate::fs::{Kind, Meta, Stat, Xattrs};
-use crate::manifest::{DestMeta, Seen, is_zone_shift};
+use crate::fs::{Kind, Meta, Stat, Times, Xattrs};
+use crate::manifest::{DestMeta, Seen};
 
 /// What file systems count times in, in ns: NTFS; some servers; exFAT; ext3 and HFS+; FAT.
 const UNITS_NS: [i128; 5] = [100, 1000, 10_000_000, 1_000_000_000, 2_000_000_000];
@@ -16,21 +16,21 @@ fn is_rounded(asked: i128, there: i128) -> bool {
     there == asked || UNITS_NS.into_iter().any(fits)
 }
 
-/// What is to be recorded when `wanted` is how it should be and `seen` is there. `loosely`: owners
-/// and modes are the mounter's business there, and times those of a local clock.
+/// What is to be recorded when `wanted` is how it should be and `seen` is there, whose file system shows such
+/// `times`.
 pub(super) fn recorded(
     wanted: &Meta,
     source_mtime_ns: i128,
     seen: &Seen,
-    loosely: bool,
+    times: Times,
 ) -> DestMeta {
     let mut as_wanted = seen.clone();
     let there = seen.stat.mtime_ns;
-    let is_shifted = loosely && is_zone_shift(there - source_mtime_ns);
-    if wanted.times_ns.is_some() && !is_rounded(source_mtime_ns, there) && !is_shifted {
+    let is_same = is_rounded(source_mtime_ns, there) || times.same(source_mtime_ns, there);
+    if wanted.times_ns.is_some() && !is_same {
         as_wanted.stat.mtime_ns = source_mtime_ns;
     }
-    if !loosely {
+    if !times.are_local() {
         let stat = &mut as_wanted.stat;
         stat.mode = wanted.mode.unwrap_or(stat.mode);
         (stat.uid, stat.gid) = wanted.owner.unwrap_or((stat.uid, stat.gid));
@@ -62,13 +62,13 @@ pub(super) fn differences(
     dest: &DestMeta,
     source_mtime_ns: i128,
     seen: &Seen,
-    loosely: bool,
+    times: Times,
 ) -> Option<String> {
     let mut seen = seen.clone();
     if seen.stat.kind == Kind::Dir {
         seen.stat.mtime_ns = dest.mtime_ns(source_mtime_ns);
     }
-    dest.differences(source_mtime_ns, &seen, loosely)
+    dest.differences(source_mtime_ns, &seen, times)
 }
 
 #[cfg(test)]
@@ -91,9 +91,14 @@ mod tests {
     fn what_a_file_system_rounds_is_taken_as_it_is_and_what_was_changed_shows() {
         const S: i128 = 1_000_000_000;
         let time = 1000 * S + 5;
-        let told = |there: &Seen, loosely| {
-            let dest = recorded(&wanted(0o640, time), time, there, loosely);
-            differences(&dest, time, there, loosely)
+        let told = |there: &Seen, is_local| {
+            let times = if is_local {
+                Times::local()
+            } else {
+                Times::EXACT
+            };
+            let dest = recorded(&wanted(0o640, time), time, there, times);
+            differences(&dest, time, there, times)
         };
         assert_eq!(told(&seen(0o640, time), false), None);
         assert_eq!(told(&seen(0o640, 1000 * S), false), None);
@@ -107,7 +112,7 @@ mod tests {
 
     #[test]
     fn what_was_changed_is_recorded_as_it_should_be() {
-        let dest = recorded(&wanted(0o640, 5), 5, &seen(0o777, 5), false);
+        let dest = recorded(&wanted(0o640, 5), 5, &seen(0o777, 5), Times::EXACT);
         assert_eq!((dest.mode, dest.lesser), (0o640, None));
     }
 }
