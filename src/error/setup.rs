@@ -87,6 +87,15 @@ pub enum SetupError {
         /// What the system said.
         source: io::Error,
     },
+    /// A checksum list names nothing that is to be checked.
+    #[error(
+        "{} lists nothing that is to be verified: is it the right list, and did the program before the pipe write it? Nothing was verified",
+        Printable(path)
+    )]
+    NothingListed {
+        /// The list as it was given.
+        path: PathBuf,
+    },
     /// The source has no name to give to its copy.
     #[error(
         "source {} has no name to copy it under: end it with / to copy its contents",

@@ -156,6 +156,10 @@ impl<F: Fs> Shared<F> {
             let path = self.list.path().to_path_buf();
             return Err(UsageError::NotAList { path }.into());
         }
+        if totals.0 == 0 {
+            let path = self.list.path().to_path_buf();
+            return Err(SetupError::NothingListed { path }.into());
+        }
         let (entries, bytes) = totals;
         Ok(Totals { entries, bytes })
     }

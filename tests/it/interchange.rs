@@ -340,3 +340,31 @@ fn a_list_inside_the_tree_is_not_extra_and_lines_that_lead_out_of_it_are_refused
     assert_eq!(ran.code, 1);
     assert!(ran.stderr.contains("is no checksum list"), "{}", ran.stderr);
 }
+
+#[test]
+fn a_list_that_names_nothing_to_check_proves_nothing() {
+    let fixture = Fixture::new();
+    write(fixture.dest.join("f"), "content");
+    let list = fixture.temp.path().join("list");
+    let hash = "ab".repeat(32);
+    let other = format!("{hash}  other\n");
+    for (content, more) in [("", None), ("# a comment\n\n", None), (&*other, Some("f"))] {
+        write(&list, content);
+        for flags in [&["--check"][..], &["--rebuild", "--check"]] {
+            if more.is_some() && flags.len() > 1 {
+                continue;
+            }
+            let args = flags.iter().map(std::path::PathBuf::from);
+            let args = args.chain([list.clone(), fixture.dest.clone()]);
+            let args = args.chain(more.map(std::path::PathBuf::from));
+            let ran = run("verify", args);
+            assert_eq!(ran.code, 3, "{content:?} {flags:?}: {}", ran.stderr);
+            assert!(
+                ran.stderr.contains("Nothing was verified"),
+                "{}",
+                ran.stderr
+            );
+        }
+    }
+    assert!(!fixture.dest.join(".sprag").exists());
+}
