@@ -228,6 +228,10 @@ impl<'a> Scan<'a> {
             let dest = self.source.dest.clone();
             return Some(Err(ScanFailure { dest, error }));
         }
+        if looked_at.is_err() {
+            // What cannot be looked at fails once, with all that may be in it.
+            walk.skip_dir();
+        }
         let put = put_in(spare, self.source, walk.path(), looked_at);
         if put.is_ok() {
             // Of one file under a new name, the rules speak of the source.

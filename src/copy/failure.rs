@@ -52,7 +52,12 @@ pub(super) fn at_dest<F: Fs>(
 
 /// Sorts an error in a source, asking first whether its device is gone.
 pub(super) fn at_source<F: Fs>(shared: &Shared<F>, path: &Path, error: std::io::Error) -> Failure {
-    if shared.source_is_gone(path, &error) || meaning(Doing::Read, &error) == Meaning::Gone {
+    let is_gone = match shared.sources.iter().any(|source| source.holds(path)) {
+        // What is mounted below a source may be dead while the source stands.
+        true => shared.source_is_gone(path, &error),
+        false => meaning(Doing::Read, &error) == Meaning::Gone,
+    };
+    if is_gone {
         return Failure::Fatal(Error::SourceGone(PathError::new("read", path, error)));
     }
     Failure::Entry(match error.kind() {

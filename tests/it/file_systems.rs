@@ -282,3 +282,29 @@ fn rot_is_told_from_an_edit_on_a_drive_whose_times_have_shifted_with_the_zone() 
     assert_eq!(run("verify", mends).code, 0);
     assert_eq!(run("verify", [&dest]).code, 0);
 }
+
+#[test]
+fn a_dead_mount_below_a_source_fails_and_the_rest_is_copied() {
+    let test = "a_dead_mount_below_a_source";
+    if !is_root_with(test, &["bindfs", "pkill"]) {
+        return;
+    }
+    let fixture = Fixture::new();
+    let dead = fixture.source.join("dead");
+    for n in 0..50 {
+        write(fixture.source.join(format!("z/{n}")), "content");
+    }
+    std::fs::create_dir(&dead).unwrap();
+    let shown = fixture.temp.path().join("shown");
+    std::fs::create_dir(&shown).unwrap();
+    tool(Command::new("bindfs").arg(&shown).arg(&dead)).unwrap();
+    let _mounted = Mounted(dead.clone());
+    let daemon = format!("bindfs {}", shown.display());
+    tool(Command::new("pkill").args(["-KILL", "-f", &daemon])).unwrap();
+    while std::fs::read_dir(&dead).is_ok() {
+        std::thread::sleep(std::time::Duration::from_millis(10));
+    }
+    let ran = fixture.copy(23);
+    assert_eq!(ran.problems(), [("dead".into(), "unreadable".into())]);
+    assert_eq!(ran.sum("files_copied"), 50);
+}
