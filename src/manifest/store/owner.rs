@@ -49,14 +49,22 @@ pub(crate) fn must_be_ours_to_read<F: Fs>(fs: &Arc<F>, dest: &Path) -> Result<()
     }
 }
 
-/// How many names of a file are in its directory: a damaged manifest has two for a moment.
+/// How many names of a file are in the state directory and among what is left over: a damaged manifest has two
+/// for a moment, and without a journal a power cut can leave both names of a rename.
 fn links_in<F: Fs>(fs: &F, dir: &F::Dir, file: &fs::Stat) -> io::Result<u64> {
-    let mut count = 0;
-    for (name, _) in fs.list(dir)? {
-        let stat = fs.stat(dir, &name)?;
-        count += u64::from(stat.is_some_and(|stat| stat.id() == file.id()));
-    }
-    Ok(count)
+    let count_in = |dir: &F::Dir| {
+        let mut count = 0;
+        for (name, _) in fs.list(dir)? {
+            let stat = fs.stat(dir, &name)?;
+            count += u64::from(stat.is_some_and(|stat| stat.id() == file.id()));
+        }
+        Ok::<_, io::Error>(count)
+    };
+    let left_over = match fs::found(fs.open_dir(&RelPath::left_over_dir()))? {
+        Some(left_over) => count_in(&left_over)?,
+        None => 0,
+    };
+    Ok(count_in(dir)? + left_over)
 }
 
 fn theirs(path: &Path, stat: &fs::Stat) -> ManifestError {
