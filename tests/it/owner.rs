@@ -19,7 +19,8 @@ fn set_mode(path: &Path, mode: u32) {
 
 /// A destination that was copied to, and a source that has something new.
 fn fixture() -> Fixture {
-    let fixture = Fixture::new();
+    // Without a journal names are not counted.
+    let fixture = Fixture::journaled();
     write(fixture.source.join("a"), "a");
     fixture.copy(0);
     write(fixture.source.join("b"), "b");
