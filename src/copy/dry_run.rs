@@ -17,7 +17,7 @@ use super::setup::Setup;
 use crate::error::{EntryError, Error, PathError, SetupError};
 use crate::event::{CopySummary, Event, Outcome};
 use crate::exit::Exit;
-use crate::fs::{Kind, OsFs, Stat, found, source};
+use crate::fs::{Kind, OsFs, Stat, Times, found, source};
 use crate::manifest::{OpenMode, Store};
 use crate::options::CopyOptions;
 use crate::path::RelPath;
@@ -34,6 +34,8 @@ use forecast::Forecast;
 pub(super) struct There {
     fs: Arc<OsFs>,
     store: Option<Store<OsFs>>,
+    /// How it shows times.
+    times: Times,
 }
 
 /// Opens what there is, without changing it.
@@ -51,7 +53,8 @@ fn open(setup: &Setup, options: &CopyOptions) -> Result<Option<There>, Error> {
                 true => None,
                 false => Store::open_or_backup(&fs, &setup.root, OpenMode::Read)?,
             };
-            Some(There { fs, store })
+            let times = Times::of(&*fs);
+            Some(There { fs, store, times })
         }
         Err(source) => {
             return Err(SetupError::Dest {

@@ -170,8 +170,9 @@ impl DryRun {
 
     /// How the destination shows times, if it is there.
     fn times(&self) -> Times {
-        let there = self.there.as_ref();
-        there.map_or(Times::EXACT, |there| Times::of(&*there.fs))
+        self.there
+            .as_ref()
+            .map_or(Times::EXACT, |there| there.times)
     }
 
     fn plan_file(
