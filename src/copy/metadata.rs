@@ -4,12 +4,10 @@ use std::io;
 use std::sync::atomic::{AtomicU8, Ordering};
 
 use super::Shared;
-use crate::fs::{Fs, FsFile, Meta, Stat, Xattrs};
+use crate::fs::{Fs, FsFile, Meta, SET_IDS, Stat, Xattrs};
 use crate::manifest::{Ctimes, DestMeta, Lesser, Seen};
 pub(super) use crate::plan::wanted::{Own, wanted, wants_xattrs};
 
-/// Setuid and setgid.
-const SET_IDS: u32 = 0o6000;
 /// The coarsest times are FAT's.
 const ROUNDED_NS_MAX: i128 = 2_000_000_000;
 
@@ -136,11 +134,6 @@ impl<F: Fs> Shared<F> {
     /// Whether `stat` is of something that this user made and that has one name.
     pub(super) fn is_own(&self, stat: &Stat) -> bool {
         !self.fs.keeps_owners() || (stat.uid == self.own.uid() && stat.nlink <= 1)
-    }
-
-    /// The same of a directory, whose names are no links.
-    pub(super) fn is_own_dir(&self, stat: &Stat) -> bool {
-        !self.fs.keeps_owners() || stat.uid == self.own.uid()
     }
 
     /// Whether `stat` is of something that belongs to this user, or to `uid`.

@@ -14,7 +14,9 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use super::{Shared, failure, thread};
 use crate::error::{Error, PathContext};
 use crate::event::Recovered;
-use crate::fs::{AlignedBuf, FlushBy, Fs, FsFile, Kind, Meta, Stat, found, found_dir, is_gone};
+use crate::fs::{
+    AlignedBuf, FlushBy, Fs, FsFile, Kind, Meta, SET_IDS, Stat, found, found_dir, is_gone,
+};
 use crate::hash::Hash32;
 use crate::lock_mutex;
 use crate::manifest::{
@@ -348,7 +350,7 @@ impl<F: Fs> Recovery<'_, F> {
         let fs = &*self.shared.fs;
         // It was given away before it was published, unless it still belongs to this user. Whoever else owns it
         // may have put it there, and gets nothing that would run in its owner's name.
-        let has_set_id = done.dest.mode & 0o6000 != 0;
+        let has_set_id = done.dest.mode & SET_IDS != 0;
         let is_it = |stat: &Stat| {
             let is_theirs = stat.uid == done.dest.uid && !has_set_id && stat.nlink <= 1;
             stat.kind == Kind::File && (self.shared.is_own(stat) || is_theirs)

@@ -14,10 +14,7 @@ use rustix::fs::{AtFlags, Gid, Mode, Uid};
 use rustix::io::Errno;
 
 use super::sys::{self, XattrsOf};
-use super::{Meta, Stat, Xattrs};
-
-/// Setuid and setgid.
-const SET_IDS: u32 = 0o6000;
+use super::{Meta, SET_IDS, Stat, Xattrs};
 
 /// Owner and group of what this process makes, but in directories that give their own group.
 static OWN_IDS: LazyLock<(u32, u32)> = LazyLock::new(sys::own_ids);

@@ -46,6 +46,9 @@ pub use sys::{
 pub use times::Times;
 pub use xattr::Xattrs;
 
+/// The setuid and setgid bits of a mode.
+pub const SET_IDS: u32 = 0o6000;
+
 /// What a directory entry is.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub enum Kind {

@@ -44,7 +44,7 @@ impl<F: Fs> Planner<'_, F> {
         let mut seen = shared.seen_dir(&dir).map_err(&failed)?;
         let is_it = match there {
             Some(there) => there.id() == seen.stat.id(),
-            None => shared.is_own_dir(&seen.stat),
+            None => shared.is_ours_or(&seen.stat, shared.own.uid()),
         };
         if !is_it {
             return Err(failed(fs::swapped()));
