@@ -1,8 +1,9 @@
-//! The seal of a manifest's copy: up to where it is whole.
+//! The seal of a manifest or its copy: up to where it is whole.
 //!
 //! The copy grows in place, so a power cut can leave any part of what was being appended. Only what
-//! lies before the seal counts. It is written when everything before it was flushed, and is durable
-//! when the copy was flushed once more. There are two places for it, in sectors of their own, which
+//! lies before the seal counts. A manifest gets one where its end is cut off after a power cut, because
+//! the barrier that covers the rest goes with that end. A seal is written when everything before it was
+//! flushed, and is durable when the file was flushed once more. There are two places for it, in sectors of their own, which
 //! are written in turns: whatever becomes of one while it is written, the other one stands.
 //!
 //! ```text
@@ -13,14 +14,18 @@
 //!    8   8  checksum over id and nonce of the file, and the position
 //! ```
 
+use std::io;
+
+use super::header::HEADER_BYTES;
 use super::journal::FRAMES_START;
 use crate::checksum::FileKey;
+use crate::fs::{AlignedBuf, FsFile};
 use crate::hash::header_checksum;
 
 const PLACES: [usize; 2] = [512, 1024];
 const SEAL_BYTES: usize = 16;
 
-/// Up to where a copy is whole.
+/// Up to where a manifest or its copy is whole.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Seal {
     pub(super) position: u64,
@@ -48,7 +53,14 @@ impl Seal {
         (PLACES[self.place] as u64, bytes)
     }
 
-    /// The one that counts in the header of a copy: the furthest.
+    /// Reads the one that counts in the header of a file.
+    pub(super) fn read<F: FsFile>(file: &F, key: &FileKey) -> io::Result<Option<Seal>> {
+        let mut header = AlignedBuf::new(HEADER_BYTES);
+        let have = file.read_at(&mut header, 0)?;
+        Ok(Seal::decode(&header[..have], key))
+    }
+
+    /// The one that counts in a header: the furthest.
     pub(super) fn decode(header: &[u8], key: &FileKey) -> Option<Seal> {
         let at = |(place, from): (usize, &usize)| {
             let bytes = header.get(*from..*from + SEAL_BYTES)?;
@@ -69,7 +81,6 @@ fn checksum(key: &FileKey, position: u64) -> u64 {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::manifest::header::HEADER_BYTES;
 
     const KEY: FileKey = [7; 32];
 

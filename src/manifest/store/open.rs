@@ -296,11 +296,12 @@ impl<F: Fs> Store<F> {
         };
         let file = store.file();
         let to_scan = medium.as_ref().unwrap_or(&file);
-        let limit = match mode {
-            OpenMode::Read | OpenMode::Note => until,
-            _ => store.frames_to_keep(to_scan)?,
+        let cut_at = match mode {
+            OpenMode::Read | OpenMode::Note => None,
+            _ => store.cut_at(to_scan)?,
         };
-        store.was_cut = limit < len;
+        store.was_cut = cut_at.is_some();
+        let limit = cut_at.unwrap_or(until);
         let paths = store.index.hasher().clone();
         let scanned = journal::scan(to_scan, &header.key(), limit, &paths, |frame| {
             Ok(store.note_read(&frame).map_err(|error| {
@@ -317,11 +318,8 @@ impl<F: Fs> Store<F> {
         }
         store.begins = HashMap::new();
         store.trusted = scanned.trusted;
-        // All that was kept is covered by the barrier at which the rest was cut off.
-        store.covered = match store.was_cut {
-            true => limit,
-            false => scanned.covered,
-        };
+        // All that is kept is covered by the barrier at which the rest is cut off.
+        store.covered = cut_at.unwrap_or(scanned.covered);
         store.sealed = scanned.sealed && store.last_run.is_none_or(|(_, end)| end.is_some());
         store.overhead.waste(scanned.barrier_bytes);
         store.journal = Journal::new(Arc::clone(&file), header.key(), scanned.end);
@@ -335,14 +333,12 @@ impl<F: Fs> Store<F> {
         }
         store.may_note = mode == OpenMode::Note;
         if scanned.end < len && mode != OpenMode::Read {
+            if let Some(position) = cut_at {
+                // The barrier that covers what is kept stands behind it, and goes with the rest.
+                store.note_cut(position).at("flush", path)?;
+            }
             // Flushed before anything is appended, lest old frames show up again behind new ones.
             file.set_len(scanned.end).at("cut the torn tail of", path)?;
-            if store.was_cut {
-                // The barrier at which it was cut stood behind what it covers: it is said again, lest
-                // the next cut goes back to the one before.
-                store.barrier(limit)?;
-                store.write_out()?;
-            }
             file.sync().at("flush", path)?;
         }
         if mode != OpenMode::Read {
@@ -353,11 +349,11 @@ impl<F: Fs> Store<F> {
         Ok(store)
     }
 
-    /// Up to where frames may be kept. Without a journal below, after a cut, those that the last
+    /// Where the frames have to be cut off. Without a journal below, after a power cut, those that the last
     /// barrier does not cover may lie in space that counts as free.
-    fn frames_to_keep(&self, file: &F::File) -> Result<u64, ManifestError> {
+    fn cut_at(&self, file: &F::File) -> Result<Option<u64>, ManifestError> {
         if !lacks_journal(&*self.fs) {
-            return Ok(u64::MAX);
+            return Ok(None);
         }
         let (mut mounted, mut runs) = (Vec::new(), false);
         let paths = self.index.hasher();
@@ -379,9 +375,27 @@ impl<F: Fs> Store<F> {
         match scanned.damage {
             Some((offset, what)) => Err(self.damaged(offset, what)),
             // It came to its end, and said so durably.
-            None if scanned.sealed && !runs || self.is_mounted_as(&mounted) => Ok(u64::MAX),
-            None => Ok(scanned.covered),
+            None if scanned.sealed && !runs || self.is_mounted_as(&mounted) => Ok(None),
+            None => {
+                let seal = Seal::read(file, &self.header.key()).at("read", &self.path)?;
+                let sealed = seal
+                    .map(|seal| seal.position)
+                    .filter(|at| *at <= scanned.end);
+                Ok(Some(scanned.covered.max(sealed.unwrap_or(FRAMES_START))))
+            }
         }
+    }
+
+    /// Notes durably in the header that everything before `position` is covered by a barrier.
+    fn note_cut(&self, position: u64) -> io::Result<()> {
+        let (file, key) = (self.file(), self.header.key());
+        let seal = match Seal::read(&*file, &key)? {
+            Some(seal) => seal.next(position),
+            None => Seal::first(position),
+        };
+        let (at, bytes) = seal.encode(&key);
+        file.write_at(&bytes, at)?;
+        file.sync()
     }
 
     /// Whether the destination is still mounted as a run noted it, so that nothing was lost since.

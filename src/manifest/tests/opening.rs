@@ -2,6 +2,9 @@
 
 use std::fs;
 
+use std::sync::atomic::Ordering;
+
+use super::hooked::Hooked;
 use super::support::*;
 use crate::block::BlockSize;
 use crate::error::ManifestError;
@@ -44,6 +47,40 @@ fn creating_keeps_what_is_there_with_its_own_block_size() {
     let store = dest.open(OpenMode::Create(BlockSize::MAX));
     assert_eq!((*store.id(), store.block_size()), (id, BlockSize::MIN));
     assert_eq!(listing(&store).len(), 7);
+}
+
+/// The barrier that covers what is kept stands behind it, and is cut off with the rest.
+#[test]
+fn what_is_kept_after_a_power_cut_is_kept_if_the_next_comes_while_the_rest_is_cut_off() {
+    let dest = Dest::quick();
+    let mut store = dest.create();
+    store.append(&Record::RunBegin(run_begin())).unwrap();
+    barrier(&mut store);
+    store.append(&Record::Done(done("deleted", 9, 0))).unwrap();
+    barrier(&mut store);
+    store.append(&Record::Removed(path("deleted"))).unwrap();
+    store.append(&Record::Done(done("flushed", 5, 0))).unwrap();
+    let covers = store.end();
+    store
+        .append(&Record::Done(done("unflushed", 6, 0)))
+        .unwrap();
+    store.append(&Record::Barrier { covers }).unwrap();
+    store.write_out().unwrap();
+    drop(store);
+    let fs = Hooked::new(&dest.fs, || {});
+    fs.lacks_journal.store(true, Ordering::Relaxed);
+    for _ in 0..3 {
+        let store = Store::open(&fs, dest.root(), OpenMode::Write);
+        let store = store.unwrap().unwrap();
+        assert!(store.was_cut());
+        let known: Vec<_> = listing(&store).into_keys().collect();
+        assert_eq!(known, [path("flushed")]);
+        assert_eq!(store.tail().covered, covers);
+        drop(store);
+        let mut cut = dest.bytes();
+        cut.truncate(covers as usize);
+        dest.put(&cut);
+    }
 }
 
 #[test]
