@@ -1,9 +1,9 @@
 //! What becomes of trust once a write or a flush at a destination has failed.
 //!
 //! After such a failure nobody knows what the medium holds. The system reports it once and counts the data as
-//! written, so a later flush that succeeds proves nothing. The latch is closed by whoever meets the
-//! failure, on any thread, and is never opened again in this process; whoever records that something is
-//! durable asks it first.
+//! written, so a later flush that succeeds proves nothing. The latch is closed where a failure is heard of,
+//! whatever failed before, and is never opened again in this process; a barrier is recorded only while it is
+//! open.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};

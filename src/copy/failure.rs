@@ -116,20 +116,14 @@ fn is_io(error: &std::io::Error) -> bool {
     Errno::from_io_error(error) == Some(Errno::IO)
 }
 
-/// A failed flush. It always ends the run, and no barrier is made from here on, whatever failed
-/// before it: the data is suspect for good.
+/// A failed flush, or reading back what was recorded. It always ends the run, and never as harmlessly as a
+/// full disk that a write found: what was written is suspect for good, so that the latch is closed.
 pub(super) fn flush_failed<F: Fs>(
-    shared: &Shared<F>,
+    fs: &F,
     action: &'static str,
     path: PathBuf,
     error: std::io::Error,
 ) -> Error {
-    shared.latch.close();
-    flush_error(&*shared.fs, action, path, error)
-}
-
-/// What a failed flush means; never anything as harmless as a full disk that a write found.
-fn flush_error<F: Fs>(fs: &F, action: &'static str, path: PathBuf, error: std::io::Error) -> Error {
     match ends_run(fs, action, path, error) {
         Error::Full(error) => Error::Io(error),
         other => other,
@@ -139,11 +133,12 @@ fn flush_error<F: Fs>(fs: &F, action: &'static str, path: PathBuf, error: std::i
 /// An error that ends the run, told apart from a device that is gone.
 pub(super) fn manifest_failed<F: Fs>(fs: &F, error: crate::error::ManifestError) -> Error {
     match error {
-        crate::error::ManifestError::Io(error) if error.action.starts_with("flush") => {
-            flush_error(fs, error.action, error.path, error.source)
-        }
         crate::error::ManifestError::Io(error) => {
-            ends_run(fs, error.action, error.path, error.source)
+            let ends = match error.action.split(' ').next() {
+                Some("flush" | "read") => flush_failed,
+                _ => ends_run,
+            };
+            ends(fs, error.action, error.path, error.source)
         }
         other => Error::Manifest(other),
     }

@@ -194,7 +194,12 @@ impl<F: Fs> Committer<'_, F> {
             && let Err(error) = fs.sync_dir(open)
         {
             let full = self.shared.full(&dir.path);
-            return self.fail(failure::flush_failed(self.shared, "flush", full, error));
+            return self.fail(failure::flush_failed(
+                &*self.shared.fs,
+                "flush",
+                full,
+                error,
+            ));
         }
         match set {
             Ok((_, seen)) => self.dir_shows(dir, &meta, &seen),

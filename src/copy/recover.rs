@@ -313,7 +313,8 @@ impl<F: Fs> Recovery<'_, F> {
         if self.shared.flushes_each(path) {
             let path = self.shared.full(path);
             let flushed = reader.file().sync();
-            flushed.map_err(|error| failure::flush_failed(self.shared, "flush", path, error))?;
+            flushed
+                .map_err(|error| failure::flush_failed(&*self.shared.fs, "flush", path, error))?;
         }
         Ok(Some(matching))
     }

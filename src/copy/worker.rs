@@ -325,7 +325,12 @@ impl<'a, F: Fs> Worker<'a, F> {
     /// A failed flush always ends the run: the data is suspect, and so is the device.
     pub(super) fn flush_failed(&self, work: &Work<F>, error: io::Error) -> Failure {
         let path = self.shared.full(&work.path);
-        Failure::Fatal(failure::flush_failed(self.shared, "flush", path, error))
+        Failure::Fatal(failure::flush_failed(
+            &*self.shared.fs,
+            "flush",
+            path,
+            error,
+        ))
     }
 
     fn is_unchanged(

@@ -74,7 +74,7 @@ impl<F: Fs> Committer<'_, F> {
     pub(super) fn start_barrier(&mut self) {
         self.record_pending();
         let written_out = self.store().write_out();
-        if self.manifest(written_out).is_none() || self.has_failed() {
+        if self.manifest(written_out).is_none() {
             return;
         }
         self.covering = self.store().end();
@@ -113,13 +113,17 @@ impl<F: Fs> Committer<'_, F> {
                 path,
                 source,
             } = error;
-            self.fail(failure::flush_failed(self.shared, action, path, source));
+            self.fail(failure::flush_failed(
+                &*self.shared.fs,
+                action,
+                path,
+                source,
+            ));
         }
         let Some(mut barrier) = self.barrier.take() else {
             return;
         };
-        // Another thread may have closed the latch, and its message be on its way.
-        if self.has_failed() || self.shared.latch.is_closed() {
+        if self.has_failed() {
             return;
         }
         if barrier.step == Step::Sealing {
@@ -249,18 +253,25 @@ impl<F: Fs> Committer<'_, F> {
     /// the run ended, if there is room left for saying so; whether it was. If not, a rerun proves it by
     /// reading it back.
     pub(in crate::copy) fn seal_despite_failure(&mut self, elapsed: Duration) -> bool {
-        self.await_barrier();
-        let (end, _) = self.end(elapsed);
         let failure = self.fatal.take();
+        // Files that are on record already get their names.
+        self.await_barrier();
         self.barrier_now();
         if self.has_unsealed() {
             self.barrier_now();
         }
-        self.record(&Record::RunEnd(end));
-        self.barrier_now();
-        let sealed = !self.has_failed() && !self.has_unsealed();
+        if !self.has_failed() {
+            self.fatal = failure;
+            let (end, _) = self.end(elapsed);
+            let failure = self.fatal.take();
+            self.record(&Record::RunEnd(end));
+            self.barrier_now();
+            let sealed = !self.has_failed() && !self.has_unsealed();
+            self.fatal = failure;
+            return sealed;
+        }
         self.fatal = failure;
-        sealed
+        false
     }
 
     pub(in crate::copy) fn await_barrier(&mut self) {

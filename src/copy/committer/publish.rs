@@ -74,7 +74,11 @@ impl<F: Fs> Committer<'_, F> {
                 self.forget(path.clone(), completed.attempt.map(remove));
                 self.entry_failed(path, error);
             }
-            Failure::Fatal(error) => self.fail(error),
+            Failure::Fatal(error) => {
+                // Once a barrier covered its record, nobody would look for it under its partial name.
+                self.shared.latch.close();
+                self.fail(error);
+            }
             Failure::Stopped => {}
         }
     }

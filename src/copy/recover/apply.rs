@@ -30,7 +30,7 @@ impl<F: Fs> Recovery<'_, F> {
             let file = store.file();
             let flushed = file.sync().at("flush", &path);
             let flushed = flushed.and_then(|()| self.shared.settle_manifest(&file));
-            flushed.map_err(|e| failure::flush_failed(self.shared, e.action, e.path, e.source))?;
+            flushed.map_err(|e| failure::flush_failed(fs, e.action, e.path, e.source))?;
             let covers = store.end();
             store.barrier(covers).map_err(failed)?;
         }
@@ -46,17 +46,14 @@ impl<F: Fs> Recovery<'_, F> {
             if rules.flush_by == FlushBy::Whole || rules.lacks_journal {
                 let dest = self.shared.dest.clone();
                 let flushed = fs.sync_mount(mount);
-                flushed
-                    .map_err(|error| failure::flush_failed(self.shared, "flush", dest, error))?;
+                flushed.map_err(|error| failure::flush_failed(fs, "flush", dest, error))?;
             }
         }
         // Once more by way of the manifest, for a device that answers the first a little early.
         let file = lock_mutex(&self.shared.store).file();
         let dest = self.shared.dest.clone();
         let flushed = file.sync();
-        flushed.map_err(|error| {
-            failure::flush_failed(self.shared, "flush the manifest in", dest, error)
-        })
+        flushed.map_err(|error| failure::flush_failed(fs, "flush the manifest in", dest, error))
     }
 
     /// Flushes the directories of all that was looked at, where each has to be flushed by itself: a name
@@ -73,8 +70,7 @@ impl<F: Fs> Recovery<'_, F> {
                     Ok(None) => Ok(()),
                     Err(error) => Err(error),
                 };
-                flushed
-                    .map_err(|error| failure::flush_failed(self.shared, "flush", full, error))?;
+                flushed.map_err(|error| failure::flush_failed(fs, "flush", full, error))?;
             }
         }
         Ok(())

@@ -77,7 +77,7 @@ fn cut_partial<F: Fs>(
         Ok(Some(Some(file))) if shared.flushes_each(&path) => {
             let full = shared.full(&path);
             let flushed = file.sync();
-            flushed.map_err(|error| failure::flush_failed(shared, "flush", full, error))?;
+            flushed.map_err(|error| failure::flush_failed(&*shared.fs, "flush", full, error))?;
         }
         Ok(_) => {}
         Err(error) if is_gone(fs, &error) => {

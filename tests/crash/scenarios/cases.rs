@@ -12,7 +12,8 @@ use super::source::Source;
 use super::tree::{self, Tree};
 use super::trees::{
     below_and_above, block_files, build_again, change_large, change_small, large_and_small_files,
-    large_file, long_names, mixed_files, movable_files, remove_mixed, small_files, sparse_files,
+    large_file, long_names, many_block_files, many_dirs, mixed_files, movable_files, remove_mixed,
+    small_files, sparse_files,
 };
 use crate::explore::{Budget, Explored, recorded};
 use crate::sim::{Below, Disk, Log, Replay, SimFs, Traits};
@@ -59,6 +60,15 @@ pub(crate) const CASES: &[Case] = &[
         lab.fresh()
     }),
     Case::new("block files each", FlushBy::Each, block_files, |lab| {
+        lab.fresh()
+    }),
+    Case::new(
+        "many block files",
+        FlushBy::Whole,
+        many_block_files,
+        |lab| lab.fresh(),
+    ),
+    Case::new("many directories", FlushBy::Whole, many_dirs, |lab| {
         lab.fresh()
     }),
     Case::new("mixed files", FlushBy::Whole, mixed_files, |lab| {

@@ -40,6 +40,9 @@ const CUTS_AGAIN: [Budget; 2] = [
 ];
 /// What a manifest holds before its first record.
 const MANIFEST_HEAD_BYTES: u64 = 4096;
+/// A rerun has opened the manifest after so many events. So much is looked at of that part besides.
+const OPENING: usize = 8;
+const CUTS_IN_OPENING: [u64; 2] = [8, 3];
 /// One in so many of the states of a rerun has its rerun cut short in turn.
 const CUT_ONCE_MORE: u64 = 12;
 
@@ -355,7 +358,20 @@ impl Expected {
             new: self.after.clone(),
             ..self.clone()
         };
-        let explored = rerun.explore(&scenario, &log, CUTS_AGAIN[state.seed.depth()]);
+        let depth = state.seed.depth();
+        let opening = Exploration {
+            cuts: 0..OPENING,
+            ..Exploration::of(
+                &scenario,
+                &log,
+                Budget {
+                    states: CUTS_IN_OPENING[depth],
+                    time: None,
+                },
+            )
+        };
+        let mut explored = rerun.explore(&scenario, &log, CUTS_AGAIN[depth]);
+        explored.add(rerun.explore_as(&opening));
         match explored.violations.first() {
             Some(violation) => Err(violation.clone()),
             None => {

@@ -83,7 +83,15 @@ pub(super) fn check_end(
         Exit::DeviceGone if plan.gone || plan.errno == Errno::NODEV => {
             says_why(plan, &end.error_text())
         }
-        Exit::Partial if end.summary.files_failed > 0 => says_why(plan, &end.said.join(" ")),
+        Exit::Partial if end.summary.files_failed > 0 => {
+            says_why(plan, &end.said.join(" "))?;
+            // What failed is not on record as if it were there.
+            fs.heal();
+            match engine::verify(fs) {
+                Err(wrong) if wrong.contains("Missing") => Err(wrong),
+                _ => Ok(()),
+            }
+        }
         exit => Err(format!("exit {}", exit.code())),
     }
 }

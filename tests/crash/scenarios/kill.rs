@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use super::cases::Case;
 use super::check::FLUSH_TAKES;
-use super::engine::Stop;
+use super::engine::{self, CHECKPOINT_BYTES, Stop};
 use super::tree;
 use crate::explore::{Budget, Exploration, is_long, is_passed_over, recorded, saved_log};
 use crate::sim::SimFs;
@@ -77,6 +77,33 @@ fn survives_cuts_after_kills(name: &str, scenario: &'static str) {
         }
         let _ = std::fs::remove_file(saved_log(&scenario));
     }
+}
+
+/// What was written when the flush of a barrier began is on record by then.
+#[test]
+fn what_a_run_had_written_when_it_was_killed_during_a_flush_is_not_copied_again() {
+    let scenario = "killed during a flush";
+    let case = Case::named("large file", scenario);
+    let (_, expected) = case.recorded();
+    let fs = SimFs::new(case.flush_by);
+    let mut options = engine::options(&expected.source.dir);
+    // Only so much that is written makes a barrier due.
+    options.checkpoint_interval = Duration::from_secs(3600);
+    engine::run(&fs, options, Stop::Never);
+    let log = fs.log();
+    let began = log.flush_behind(CHECKPOINT_BYTES);
+    let killed = began.expect("a barrier") + 1;
+    let fs = SimFs::after_kill(&log, killed, case.flush_by, Duration::ZERO);
+    let end = expected.run(&fs, Stop::Never);
+    expected
+        .check_end(&end)
+        .expect("a rerun that nothing disturbs");
+    let missing = tree::bytes(&expected.after) - CHECKPOINT_BYTES;
+    assert!(
+        end.summary.bytes_copied <= missing,
+        "more than {missing}: {}",
+        end.describe()
+    );
 }
 
 #[test]

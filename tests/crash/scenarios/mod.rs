@@ -10,6 +10,7 @@ mod histories;
 mod kill;
 mod latch;
 mod lies;
+mod modes;
 mod noted;
 mod pairs;
 mod panics;

@@ -88,7 +88,7 @@ fn two_calls_may_fail_in_one_run() {
     let _ = std::io::stdout().write_all(line.as_bytes());
 }
 
-/// Has each flush of a scenario fail with EIO, in turn.
+/// Has each flush of a scenario fail in turn, also by finding no room for what a write had found some for.
 fn each_flush_fails(name: &str, scenario: &'static str) {
     let case = Case::named(name, scenario);
     let (log, expected) = case.recorded();
@@ -97,7 +97,8 @@ fn each_flush_fails(name: &str, scenario: &'static str) {
     let mut flushes = fs.calls();
     flushes.retain(|call, _| matches!(call, Call::SyncAll | Call::FileSync | Call::SyncDir));
     let mut fired = 0;
-    for flush in FaultPlan::each(&flushes, &[Errno::IO]).filter(|plan| !plan.forever) {
+    let errnos = [Errno::IO, Errno::NOSPC];
+    for flush in FaultPlan::each(&flushes, &errnos).filter(|plan| !plan.forever) {
         let fs = expected.mount(log.base.clone(), FLUSH_TAKES);
         fs.fail(flush);
         let end = expected.run(&fs, Stop::Never);

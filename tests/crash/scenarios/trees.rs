@@ -59,6 +59,23 @@ pub(super) fn block_files(source: &Source) {
     source.dir_time(".");
 }
 
+/// More files of one block than barriers may cover at a time, in batches.
+pub(super) fn many_block_files(source: &Source) {
+    for n in 0..48 {
+        source.file(&format!("{n}"), n, BLOCK);
+    }
+    source.dir_time(".");
+}
+
+/// Names in more directories than are flushed one by one.
+pub(super) fn many_dirs(source: &Source) {
+    for n in 0..12 {
+        source.symlink(&format!("{n}/ln"), "../elsewhere");
+        source.dir_time(&format!("{n}"));
+    }
+    source.dir_time(".");
+}
+
 /// Files of one block, then of two, so that the last checkpoints hold both kinds.
 pub(super) fn mixed_files(source: &Source) {
     for n in 0..6 {

@@ -249,6 +249,9 @@ impl FsMeta for SimFs {
                 _ => return Err(Errno::NOTDIR.into()),
             }
         }
+        if self.shared.closed_mode == Some(state.stat(ino)?.mode) {
+            return Err(Errno::ACCESS.into());
+        }
         Ok(SimDir { ino })
     }
 

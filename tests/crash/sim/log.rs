@@ -240,6 +240,17 @@ impl Flush {
 }
 
 impl Log {
+    /// Where the first flush begins behind so many bytes of writes.
+    pub(crate) fn flush_behind(&self, bytes: u64) -> Option<usize> {
+        let mut written = 0;
+        self.events.iter().position(|event| {
+            if let Event::Op(Op::Write { data, .. }) = event {
+                written += data.len() as u64;
+            }
+            written >= bytes && matches!(event, Event::FlushBegan(_))
+        })
+    }
+
     pub(crate) fn new(base: Disk, traits: Traits) -> Log {
         Log {
             base,

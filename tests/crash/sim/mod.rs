@@ -69,6 +69,8 @@ struct Shared {
     traits: Traits,
     /// The file system that is mounted below.
     below: Option<Below>,
+    /// Directories of this mode cannot be opened.
+    closed_mode: Option<u32>,
 }
 
 /// How a file system is flushed, and how it behaves.
@@ -160,6 +162,7 @@ impl SimFs {
                 reads_take: Duration::ZERO,
                 traits: Traits::JOURNALED,
                 below: None,
+                closed_mode: None,
             }),
         }
     }
@@ -181,6 +184,13 @@ impl SimFs {
             state.log.base.mount_below();
         }
         drop(state);
+        self
+    }
+
+    /// The same for one who may not open directories of this mode, as the owner of one that only others may
+    /// read.
+    pub(crate) fn with_closed_mode(mut self, mode: u32) -> SimFs {
+        self.configure().closed_mode = Some(mode);
         self
     }
 
