@@ -3,6 +3,7 @@
 //! A decision looks at four things only: the source, what the manifest says of its destination
 //! path, what stands there, and the options.
 
+use crate::fs::source::Settled;
 use crate::fs::{Kind, Meta, Stat, Times, Xattrs};
 use crate::manifest::{Ctimes, DestMeta, Done, Entry, Seen, SourceId};
 
@@ -86,6 +87,14 @@ pub(crate) fn unsettled_id(stat: &Stat) -> SourceId {
     SourceId {
         ctime_ns: UNSETTLED_NS,
         ..source_id(stat)
+    }
+}
+
+/// The identity of a source file that is about to be read.
+pub(crate) fn settled_id(settled: &Settled) -> SourceId {
+    match settled.unsettled {
+        true => unsettled_id(&settled.stat),
+        false => source_id(&settled.stat),
     }
 }
 

@@ -253,6 +253,12 @@ impl<'a, F: Fs> Committer<'a, F> {
                     self.awaited.push((pos, Then::Tell(durable)));
                 }
             }
+            Message::Rebegin {
+                partial,
+                source,
+                keep,
+                durable,
+            } => self.rebegin(*partial, source, keep, durable),
             Message::Retry(retry) => self.emit(Event::Retry(retry)),
             Message::Planning => self.enter(Phase::Copying),
             Message::Warning(text) => self.emit(Event::Warning(text)),

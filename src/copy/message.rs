@@ -10,7 +10,7 @@ use crate::error::{EntryError, Error};
 use crate::event::{Counted, Outcome, Retry};
 use crate::fs::{FileId, Fs, Special, Stat};
 use crate::hash::Hash32;
-use crate::manifest::{Begin, Ctimes, DestMeta, Done, Mounted, Partial, Record};
+use crate::manifest::{Begin, Ctimes, DestMeta, Done, Mounted, Partial, Record, SourceId};
 use crate::path::RelPath;
 
 /// One entry for a worker.
@@ -78,10 +78,18 @@ pub(super) enum Message<F: Fs> {
         path: RelPath,
         durable: Option<Sender<()>>,
     },
-    /// A file system without a journal is about to be written to. Whoever will do that is told when
-    /// it is durably noted.
+    /// A file system without a journal is about to be written to. The sender is told when this is durably
+    /// noted.
     Mounted {
         mounted: Box<Mounted>,
+        durable: Sender<()>,
+    },
+    /// A partial is to be gone on with from another source, which has its first `keep` blocks, too. The
+    /// sender is told when that is durable: until then the records of the other blocks may be believed.
+    Rebegin {
+        partial: Box<Partial>,
+        source: SourceId,
+        keep: u64,
         durable: Sender<()>,
     },
     /// An entry failed.

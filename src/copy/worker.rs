@@ -24,7 +24,7 @@ use crate::lock_mutex;
 use crate::manifest::{Begin, DestMeta, Partial, Seen, SourceId};
 use crate::partial::PartialName;
 use crate::path::{Printable, RelPath};
-use crate::plan::{source_id, unsettled_id};
+use crate::plan::{settled_id, source_id};
 
 /// How often a file that changes while it is read is begun again before it is given up.
 const TRIES: u32 = 3;
@@ -195,7 +195,7 @@ impl<'a, F: Fs> Worker<'a, F> {
             let stat = settled.stat;
             let reading = match &work.task {
                 Task::Resume(partial) if first => {
-                    match self.resume(work, &source, &stat, partial)? {
+                    match self.resume(work, &source, &settled, partial)? {
                         // A rename may outlive a power cut that its record did not.
                         None => self.adopt_or_copy(work, &source, &settled)?,
                         Some(reading) => reading,
@@ -285,11 +285,7 @@ impl<'a, F: Fs> Worker<'a, F> {
         settled: &source::Settled,
     ) -> Result<Reading<F>, Failure> {
         let stat = &settled.stat;
-        let id = if settled.unsettled {
-            unsettled_id(stat)
-        } else {
-            source_id(stat)
-        };
+        let id = settled_id(settled);
         if self.shared.block_size.is_single(id.size) {
             self.writes = Writes::default();
             return self.copy_single(work, source, stat);

@@ -46,7 +46,7 @@ mod totals;
 mod verify_log;
 
 pub(crate) use backup::StandsFor;
-pub(crate) use chain::Chain;
+pub(crate) use chain::{Chain, ChainLink};
 pub(crate) use history::{LastVerified, LastVerify};
 pub(crate) use open::OpenMode;
 pub(crate) use owner::must_be_ours_to_read;
@@ -454,14 +454,21 @@ impl<F: Fs> Store<F> {
         mut visit: impl FnMut(u64, &Hash32),
     ) -> Result<(), ManifestError> {
         for link in &chain.links {
-            if let Record::Blocks(blocks) = self.read(link.pos)? {
-                let hashes = blocks.hashes.iter().take(link.take as usize);
-                for (index, hash) in (link.first..).zip(hashes) {
-                    visit(index, hash);
-                }
+            for (index, hash) in (link.first..).zip(&self.hashes_of(link)?) {
+                visit(index, hash);
             }
         }
         Ok(())
+    }
+
+    /// The hashes of a part of a chain, at most [`Blocks::HASHES_MAX`].
+    pub(crate) fn hashes_of(&self, link: &ChainLink) -> Result<Vec<Hash32>, ManifestError> {
+        let mut hashes = match self.read(link.pos)? {
+            Record::Blocks(blocks) => blocks.hashes,
+            _ => Vec::new(),
+        };
+        hashes.truncate(link.take as usize);
+        Ok(hashes)
     }
 }
 

@@ -234,3 +234,18 @@ fn another_content_of_the_same_size_and_time_is_not_mixed_with_what_was_copied()
     fixture.assert_same();
     assert_eq!(run("verify", [&fixture.dest]).code, 0);
 }
+
+#[test]
+fn another_content_that_begins_alike_is_resumed_from_the_first_difference() {
+    let fixture = half_copied();
+    let file = fixture.source.join("a");
+    let time = fs::metadata(&file).unwrap().modified().unwrap();
+    let mut content = fs::read(&file).unwrap();
+    content[(64 << 10) + 5] ^= 1;
+    write(&file, content);
+    let new = fs::File::options().write(true).open(&file).unwrap();
+    new.set_modified(time).unwrap();
+    assert_eq!(fixture.copy(0).sum("bytes_resumed"), 64 << 10);
+    fixture.assert_same();
+    assert_eq!(run("verify", [&fixture.dest]).code, 0);
+}

@@ -6,7 +6,7 @@ use super::*;
 use crate::copy::message::Leaving;
 use crate::copy::writes::Writes;
 use crate::hash::Hash32;
-use crate::manifest::{Begin, Cut, Partial};
+use crate::manifest::{Begin, Cut, Partial, SourceId};
 
 /// Hashes are recorded at least this many at a time, unless a barrier comes first.
 const HASHES_A_RECORD: usize = 128;
@@ -90,6 +90,46 @@ impl<F: Fs> Committer<'_, F> {
             flushed: blocks,
         });
         self.tell_progress();
+    }
+
+    /// Records the first `keep` blocks of a partial as the beginning of another source.
+    pub(super) fn rebegin(
+        &mut self,
+        partial: Partial,
+        source: SourceId,
+        keep: u64,
+        durable: Sender<()>,
+    ) {
+        let chain = self.store().chain(partial.last_pos);
+        let Some(chain) = self.manifest(chain) else {
+            return;
+        };
+        let begin = Begin {
+            source,
+            ..partial.begin
+        };
+        let Some(begin) = self.record(&Record::Begin(begin)) else {
+            return;
+        };
+        let mut prev = begin;
+        for link in chain.links.iter().take_while(|link| link.first < keep) {
+            let hashes = self.store().hashes_of(link);
+            let Some(mut hashes) = self.manifest(hashes) else {
+                return;
+            };
+            hashes.truncate((keep - link.first) as usize);
+            let record = Record::Blocks(Blocks {
+                begin,
+                prev,
+                first: link.first,
+                hashes,
+            });
+            let Some(pos) = self.record(&record) else {
+                return;
+            };
+            prev = pos;
+        }
+        self.awaited.push((prev, Then::Tell(durable)));
     }
 
     pub(super) fn block(&mut self, worker: usize, hash: Hash32, bytes: u64) {

@@ -2,6 +2,7 @@
 //! behind it.
 
 use super::*;
+use crate::manifest::Entry;
 use crate::plan::may_resume;
 
 /// After so many bytes of a file the device is to begin with them, so that it works from the beginning
@@ -9,38 +10,38 @@ use crate::plan::may_resume;
 const WRITE_OUT_BYTES: u64 = 8 << 20;
 
 impl<F: Fs> Worker<'_, F> {
-    /// Goes on with a partial. `None`: it is not what the manifest says, and is gone now.
+    /// Goes on with a partial. `None`: it is not what the manifest says, or its source begins in another way,
+    /// and it is gone now.
     pub(super) fn resume(
         &mut self,
         work: &Work<F>,
         source: &SourceFile,
-        stat: &Stat,
+        settled: &source::Settled,
         partial: &Partial,
     ) -> Result<Option<Reading<F>>, Failure> {
+        let stat = &settled.stat;
         self.writes = self.writes_to(&work.path);
         let (fs, attempt) = (&*self.shared.fs, partial.begin.attempt);
         let name = self.shared.names.reserve(&work.path, attempt);
-        let kept = (partial.blocks)
-            .saturating_mul(self.shared.block_size.bytes())
-            .min(stat.size);
         let at_dest = self.at_dest("open the partial copy of", &work.path);
         let file = crate::fs::found(fs.open(&work.dir, &name, crate::fs::Access::Write))
             .map_err(&at_dest)?;
-        let whole = match &file {
-            Some(file) => {
-                let there = file.stat().map_err(&at_dest)?;
-                there.size >= kept && self.shared.is_own(&there)
-            }
-            None => false,
-        };
         // A forged manifest may hold more blocks of a file than it can have.
         let size = self.shared.block_size;
         let fits = !size.is_single(stat.size) && partial.blocks <= size.count(stat.size);
-        let same = fits
-            && may_resume(&partial.begin.source, stat)
-            && (partial.begin.source == source_id(stat)
-                || self.has_blocks(work, source, stat, partial)?);
-        let Some(file) = file.filter(|_| whole && same) else {
+        let recorded = partial.blocks.saturating_mul(size.bytes()).min(stat.size);
+        let is_whole = match &file {
+            Some(file) => {
+                let there = file.stat().map_err(&at_dest)?;
+                there.size >= recorded && self.shared.is_own(&there)
+            }
+            None => false,
+        };
+        let going_on = match fits && is_whole && may_resume(&partial.begin.source, stat) {
+            true => self.going_on(work, source, settled, partial)?,
+            false => None,
+        };
+        let (Some(file), Some(partial)) = (file, going_on) else {
             let path = work.path.clone();
             self.drop_recorded(work, attempt, |durable| Message::Forget {
                 path,
@@ -48,8 +49,9 @@ impl<F: Fs> Worker<'_, F> {
             })?;
             return Ok(None);
         };
+        let kept = partial.blocks.saturating_mul(size.bytes()).min(stat.size);
         file.set_len(kept).map_err(&at_dest)?;
-        let mut merger = TreeMerger::new(self.shared.block_size);
+        let mut merger = TreeMerger::new(size);
         {
             let store = lock_mutex(&self.shared.store);
             let failed = |error| Failure::Fatal(failure::manifest_failed(fs, error));
@@ -61,7 +63,7 @@ impl<F: Fs> Worker<'_, F> {
         let file = Arc::new(file);
         self.send(Message::Resumed {
             worker: self.number,
-            partial: partial.clone(),
+            partial,
             bytes: kept,
             file: Arc::clone(&file),
             writes: self.writes.clone(),
@@ -71,40 +73,72 @@ impl<F: Fs> Worker<'_, F> {
         settled.map(Some)
     }
 
-    /// Whether a source still has what was copied of it, going by the hashes of its blocks.
-    fn has_blocks(
+    /// The partial as it can be gone on with from this source. One that was begun from another source, or from
+    /// one that may have been written to, is recorded anew up to the first block that differs: what follows
+    /// would be taken for the other source's. `None`: the first block differs.
+    fn going_on(
+        &mut self,
+        work: &Work<F>,
+        source: &SourceFile,
+        settled: &source::Settled,
+        partial: &Partial,
+    ) -> Result<Option<Partial>, Failure> {
+        if partial.begin.source == source_id(&settled.stat) {
+            return Ok(Some(partial.clone()));
+        }
+        let keep = self.blocks_in_source(work, source, &settled.stat, partial)?;
+        if keep == 0 {
+            return Ok(None);
+        }
+        let (told, durable) = crossbeam_channel::bounded(1);
+        self.send(Message::Rebegin {
+            partial: Box::new(partial.clone()),
+            source: settled_id(settled),
+            keep,
+            durable: told,
+        })?;
+        // If nobody answers, there will be no barrier any more.
+        durable.recv().map_err(|_| Failure::Stopped)?;
+        let known = lock_mutex(&self.shared.store).lookup(&work.path);
+        let failed = |error| Failure::Fatal(failure::manifest_failed(&*self.shared.fs, error));
+        match known.map_err(failed)? {
+            Some((_, Entry::Partial(begun))) => Ok(Some(begun)),
+            _ => Ok(None),
+        }
+    }
+
+    /// How many of the recorded blocks a source has, one behind the other.
+    fn blocks_in_source(
         &mut self,
         work: &Work<F>,
         source: &SourceFile,
         stat: &Stat,
         partial: &Partial,
-    ) -> Result<bool, Failure> {
-        let mut hashes: Vec<Hash32> = Vec::new();
-        {
-            let store = lock_mutex(&self.shared.store);
-            let failed = |error| Failure::Fatal(failure::manifest_failed(&*self.shared.fs, error));
-            let chain = store.chain(partial.last_pos).map_err(failed)?;
-            let each = store.for_each_hash(&chain, |_, hash| hashes.push(*hash));
-            each.map_err(failed)?;
-        }
-        for (index, hash) in (0..).zip(hashes) {
-            let range = self.shared.block_size.range(index, stat.size);
-            self.reached(range.start);
-            let mut hasher = BlockHasher::new(range.start, false);
-            let read = self.for_each_piece(work, (source, stat.size), range, |piece, _| {
-                hasher.update(piece.bytes());
-                Ok(())
-            });
-            match read {
-                Ok(true) if hasher.finish() == hash => {}
-                Ok(_) | Err(PieceError::Visit(_)) => return Ok(false),
-                Err(PieceError::Stopped) => return Err(Failure::Stopped),
-                Err(PieceError::Read(at, error)) => {
-                    return Err(self.survey(work, source, stat.size, (at, error)));
+    ) -> Result<u64, Failure> {
+        let shared = self.shared;
+        let failed = |error| Failure::Fatal(failure::manifest_failed(&*shared.fs, error));
+        let chain = lock_mutex(&shared.store).chain(partial.last_pos);
+        for link in &chain.map_err(failed)?.links {
+            let hashes = lock_mutex(&shared.store).hashes_of(link);
+            for (index, hash) in (link.first..).zip(hashes.map_err(failed)?) {
+                let range = shared.block_size.range(index, stat.size);
+                self.reached(range.start);
+                let mut hasher = BlockHasher::new(range.start, false);
+                let read = self.for_each_piece(work, (source, stat.size), range, |piece, _| {
+                    hasher.update(piece.bytes());
+                    Ok(())
+                });
+                match read {
+                    Ok(true) if hasher.finish() == hash => {}
+                    Ok(_) | Err(PieceError::Visit(_)) => return Ok(index),
+                    Err(PieceError::Stopped) => return Err(Failure::Stopped),
+                    Err(PieceError::Read(at, error)) => {
+                        return Err(self.survey(work, source, stat.size, (at, error)));
+                    }
                 }
             }
         }
-        Ok(true)
+        Ok(partial.blocks)
     }
 
     /// Writes the blocks that `merger` does not have yet, then the metadata.

@@ -5,10 +5,10 @@ use crate::manifest::Record;
 
 /// The part of one `Blocks` record that still counts.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct ChainLink {
+pub(crate) struct ChainLink {
     pub(super) pos: u64,
     /// Index of its first block.
-    pub(super) first: u64,
+    pub(crate) first: u64,
     /// How many of its hashes count; later cuts may have taken some away.
     pub(super) take: u64,
 }
@@ -16,7 +16,7 @@ pub(super) struct ChainLink {
 /// Where the hashes of a file are, in block order.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(crate) struct Chain {
-    pub(super) links: Vec<ChainLink>,
+    pub(crate) links: Vec<ChainLink>,
     /// How many blocks have a hash.
     pub(crate) blocks: u64,
     /// What all its frames take in the file, `Begin` included, in bytes.

@@ -48,6 +48,15 @@ impl Source {
         set_time(&path, version);
     }
 
+    /// Makes a file that differs from its version 1 from an offset on, and has its size and times.
+    pub(crate) fn alike(&self, name: &str, len: usize, from: usize) {
+        let path = self.path(name);
+        let mut bytes = content(name, 1, len);
+        bytes[from..].copy_from_slice(&content(name, 2, len - from));
+        std::fs::write(&path, bytes).expect("a source file can be written");
+        set_time(&path, 1);
+    }
+
     /// Makes a file of `blocks` blocks with content in one of every three; the rest are holes.
     pub(crate) fn sparse(&self, name: &str, blocks: usize) {
         let file = File::create(self.path(name)).expect("a source file can be made");

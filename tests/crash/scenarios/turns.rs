@@ -18,17 +18,24 @@ struct Turns {
     /// The name.
     shown: Source,
     both: [Source; 2],
+    /// They begin alike and differ in content alone.
+    are_alike: bool,
 }
 
 impl Turns {
-    fn new(scenario: &str) -> Turns {
-        let both = [1, 2].map(|version| {
-            let source = Source::of(&format!("{scenario} {version}"));
-            built(&source, version);
-            source
-        });
+    fn new(scenario: &str, are_alike: bool) -> Turns {
+        let both = [1, 2].map(|nth| Source::of(&format!("{scenario} {nth}")));
+        built(&both[0], 1);
+        match are_alike {
+            true => alike(&both[1]),
+            false => built(&both[1], 2),
+        }
         let shown = Source::of(scenario);
-        Turns { shown, both }
+        Turns {
+            shown,
+            both,
+            are_alike,
+        }
     }
 
     /// Lets the first or the second one have the name.
@@ -38,30 +45,40 @@ impl Turns {
         shown.expect("a symlink can be made");
     }
 
-    /// The first source is copied again, over what was left of it and of the second.
+    /// The first source is copied again, over what was left of it and of the second. What differs in content
+    /// alone counts as unchanged once it is whole.
     fn check(&self, fs: &SimFs) -> Result<(), String> {
         self.show(0);
         let end = engine::run(fs, engine::options(&self.shown.dir), Stop::Never);
         if end.exit != Exit::Done {
             return Err(end.describe());
         }
-        tree::holds(
-            &tree::of_disk(&fs.disk()).tree,
-            &tree::of_source(&self.both[0].dir),
-        )?;
+        let there = tree::of_disk(&fs.disk()).tree;
+        let [first, second] = [0, 1].map(|nth| tree::of_source(&self.both[nth].dir));
+        match self.are_alike {
+            true => tree::is_whole(&there, &[&first, &second], &first)?,
+            false => tree::holds(&there, &first)?,
+        }
         engine::verify(fs)
     }
 }
 
-/// Half of a file is copied and trusted; another one is copied under its name, killed or cut off; then the
+/// A source that differs from the first one from within the third block on, and in content alone.
+fn alike(source: &Source) {
+    built(source, 1);
+    source.alike("large", 9 * BLOCK + 1234, 2 * BLOCK + 77);
+    source.dir_time(".");
+}
+
+/// A part of a file is copied and trusted; another one is copied under its name, killed or cut off; then the
 /// first one is copied on.
-fn is_never_mixed(scenario: &str, flush_by: FlushBy) {
-    let turns = Turns::new(scenario);
+fn is_never_mixed(scenario: &str, flush_by: FlushBy, are_alike: bool, part: usize) {
+    let turns = Turns::new(scenario, are_alike);
     let log = recorded(scenario, || {
         turns.show(0);
         let fs = SimFs::new(flush_by);
-        let half = Stop::At(BLOCK as u64);
-        let end = engine::run(&fs, engine::options(&turns.shown.dir), half);
+        let part = Stop::At((part * BLOCK) as u64);
+        let end = engine::run(&fs, engine::options(&turns.shown.dir), part);
         assert_eq!(end.exit, Exit::Stopped, "{}", end.describe());
         fs.sync_all().expect("a disk without faults");
         let disk = Replay::at_end(&fs.log()).disk(&[]);
@@ -93,6 +110,14 @@ fn is_never_mixed(scenario: &str, flush_by: FlushBy) {
 
 #[test]
 fn a_source_that_comes_back_is_not_mixed_with_the_one_that_stood_in_for_it() {
-    is_never_mixed("in turn", FlushBy::Whole);
-    is_never_mixed("in turn each", FlushBy::Each);
+    is_never_mixed("in turn", FlushBy::Whole, false, 1);
+    is_never_mixed("in turn each", FlushBy::Each, false, 1);
+}
+
+#[test]
+fn a_source_that_comes_back_is_not_mixed_with_one_that_began_like_it() {
+    for (part, name) in [(2, "same"), (5, "more")] {
+        is_never_mixed(&format!("alike {name}"), FlushBy::Whole, true, part);
+        is_never_mixed(&format!("alike {name} each"), FlushBy::Each, true, part);
+    }
 }
