@@ -34,8 +34,9 @@ pub struct CopyOptions {
     pub restart: bool,
     /// Refuse a destination without a manifest.
     pub require_manifest: bool,
-    /// Copy also from a source that has become empty since the last run copied from it.
-    pub empty_sources: bool,
+    /// Copy whatever has become of a source since the last run copied from it: it may be empty, or lack most
+    /// of that and be on another file system.
+    pub any_source: bool,
     /// Believe the state of the destination, whoever it belongs to.
     pub trust_state: bool,
     /// What the destination is known to have held before. If it holds no manifest now, it is refused, or
@@ -108,7 +109,7 @@ impl CopyOptions {
             checkpoint_interval: Self::CHECKPOINT_INTERVAL,
             restart: false,
             require_manifest: false,
-            empty_sources: false,
+            any_source: false,
             trust_state: false,
             known: Vec::new(),
             wait: None,

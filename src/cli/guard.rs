@@ -37,7 +37,8 @@ pub(crate) struct Guards {
     ///
     /// Without it, a place is refused that is below a mount point of /etc/fstab at which nothing is mounted, or
     /// on the system disk in a directory for drives: /media, /mnt, /run/media. So is a SOURCE that the last run
-    /// copied from and that is empty now.
+    /// copied from and that is empty now, or, with --delete, that is on another file system and lacks more than
+    /// half of what was copied from it.
     #[arg(long, help_heading = RESUME)]
     pub(crate) no_mount_check: bool,
 }
@@ -61,7 +62,7 @@ impl Guards {
         remembered: &Remembered,
     ) -> Result<(), Error> {
         options.wait = self.wait;
-        options.empty_sources = self.no_mount_check;
+        options.any_source = self.no_mount_check;
         if !self.new {
             options.known = remembered.look_up(&options.dest);
         }

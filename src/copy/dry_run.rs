@@ -13,6 +13,7 @@ use std::time::Instant;
 use crossbeam_channel::Sender;
 
 use super::metadata::Own;
+use super::run::must_be_the_sources;
 use super::setup::Setup;
 use crate::error::{EntryError, Error, PathError, SetupError};
 use crate::event::{CopySummary, Event, Outcome};
@@ -53,6 +54,9 @@ fn open(setup: &Setup, options: &CopyOptions) -> Result<Option<There>, Error> {
                 true => None,
                 false => Store::open_or_backup(&fs, &setup.root, OpenMode::Read)?,
             };
+            if let Some(store) = &store {
+                must_be_the_sources(&*fs, store, setup, options)?;
+            }
             let times = Times::of(&*fs);
             Some(There { fs, store, times })
         }

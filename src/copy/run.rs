@@ -1,10 +1,12 @@
 //! One run from end to end: open, recover, the stages on their threads, the end.
 
+use std::path::Path;
 use std::sync::Arc;
 use std::thread;
 use std::time::Instant;
 
 use crossbeam_channel::{Receiver, Sender};
+use serde_bytes::ByteBuf;
 
 use super::again;
 use super::committer::Committer;
@@ -22,12 +24,12 @@ use super::{Shared, failure};
 use crate::concurrency::{self, Seeks};
 use crate::error::{Error, ManifestError, PathContext, PathError, SetupError, UsageError};
 use crate::event::{Concurrency, CopySummary, Event, Phase};
-use crate::fs::{Fs, FsFile, source};
+use crate::fs::{Fs, FsFile, Place, source};
 use crate::limits::{self, Limits};
 use crate::lock_mutex;
 use crate::manifest::{Holder, OpenMode, Record, RunBegin, Store};
 use crate::options::CopyOptions;
-use crate::path::RelPath;
+use crate::path::{Printable, RelPath};
 use crate::scan::Source;
 use crate::time;
 use crate::verify::streams::Streams;
@@ -64,17 +66,19 @@ pub(super) fn open<F: Fs>(
         let dest = setup.root.clone();
         return Err(UsageError::OtherBlockSize { dest, have, asked }.into());
     }
-    must_not_have_emptied(&**fs, &store, setup, options)?;
+    must_be_the_sources(&**fs, &store, setup, options)?;
     let after_cut = store.was_cut_short().map(|cut| cut || store.was_cut());
     let after_cut = after_cut.map_err(|error| failure::manifest_failed(&**fs, error))?;
     store.set_holder(Some(&Holder::this_process()));
     let cuts = PowerCuts::since_the_last_run(&**fs, &store, after_cut);
-    let sources = setup.sources.iter().map(Source::as_given);
+    let sources = || setup.sources.iter().take(RunBegin::SOURCES_MAX);
     let begin = RunBegin {
         started_ms: time::now_ms(),
-        sources: sources
-            .take(RunBegin::SOURCES_MAX)
-            .map(serde_bytes::ByteBuf::from)
+        sources: sources()
+            .map(|source| ByteBuf::from(source.as_given()))
+            .collect(),
+        file_systems: sources()
+            .map(|source| ByteBuf::from(file_system_of(source)))
             .collect(),
     };
     let begun = begin_run(&**fs, &mut store, &cuts, begin);
@@ -82,15 +86,15 @@ pub(super) fn open<F: Fs>(
     Ok((store, after_cut, cuts))
 }
 
-/// Refuses a source that the last run copied from and that has become empty: its drive may not be mounted. One
-/// that is moved from is expected to.
-fn must_not_have_emptied<F: Fs>(
+/// Refuses a source that does not look like the one that the last run copied from: its drive may not be mounted,
+/// or another one is. One that is moved from is expected to lack what was copied.
+pub(super) fn must_be_the_sources<F: Fs>(
     fs: &F,
     store: &Store<F>,
     setup: &Setup,
     options: &CopyOptions,
 ) -> Result<(), Error> {
-    if options.empty_sources || options.remove_source_files {
+    if options.any_source || options.remove_source_files {
         return Ok(());
     }
     let failed = |error| failure::manifest_failed(fs, error);
@@ -99,15 +103,65 @@ fn must_not_have_emptied<F: Fs>(
     };
     for source in setup.sources.iter().filter(|source| source.is_dir) {
         let given = source.as_given();
-        let was_copied = last.sources.iter().any(|before| before[..] == given[..]);
+        let Some(nth) = last
+            .sources
+            .iter()
+            .position(|before| before[..] == given[..])
+        else {
+            continue;
+        };
         // One that cannot be listed is told of when it is walked.
         let is_empty = || source::names(&source.path).is_ok_and(|mut names| names.next().is_none());
-        if was_copied && is_empty() && holds_below(store, &source.dest).map_err(failed)? {
+        if is_empty() && holds_below(store, &source.dest).map_err(failed)? {
             let path = source.path.clone();
             return Err(SetupError::SourceEmptied { path }.into());
         }
+        let was = last.file_systems.get(nth).map_or(&[][..], |was| &was[..]);
+        let is = file_system_of(source);
+        if options.delete.is_none() || was.is_empty() || is.is_empty() || was == is.as_bytes() {
+            continue;
+        }
+        let (lacks, of) = lacking(store, setup, &source.dest).map_err(failed)?;
+        if lacks > of / 2 {
+            let was = String::from_utf8_lossy(was);
+            return Err(SetupError::SourceReplaced {
+                path: source.path.clone(),
+                file_systems: Box::new([Printable(Path::new(&*was)).to_string(), is]),
+                lacks,
+                of,
+            }
+            .into());
+        }
     }
     Ok(())
+}
+
+/// What tells the file system of a source from others; empty if that is not known.
+fn file_system_of(source: &Source) -> String {
+    let place = Place::of(&source.path);
+    place.file_system().unwrap_or_default().to_owned()
+}
+
+/// How many of the entries below a path that are recorded no source has, and how many there are.
+fn lacking<F: Fs>(
+    store: &Store<F>,
+    setup: &Setup,
+    dest: &RelPath,
+) -> Result<(u64, u64), ManifestError> {
+    let (mut lacks, mut of) = (0, 0);
+    for pos in store.positions() {
+        let (path, _) = store.entry_at(pos)?;
+        if path == *dest || !path.is_within(dest) {
+            continue;
+        }
+        of += 1;
+        let has = |source: &Source| {
+            let below = path.strip_prefix(&source.dest);
+            below.is_some_and(|below| source::lstat(&below.below(&source.path)).is_ok())
+        };
+        lacks += u64::from(!setup.sources.iter().any(has));
+    }
+    Ok((lacks, of))
 }
 
 /// Whether anything is recorded below a path.

@@ -220,6 +220,23 @@ pub enum SetupError {
         /// The source.
         path: PathBuf,
     },
+    /// A source is on another file system than it was, and lacks most of what was copied from it.
+    #[error(
+        "source {} is on another file system ({}) than when the last run copied from it ({}), and lacks {lacks} of {of} entries: they would be deleted from the copy. Mount the right drive, or use --no-mount-check",
+        Printable(path),
+        file_systems[1],
+        file_systems[0]
+    )]
+    SourceReplaced {
+        /// The source.
+        path: PathBuf,
+        /// The file system that it was on, and the one that it is on: UUIDs or types.
+        file_systems: Box<[String; 2]>,
+        /// How many entries it lacks.
+        lacks: u64,
+        /// Of so many.
+        of: u64,
+    },
     /// A source or the destination is in a directory for drives, and on the system disk.
     #[error(
         "{} is in {}, where drives are mounted, but it is on the system disk: mount the drive, or use --no-mount-check",

@@ -36,6 +36,11 @@ impl Place {
         }
     }
 
+    /// What tells its file system from others, however long ago that was asked: the UUID, or else the type.
+    pub fn file_system(&self) -> Option<&str> {
+        self.uuid.as_deref().or(self.fs_type.as_deref())
+    }
+
     /// Whether both are the same directory of the same file system, at whatever path. What is not known of
     /// one of them does not count.
     pub fn is_same(&self, other: &Place) -> bool {

@@ -180,6 +180,8 @@ pub(crate) struct RunBegin {
     pub(crate) started_ms: u64,
     /// The first of the sources, as they were given.
     pub(crate) sources: Vec<serde_bytes::ByteBuf>,
+    /// The file system that each of those was on: its UUID or else its type; empty if neither is known.
+    pub(crate) file_systems: Vec<serde_bytes::ByteBuf>,
 }
 
 impl RunBegin {

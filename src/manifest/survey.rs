@@ -136,13 +136,7 @@ fn next_frame<F: FsFile>(
     bad: u64,
     effort: &mut u64,
 ) -> io::Result<Option<u64>> {
-    // Most likely its content is bad and its length is not.
-    if let Some(end) = window.end_of_frame(bad)? {
-        if window.frame(key, end)?.is_some() {
-            return Ok(Some(end));
-        }
-        *effort = effort.saturating_sub(end - bad + window.tried_bytes);
-    }
+    // Its length may be what is bad: to go by that could lead over good frames to another one.
     let mut pos = bad + 1;
     while pos + (FRAME_PREFIX as u64) < window.file_len && *effort > 0 {
         let end = window.end_of_frame(pos)?;

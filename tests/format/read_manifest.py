@@ -14,7 +14,7 @@ DEST_META = [("mtime_ns", "i128?"), ("mode", "u"), ("uid", "u"), ("gid", "u"), (
 CTIMES = [("source_ns", "i128"), ("dest_s", "u"), ("as_root", "bool")]
 LESSER = [("mode", "u?"), ("owner", "pair?"), ("mtime", "bool"), ("acls", "u?"), ("xattrs", "u?")]
 RECORDS = [
-    ("RunBegin", [("started_ms", "u"), ("sources", "[bytes")]),
+    ("RunBegin", [("started_ms", "u"), ("sources", "[bytes"), ("file_systems", "[bytes")]),
     ("RunEnd", [("ended_ms", "u"), ("exit_code", "u8"), ("files_copied", "u"), ("files_failed", "u"), ("bytes_copied", "u"), ("failures", "[failure")]),
     ("Dir", [("path", "bytes"), ("atime_ns", "i128"), ("mtime_ns", "i128"), ("dest", "dest")]),
     ("Symlink", [("path", "bytes"), ("target", "bytes"), ("mtime_ns", "i128"), ("dest", "dest"), ("attempt", "u8")]),

@@ -303,7 +303,7 @@ fn a_source_that_has_become_empty_is_refused_and_nothing_is_deleted() {
     let file = scene.at.source.join("a");
     scene.expect(0, &[]);
     fs::remove_file(&file).unwrap();
-    for flags in [&["--delete"][..], &[]] {
+    for flags in [&["--delete"][..], &[], &["-n", "--delete"]] {
         let told = scene.expect(3, flags);
         assert!(
             told.contains("is empty") && told.contains("--no-mount-check"),
@@ -320,4 +320,50 @@ fn a_source_that_has_become_empty_is_refused_and_nothing_is_deleted() {
     scene.expect(0, &[]);
     fs::remove_file(&file).unwrap();
     scene.expect(0, &["--remove-source-files"]);
+}
+
+#[test]
+fn a_source_on_another_file_system_that_lacks_most_of_the_copy_deletes_nothing() {
+    let scene = Scene::new();
+    let source = &scene.at.source;
+    for name in ["b", "c", "d"] {
+        write(source.join(name), name);
+    }
+    scene.expect(0, &[]);
+    // Another drive, in the place of the one that was copied from.
+    let test = "guards: another drive in the place of a source";
+    let Some(other) = Mount::tmpfs(test, source) else {
+        return;
+    };
+    write(source.join("a"), "content");
+    for flags in [&["--delete"][..], &["-n", "--delete"]] {
+        let told = scene.expect(3, flags);
+        for word in ["lacks 3 of 4 entries", "tmpfs", "--no-mount-check"] {
+            assert!(told.contains(word), "{told}");
+        }
+    }
+    for name in ["a", "b", "c", "d"] {
+        assert!(scene.at.dest.join(name).exists(), "{name}");
+    }
+    // One that has half of it is believed, as is the same one, whatever it lacks.
+    write(source.join("b"), "b");
+    scene.expect(0, &["--delete"]);
+    assert!(!scene.at.dest.join("c").exists());
+    write(source.join("e"), "e");
+    write(source.join("f"), "f");
+    scene.expect(0, &["--delete"]);
+    for name in ["a", "b", "e"] {
+        fs::remove_file(source.join(name)).unwrap();
+    }
+    scene.expect(0, &["--delete"]);
+    drop(other);
+    // Without deleting, nothing can be lost.
+    scene.expect(0, &[]);
+    for name in ["a", "b", "c", "d"] {
+        fs::remove_file(source.join(name)).unwrap();
+    }
+    write(source.join("g"), "g");
+    assert!(scene.at.dest.join("d").exists());
+    scene.expect(0, &["--delete", "--no-mount-check"]);
+    assert!(!scene.at.dest.join("d").exists());
 }

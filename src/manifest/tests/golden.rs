@@ -91,6 +91,7 @@ fn put_all(mut put: impl FnMut(Record) -> u64) {
     put(Record::RunBegin(RunBegin {
         started_ms: 1_700_000_000_002,
         sources: vec![b"photos/".to_vec().into(), b"/mnt/\xff".to_vec().into()],
+        file_systems: vec![b"A1B2-C3D4".to_vec().into(), Vec::new().into()],
     }));
     put(Record::Dir(DirRecord {
         path: path("d"),

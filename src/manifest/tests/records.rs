@@ -203,6 +203,7 @@ fn the_last_run_is_the_newest_begun_with_its_own_end_only() {
     let second = RunBegin {
         started_ms: 9,
         sources: Vec::new(),
+        file_systems: Vec::new(),
     };
     store.append(&Record::RunBegin(second.clone())).unwrap();
     assert_eq!(store.last_run().unwrap(), Some((second.clone(), None)));
