@@ -40,7 +40,7 @@ pub use file::OsFile;
 pub use os::{OsDir, OsFs};
 pub use place::Place;
 pub use sys::{
-    host_name, is_root, lower_priority, own_ids, process_alive, raise_open_file_limit,
+    host_name, is_root, lock_holder, lower_priority, own_ids, process_alive, raise_open_file_limit,
     random_bytes, umask, user_name,
 };
 pub use times::Times;

@@ -161,6 +161,20 @@ fn the_lock_of_a_killed_process_is_gone_with_it() {
     assert_fine(&fixture);
 }
 
+#[test]
+fn a_lock_that_no_sprag_holds_is_told_of_with_the_process_that_does() {
+    let fixture = fixture();
+    fixture.copy(0);
+    let manifest = fs::File::open(fixture.dest.join(".sprag/manifest")).unwrap();
+    fs2::FileExt::lock_shared(&manifest).unwrap();
+    let ran = run("copy", [&fixture.contents(), &fixture.dest]);
+    assert_eq!(ran.code, 41);
+    let holder = format!("process {} (", std::process::id());
+    assert!(ran.stderr.contains(&holder), "{}", ran.stderr);
+    drop(manifest);
+    fixture.copy(0);
+}
+
 /// Starts `count` copies at the same moment; gives back how they ended.
 fn all_at_once(fixture: &Fixture, count: usize) -> Vec<Ran> {
     let line = Barrier::new(count);

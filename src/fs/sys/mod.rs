@@ -17,7 +17,7 @@ use rustix::process::{Pid, Resource, getrlimit, setrlimit};
 
 use crate::path::RelPath;
 
-use super::{FlushBy, Kind, Rules, Special, Stat};
+use super::{FileId, FlushBy, Kind, Rules, Special, Stat};
 
 #[cfg(target_os = "linux")]
 mod about;
@@ -161,6 +161,27 @@ pub fn process_alive(pid: u32) -> bool {
         return false;
     };
     !matches!(rustix::process::test_kill_process(pid), Err(Errno::SRCH))
+}
+
+/// The process that holds a lock on a file, and the name of its program, if the system tells.
+pub fn lock_holder(file: FileId) -> Option<(u32, String)> {
+    let locks = std::fs::read_to_string("/proc/locks").ok()?;
+    let pid = locks.lines().find_map(|line| held_by(line, file))?;
+    let name = std::fs::read_to_string(format!("/proc/{pid}/comm")).ok()?;
+    Some((pid, name.trim_end().to_owned()))
+}
+
+/// The process in a line of `/proc/locks`, if that is of a lock that is held on this file:
+/// `1: FLOCK  ADVISORY  READ 4711 fd:01:131 0 EOF`.
+fn held_by(line: &str, file: FileId) -> Option<u32> {
+    let mut words = line.split_ascii_whitespace().skip(1);
+    let (kind, pid, id) = (words.next()?, words.nth(2)?, words.next()?);
+    let mut parts = id.split(':');
+    let hex = |part: &str| u32::from_str_radix(part, 16).ok();
+    let dev = rustix::fs::makedev(hex(parts.next()?)?, hex(parts.next()?)?);
+    let ino = parts.next()?.parse().ok()?;
+    let is_it = kind == "FLOCK" && FileId { dev, ino } == file;
+    pid.parse().ok().filter(|_| is_it)
 }
 
 /// Reads until the buffer is full or the file ends.

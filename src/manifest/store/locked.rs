@@ -62,10 +62,19 @@ pub(super) fn locked<F: FsFile>(path: &Path, file: Option<&F>) -> ManifestError 
             PrintableText(&holder.host),
             time::utc_text(holder.started_ms)
         ),
-        _ => "another sprag that reads it (verify, status or export)".to_string(),
+        // Whoever reads it says nothing in it.
+        _ => match holding(file) {
+            Some((pid, name)) => format!("process {pid} ({})", PrintableText(&name)),
+            None => "another sprag that reads it (verify, status or export)".to_string(),
+        },
     };
     ManifestError::Locked {
         path: path.to_path_buf(),
         holder,
     }
+}
+
+/// The process that holds the lock, and the name of its program.
+fn holding<F: FsFile>(file: Option<&F>) -> Option<(u32, String)> {
+    fs::lock_holder(file?.stat().ok()?.id())
 }
