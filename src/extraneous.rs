@@ -3,7 +3,8 @@
 //!
 //! Only directories that some source has as well are looked through, so nothing outside of what was
 //! copied is ever named. Never named are: sprag's own state, here and in directories that are destinations
-//! of their own; partial files that are in use; what the rules leave out (unless asked for); what is on
+//! of their own; partial files that are in use; what the rules leave out, and the folders of the file system and
+//! the desktop at the top of a mount (unless asked for); what is on
 //! another mount than the destination's root; sources; and directories that hold any of those. An entry that the
 //! walk of this run met is not named, even if the source does not have it any more: a file system
 //! may have been unmounted there. Nor is one that the source may have after all, because looking
@@ -22,6 +23,7 @@ use crate::options::CopyOptions;
 use crate::partial;
 use crate::path::{Printable, RelPath, parent_of};
 use crate::scan::{Source, Walked};
+use crate::system_folders;
 
 /// What was found.
 #[derive(Debug)]
@@ -203,20 +205,19 @@ impl<'a, F: Fs> Extraneous<'a, F> {
                 false => Fate::Extraneous,
             });
         }
-        if self
-            .options
-            .selection
-            .filter
-            .excludes(path, kind == Kind::Dir)
-        {
-            return Some(
-                match self.options.delete.is_some_and(|delete| delete.excluded) {
-                    true => Fate::Extraneous,
-                    false => Fate::Stays,
-                },
-            );
+        let is_excluded = (self.options.selection.filter).excludes(path, kind == Kind::Dir);
+        let takes_excluded = self.options.delete.is_some_and(|delete| delete.excluded);
+        match is_excluded {
+            true if takes_excluded => Some(Fate::Extraneous),
+            true => Some(Fate::Stays),
+            false if !takes_excluded && self.is_system_folder(path) => Some(Fate::Stays),
+            false => None,
         }
-        None
+    }
+
+    fn is_system_folder(&self, path: &RelPath) -> bool {
+        let is_at_top = path.components().nth(1).is_none();
+        is_at_top && system_folders::is_one(path.name()) && self.fs.is_mount_top()
     }
 
     /// Whether a name is a source that stands in the destination.

@@ -76,6 +76,7 @@ mod plan;
 mod scan;
 mod selection;
 mod stop;
+mod system_folders;
 mod throttle;
 mod time;
 mod tree;

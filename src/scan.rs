@@ -15,6 +15,7 @@ use crate::fs::{FileId, Kind, Stat, source};
 use crate::manifest::{self, STATE_DIR};
 use crate::path::{Printable, RelPath, bytes_below};
 use crate::selection::Selection;
+use crate::system_folders::LOST_AND_FOUND;
 
 mod first_names;
 mod given;
@@ -117,6 +118,8 @@ pub(crate) enum LeftOut {
     State,
     /// It would go where sprag keeps the state of this one.
     Reserved,
+    /// It belongs to the file system, and may not be read.
+    LostAndFound,
 }
 
 impl LeftOut {
@@ -127,9 +130,16 @@ impl LeftOut {
 
     /// What is to be said of it, beside that it was skipped.
     pub(crate) fn notice(self, path: &Path) -> Option<String> {
-        let is_dest = self == LeftOut::Destination;
         let path = Printable(path);
-        is_dest.then(|| format!("{path} is the destination, and was left out of the copy"))
+        match self {
+            LeftOut::Destination => Some(format!(
+                "{path} is the destination, and was left out of the copy"
+            )),
+            LeftOut::LostAndFound => Some(format!(
+                "{path} belongs to the file system, and may not be read: it was left out of the copy"
+            )),
+            LeftOut::Rule | LeftOut::State | LeftOut::Reserved => None,
+        }
     }
 }
 
@@ -316,7 +326,20 @@ fn left_out_always(from: &Source, scanned: &Scanned) -> Option<LeftOut> {
     if may_be_state && manifest::is_state(source) {
         return Some(LeftOut::State);
     }
+    if dest.name() == LOST_AND_FOUND && is_lost_and_found(from, scanned) {
+        return Some(LeftOut::LostAndFound);
+    }
     (dest.components().next() == Some(STATE_DIR)).then_some(LeftOut::Reserved)
+}
+
+/// Whether an entry is a directory at the top of a source that may not be read.
+fn is_lost_and_found(from: &Source, scanned: &Scanned) -> bool {
+    let is_at_top = scanned.source.parent() == Some(from.path.as_path());
+    let is_closed = || {
+        let names = source::names(&scanned.source);
+        names.is_err_and(|error| error.kind() == std::io::ErrorKind::PermissionDenied)
+    };
+    is_at_top && scanned.stat.kind == Kind::Dir && is_closed()
 }
 
 fn failure(dest: RelPath, path: &Path, source: std::io::Error) -> ScanFailure {

@@ -12,6 +12,9 @@ use crate::error::{EntryError, Error, PathError};
 use crate::fs::{Fs, is_gone};
 use crate::path::RelPath;
 
+/// A file system with so much free is not full.
+const ROOM_BYTES: u64 = 1 << 20;
+
 /// Why a stage cannot go on.
 #[derive(Debug)]
 pub(super) enum Failure {
@@ -41,13 +44,25 @@ pub(super) fn at_dest<F: Fs>(
         true => Meaning::Gone,
         false => meaning(doing, &error),
     };
+    let is_dir_full = doing == Doing::Name && meaning == Meaning::Full && has_room(fs);
     let error = PathError::new(action, path, error);
     match meaning {
+        Meaning::Full if is_dir_full => Failure::Entry(EntryError::DirFull(error)),
         Meaning::Gone => Failure::Fatal(Error::DeviceGone(error)),
         Meaning::Full => Failure::Fatal(Error::Full(error)),
         Meaning::Run | Meaning::AgainThenRun => Failure::Fatal(Error::Io(error)),
         Meaning::Entry | Meaning::AgainThenEntry => Failure::Entry(EntryError::Dest(error)),
     }
+}
+
+/// Whether there is room for more, so that it is a directory that can hold no more names: on ext4 its index
+/// may be full, on FAT the root.
+fn has_room<F: Fs>(fs: &F) -> bool {
+    let about = fs.about();
+    about.is_ok_and(|about| {
+        let has_inodes = about.free_inodes.is_none_or(|free| free > 0);
+        about.kind.tells_space() && about.free_bytes >= ROOM_BYTES && has_inodes
+    })
 }
 
 /// Sorts an error in a source, asking first whether its device is gone.
@@ -86,6 +101,7 @@ pub(super) fn ends_run<F: Fs>(
     match at_dest(fs, Doing::Write, action, path, error) {
         Failure::Fatal(error) => error,
         Failure::Entry(EntryError::Dest(error)) => Error::Io(error),
+        // What is written is no name.
         Failure::Entry(_) | Failure::Stopped => unreachable!("at_dest makes no other failures"),
     }
 }

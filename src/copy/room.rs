@@ -1,6 +1,8 @@
 //! Whether the destination has room: first as if nothing were there yet, and only if that would
-//! not fit, minus what is there.
+//! not fit, file by file with what is there. A file that is replaced gives its room back only when the new
+//! one is whole.
 
+use std::collections::HashSet;
 use std::ops::ControlFlow;
 use std::path::Path;
 use std::sync::Arc;
@@ -8,7 +10,7 @@ use std::sync::Arc;
 use super::failure::{self, Failure};
 use crate::block::BlockSize;
 use crate::error::Shortage;
-use crate::fs::{About, Fs, Kind, Stat, found};
+use crate::fs::{About, FileId, Fs, Kind, Stat, found};
 use crate::manifest::Entry;
 use crate::path::RelPath;
 use crate::scan::{self, Scanned, Source};
@@ -28,17 +30,20 @@ fn rounded(about: &About, bytes: u64) -> u64 {
         .saturating_mul(about.unit_bytes)
 }
 
+/// The space that the copy of an entry takes.
+fn taken(about: &About, stat: &Stat) -> u64 {
+    match stat.kind {
+        Kind::File if about.kind.keeps_holes() => rounded(about, stat.size.min(stat.allocated)),
+        Kind::File => rounded(about, stat.size),
+        _ => 0,
+    }
+}
+
 impl Need {
     /// Counts an entry.
     pub(super) fn add(&mut self, about: &About, stat: &Stat) {
         self.inodes += 1;
-        if stat.kind == Kind::File {
-            let mut bytes = stat.size;
-            if about.kind.keeps_holes() {
-                bytes = bytes.min(stat.allocated);
-            }
-            self.bytes = self.bytes.saturating_add(rounded(about, bytes));
-        }
+        self.bytes = self.bytes.saturating_add(taken(about, stat));
     }
 
     /// What there is too little of, with what is `there` taken into account. Only where the figures
@@ -65,7 +70,7 @@ impl Need {
                 failed = Err(Failure::Stopped);
                 return ControlFlow::Break(());
             }
-            failed = there.subtract(about, scanned);
+            failed = there.meet(about, scanned);
             match failed {
                 Ok(()) => ControlFlow::Continue(()),
                 Err(_) => ControlFlow::Break(()),
@@ -75,8 +80,8 @@ impl Need {
             failed?;
         }
         let missing = Need {
-            bytes: self.bytes.saturating_sub(there.need.bytes),
-            inodes: self.inodes.saturating_sub(there.need.inodes),
+            bytes: u64::try_from(there.peak).unwrap_or(0),
+            inodes: self.inodes.saturating_sub(there.inodes),
         };
         Ok(missing.against(about))
     }
@@ -108,7 +113,12 @@ pub(super) struct There<'a, F: Fs> {
     known: Known<'a>,
     /// The directory that was looked into last; `None` in it: it is not there.
     open: Option<(RelPath, Option<Arc<F::Dir>>)>,
-    need: Need,
+    /// Files with several names that were met: they are copied once.
+    linked: HashSet<FileId>,
+    inodes: u64,
+    /// What the entries so far take more than was there, and the most that they took at a time.
+    net: i128,
+    peak: i128,
 }
 
 impl<'a, F: Fs> There<'a, F> {
@@ -124,37 +134,43 @@ impl<'a, F: Fs> There<'a, F> {
             block_size,
             known,
             open: None,
-            need: Need::default(),
+            linked: HashSet::new(),
+            inodes: 0,
+            net: 0,
+            peak: 0,
         }
     }
 
-    fn subtract(&mut self, about: &About, scanned: &Scanned) -> Result<(), Failure> {
+    /// Counts what an entry takes beside what is there, in the order in which entries are copied.
+    fn meet(&mut self, about: &About, scanned: &Scanned) -> Result<(), Failure> {
         let path = &scanned.dest;
         let at_dest = failure::context(self.fs, "look at", path.below(self.dest));
         let Some((parent, name)) = path.split() else {
-            self.need.inodes += 1;
+            self.inodes += 1;
             return Ok(());
         };
-        let stat = match self.dir(&parent).map_err(&at_dest)? {
+        let there = match self.dir(&parent).map_err(&at_dest)? {
             Some(dir) => self.fs.stat(&dir, name).map_err(&at_dest)?,
             None => None,
         };
-        if let Some(stat) = stat {
-            self.need.inodes += 1;
-            if stat.kind == Kind::File {
-                // It is replaced, or the same: at most this much is given back.
-                let bytes = rounded(about, stat.size.max(stat.allocated));
-                self.need.bytes = self.need.bytes.saturating_add(bytes);
-            }
-        }
+        self.inodes += u64::from(there.is_some());
+        let mut begun = 0;
         if let Some(Entry::Partial(partial)) = (self.known)(path)? {
-            self.need.inodes += 1;
-            let bytes = partial
-                .blocks
-                .saturating_mul(self.block_size.bytes())
-                .min(partial.begin.source.size);
-            self.need.bytes = self.need.bytes.saturating_add(bytes);
+            self.inodes += 1;
+            let blocks = partial.blocks.saturating_mul(self.block_size.bytes());
+            begun = blocks.min(partial.begin.source.size);
         }
+        let stat = &scanned.stat;
+        let is_name = stat.nlink > 1 && stat.kind != Kind::Dir && !self.linked.insert(stat.id());
+        let there = there.filter(|there| there.kind == Kind::File);
+        // One of the same size is unchanged, or may turn out to be the same.
+        if is_name || there.is_some_and(|there| there.size == stat.size) {
+            return Ok(());
+        }
+        let replaced = there.map_or(0, |there| rounded(about, there.size.max(there.allocated)));
+        let takes = i128::from(taken(about, stat)) - i128::from(rounded(about, begun));
+        self.peak = self.peak.max(self.net + takes);
+        self.net += takes - i128::from(replaced);
         Ok(())
     }
 

@@ -8,7 +8,7 @@ use super::ranges::in_words;
 use super::{PathError, Unread};
 use crate::exit::Exit;
 use crate::limits::Unsupported;
-use crate::path::Printable;
+use crate::path::{Printable, PrintableText};
 
 /// Why one entry failed while the run went on.
 #[derive(Debug, thiserror::Error)]
@@ -58,6 +58,21 @@ pub enum EntryError {
     /// The destination refused this entry.
     #[error("{0}")]
     Dest(#[source] PathError),
+    /// The directory can hold no more names.
+    #[error("{0}: there is room on the destination, but the directory can hold no more names")]
+    DirFull(#[source] PathError),
+    /// A file that only Windows can read, which shows as a symlink.
+    #[error(
+        "{} is a link or file of Windows that cannot be read here ({}); it was not copied. Copy it with Windows",
+        Printable(path),
+        PrintableText(tag)
+    )]
+    WindowsOnly {
+        /// The source path.
+        path: PathBuf,
+        /// What the driver says of it.
+        tag: String,
+    },
     /// Something of another kind stands where the entry must go.
     #[error(
         "{} is {found}, where {wanted} must go: move it away and rerun; sprag never deletes one to place the other",
@@ -252,6 +267,8 @@ impl EntryError {
             EntryError::Changing { .. } => "changing",
             EntryError::Replaced(_) => "replaced",
             EntryError::Dest(_) => "destination",
+            EntryError::DirFull(_) => "dir_full",
+            EntryError::WindowsOnly { .. } => "windows_only",
             EntryError::Conflict { .. } => "conflict",
             EntryError::Special { .. } => "special",
             EntryError::Clash { .. } => "clash",

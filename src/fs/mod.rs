@@ -322,6 +322,10 @@ pub trait FsMeta: Send + Sync + 'static {
     }
     /// The root of the destination.
     fn root(&self) -> Arc<Self::Dir>;
+    /// Whether the root of the destination is the top of a mount, as far as the system tells.
+    fn is_mount_top(&self) -> bool {
+        false
+    }
     /// Opens a directory below the root; no component of the path may be a symlink.
     fn open_dir(&self, path: &RelPath) -> io::Result<Self::Dir>;
     /// The same, of a directory on the root's own mount. `None` if the way to it leads over another one: a

@@ -202,6 +202,10 @@ impl FsMeta for OsFs {
         sys::about(&self.shared.root.fd)
     }
 
+    fn is_mount_top(&self) -> bool {
+        sys::is_mount_top(&self.shared.root.fd)
+    }
+
     fn dir_folds(&self, dir: &OsDir) -> bool {
         *dir.folds.get_or_init(|| sys::dir_folds(&dir.fd))
     }

@@ -354,6 +354,15 @@ pub fn stat_follow(path: &Path) -> io::Result<Stat> {
     Ok(from_metadata(&fs::metadata(path)?))
 }
 
+/// How ntfs-3g shows what Windows alone can read: placeholders of a cloud, deduplicated and compressed files.
+const REPARSE_TAG: &[u8] = b"unsupported reparse tag ";
+
+/// What the target of a symlink says of a file that only Windows can read, if it stands for one.
+pub fn windows_only(target: &[u8]) -> Option<String> {
+    let tag = target.strip_prefix(REPARSE_TAG)?;
+    Some(String::from_utf8_lossy(tag).into_owned())
+}
+
 /// The target of a symlink, byte for byte.
 pub fn read_link(path: &Path) -> io::Result<Vec<u8>> {
     Ok(sys::into_bytes(fs::read_link(path)?))

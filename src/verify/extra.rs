@@ -11,6 +11,7 @@ use crate::event::Verdict;
 use crate::fs::{Fs, Kind, found};
 use crate::partial;
 use crate::path::RelPath;
+use crate::system_folders;
 use crate::tree::{self, Step};
 
 /// Reports what is extra at and below the wanted paths, and which of these are not there at all.
@@ -90,11 +91,19 @@ fn judge<F: Fs>(
     if partial::is_ours(shared.store.id(), path.name()) || left_out() || is_known(shared, path)? {
         return Ok(());
     }
+    if is_in_system_folder(&*shared.fs, path) {
+        return Ok(());
+    }
     let verdict = match shared.lacks_records() {
         true => doubt::unrecorded(),
         false => Verdict::Extra,
     };
     shared.report(reports, Checked::again(path.clone(), verdict))
+}
+
+/// Whether a path is in a folder that the file system or the desktop keeps at the top of the destination.
+pub(super) fn is_in_system_folder<F: Fs>(fs: &F, path: &RelPath) -> bool {
+    path.components().next().is_some_and(system_folders::is_one) && fs.is_mount_top()
 }
 
 /// An extra directory that cannot be listed (`lost+found`, for one) hides only extras. In any

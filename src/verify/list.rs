@@ -19,7 +19,7 @@ use crossbeam_channel::{Receiver, Sender};
 use super::rebuild::{self, Names, Rebuilding, Scribe};
 use super::rehash::Algorithm;
 use super::streams::Streams;
-use super::{Checked, Halt, Report, Signals, VerifyRun, WORK_MAX, medium, select};
+use super::{Checked, Halt, Report, Signals, VerifyRun, WORK_MAX, extra, medium, select};
 use crate::concurrency::Seeks;
 use crate::error::{Error, PathError, SetupError, UsageError};
 use crate::event::{PassedOver, ReadHow, Verdict};
@@ -259,7 +259,8 @@ impl<F: Fs> Shared<F> {
             match step {
                 Step::Entry { dir, path, kind } => {
                     let left_out = || self.wanted.leaves_out(&path, false);
-                    if kind != Kind::File || is_known(&path) || left_out() {
+                    let of_system = || extra::is_in_system_folder(&*self.fs, &path);
+                    if kind != Kind::File || is_known(&path) || left_out() || of_system() {
                         return Ok(());
                     }
                     let stat = self.fs.stat(dir, path.name()).ok().flatten();

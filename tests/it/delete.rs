@@ -7,6 +7,7 @@ use std::os::unix::fs::{PermissionsExt, symlink};
 use std::path::Path;
 
 use crate::support::fuse::FuseImage;
+use crate::support::mount::Mount;
 use crate::support::*;
 
 fn with(fixture: &Fixture, code: i32, flags: &[&str]) -> Ran {
@@ -337,4 +338,40 @@ fn delete_takes_nothing_that_the_file_system_holds_under_another_spelling() {
     assert!(warnings(&ran).iter().any(warned), "{:?}", ran.lines);
     assert!(dest.join("dir/gone").exists());
     assert!(!dest.join("other/gone").exists());
+}
+
+#[test]
+fn folders_of_the_file_system_and_the_desktop_at_the_top_of_a_drive_are_neither_extra_nor_deleted()
+{
+    let fixture = Fixture::new();
+    write(fixture.source.join("dir/a"), "content");
+    let test = "delete: folders of the system";
+    let Some(_drive) = Mount::tmpfs(test, &fixture.dest) else {
+        return;
+    };
+    let folders = [
+        "lost+found",
+        "System Volume Information",
+        "$RECYCLE.BIN",
+        ".Trash-1000",
+    ];
+    let files: Vec<_> = (folders.iter())
+        .map(|name| fixture.dest.join(name).join("inside"))
+        .collect();
+    for file in &files {
+        write(file, "x");
+    }
+    // Below the top such a name is one as any other.
+    let below = fixture.dest.join("dir/lost+found/inside");
+    write(&below, "x");
+    let verified = || run("verify", [&fixture.dest]).sum("files_extra");
+    with(&fixture, 0, &["-n", "--delete"]);
+    fixture.copy(0);
+    assert_eq!(verified(), 2);
+    let ran = with(&fixture, 0, &["--delete"]);
+    assert_eq!(ran.sum("files_deleted"), 2);
+    assert!(files.iter().all(|file| file.exists()) && !below.exists());
+    assert_eq!(verified(), 0);
+    with(&fixture, 0, &["--delete", "--delete-excluded"]);
+    assert!(!files.iter().any(|file| file.exists()));
 }

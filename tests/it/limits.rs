@@ -281,3 +281,29 @@ fn on_file_systems_that_take_every_name_nothing_is_refused() {
         assert_same_tree(&fixture.source, &dest);
     }
 }
+
+#[test]
+fn a_file_that_is_replaced_needs_room_beside_the_old_one() {
+    let Some(ext4) = Image::new("room on ext4", "ext4", 64 << 20, "") else {
+        return;
+    };
+    let fixture = Fixture::new();
+    let dest = ext4.at("dest");
+    let (large, small) = (fixture.source.join("large"), fixture.source.join("small"));
+    write(&large, Rng::new(1).bytes(30 << 20));
+    write(&small, "content");
+    copy(0, args(&[], &fixture.source, &dest));
+    // The same again needs no room.
+    copy(0, args(&["-n"], &fixture.source, &dest));
+    write(&large, Rng::new(2).bytes((30 << 20) + 1));
+    for flags in [&["-n"][..], &[]] {
+        let ran = copy(43, args(flags, &fixture.source, &dest));
+        assert!(ran.stderr.contains("not enough room"), "{}", ran.stderr);
+    }
+    assert_eq!(fs::metadata(dest.join("large")).unwrap().len(), 30 << 20);
+    // A smaller one fits beside it.
+    write(&large, Rng::new(3).bytes(12 << 20));
+    write(&small, "other content");
+    copy(0, args(&["-n"], &fixture.source, &dest));
+    copy(0, args(&[], &fixture.source, &dest));
+}

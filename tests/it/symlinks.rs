@@ -5,7 +5,7 @@
 use std::fs;
 use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::{PermissionsExt, symlink};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use rustix::fs::{CWD, RenameFlags, renameat_with};
 use sprag::{CopyOptions, Event};
@@ -254,4 +254,26 @@ fn a_partial_is_private_until_it_is_published() {
         }
     }
     assert!(seen > 0, "no partial was seen");
+}
+
+#[test]
+fn a_file_that_only_windows_can_read_is_not_copied_as_the_link_that_it_shows_as() {
+    let fixture = Fixture::new();
+    write(fixture.source.join("plain"), "content");
+    let target = "unsupported reparse tag 0x9000001a";
+    std::os::unix::fs::symlink(target, fixture.source.join("placeholder")).unwrap();
+    for flags in [&["-n"][..], &[]] {
+        let ran = copy(
+            23,
+            flags
+                .iter()
+                .map(PathBuf::from)
+                .chain([fixture.contents(), fixture.dest.clone()]),
+        );
+        let expected = ("placeholder".to_string(), "windows_only".to_string());
+        assert_eq!(ran.problems(), [expected]);
+        assert!(format!("{:?}", ran.lines).contains("0x9000001a"));
+    }
+    assert!(fixture.dest.join("plain").exists());
+    assert!(fixture.dest.join("placeholder").symlink_metadata().is_err());
 }

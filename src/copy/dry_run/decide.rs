@@ -230,6 +230,10 @@ impl DryRun {
         let target = (self.source_entry(&scanned.source))
             .and_then(|entry| entry.read_link())
             .map_err(|e| unreadable(scanned, e))?;
+        if let Some(tag) = source::windows_only(&target) {
+            let path = scanned.source.clone();
+            return Err(EntryError::WindowsOnly { path, tag });
+        }
         let dest = there
             .as_ref()
             .map(|there| (there.seen.stat.kind, there.target.as_deref()));

@@ -11,6 +11,10 @@ impl<F: Fs> Planner<'_, F> {
         });
         let target =
             read.map_err(|error| failure::at_source(self.shared, &scanned.source, error))?;
+        if let Some(tag) = fs::source::windows_only(&target) {
+            let path = scanned.source;
+            return Err(EntryError::WindowsOnly { path, tag }.into());
+        }
         let there = self.there(&dir, path)?;
         let there_target = match &there {
             Some(stat) if stat.kind == Kind::Symlink => {

@@ -67,6 +67,11 @@ pub(crate) fn open_beneath(
 }
 
 /// Mounts have no numbers here; the device number has to do.
+pub(crate) fn is_mount_top(_dir: impl AsFd) -> bool {
+    false
+}
+
+/// Not known.
 pub(crate) fn mount_id(_fd: impl AsFd) -> io::Result<u64> {
     Ok(0)
 }

@@ -57,7 +57,7 @@ pub(super) use linux::*;
 #[cfg(target_os = "linux")]
 pub(super) use reading::strictest;
 #[cfg(target_os = "linux")]
-pub(super) use session::{mount_id, session};
+pub(super) use session::{is_mount_top, mount_id, session};
 #[cfg(target_os = "linux")]
 pub(super) use traits::{has_lasting_ids, traits};
 #[cfg(target_os = "linux")]

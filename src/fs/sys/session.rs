@@ -7,7 +7,7 @@ use std::fs;
 use std::io;
 use std::os::fd::AsFd;
 
-use rustix::fs::{AtFlags, StatxFlags, fstat, major, statx};
+use rustix::fs::{AtFlags, StatxAttributes, StatxFlags, fstat, major, statx};
 
 use super::linux::magic;
 use super::traits::{BCACHEFS, BTRFS, OVERLAY, RAMFS, TMPFS, ZFS};
@@ -47,6 +47,12 @@ pub(crate) fn mount_id(fd: impl AsFd) -> io::Result<u64> {
     let told = statx(&fd, c"", AtFlags::EMPTY_PATH, StatxFlags::MNT_ID)?;
     let is_told = StatxFlags::from_bits_retain(told.stx_mask).contains(StatxFlags::MNT_ID);
     Ok(if is_told { told.stx_mnt_id } else { 0 })
+}
+
+/// Whether an open directory is the top of a mount (Linux 5.8).
+pub(crate) fn is_mount_top(dir: impl AsFd) -> bool {
+    let told = statx(&dir, c"", AtFlags::EMPTY_PATH, StatxFlags::empty());
+    told.is_ok_and(|told| told.stx_attributes.contains(StatxAttributes::MOUNT_ROOT))
 }
 
 /// Whether what is written to a file system stays on this machine. A server can lose power, and what

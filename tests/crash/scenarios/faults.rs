@@ -78,6 +78,8 @@ pub(super) fn check_end(
             expected.check_cut_now(fs).map(drop)
         }
         _ if fs.failed_calls() == 0 => Err("failed without a failure".into()),
+        // There is no room, and the run looked before it wrote anything.
+        Exit::Refused if plan.forever && plan.errno == Errno::NOSPC => Ok(()),
         Exit::Io if !plan.gone => says_why(plan, &end.error_text()),
         // "No such device" from a write is believed, whatever the root says.
         Exit::DeviceGone if plan.gone || plan.errno == Errno::NODEV => {
@@ -177,6 +179,33 @@ fn survive_faults(scenarios: &[Scenario], cut: Option<CrashKind>) {
     let line = format!("injected failures: {failures}, violations: 0\n");
     // A closed stdout is no reason to fail.
     let _ = std::io::stdout().write_all(line.as_bytes());
+}
+
+#[test]
+fn a_directory_that_can_hold_no_more_names_fails_its_own_entries_and_no_others() {
+    let case = Case::named("block files", "full directory");
+    let (log, expected) = case.recorded();
+    let fs = expected.mount(log.base.clone(), Duration::ZERO);
+    fs.fail(FaultPlan {
+        only: Some(Call::CreateNew),
+        ..FaultPlan::once(5, Errno::NOSPC)
+    });
+    let end = expected.run(&fs, Stop::Never);
+    let (files, failed) = (end.summary.files_copied, end.summary.files_failed);
+    assert_eq!(
+        (end.exit, files, failed),
+        (Exit::Partial, 14, 1),
+        "{}",
+        end.describe()
+    );
+    assert!(
+        end.said[0].contains("can hold no more names"),
+        "{}",
+        end.describe()
+    );
+    expected
+        .check_end(&expected.run(&fs, Stop::Never))
+        .expect("a rerun copies it");
 }
 
 #[test]

@@ -6,7 +6,9 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use rustix::io::Errno;
 use sprag::event::ReadHow;
-use sprag::fs::{Access, Fs, FsFile, FsMeta, Kind, Meta, MountNo, Rules, Special, Stat, Xattrs};
+use sprag::fs::{
+    About, Access, Fs, FsFile, FsMeta, Kind, Meta, MountNo, Rules, Special, Stat, Xattrs,
+};
 use sprag::path::RelPath;
 
 use super::disk::{Ino, MOUNTED, Node, ROOT, mount_of};
@@ -233,6 +235,14 @@ impl Fs for SimFs {
 impl FsMeta for SimFs {
     type Dir = SimDir;
     type File = SimFile;
+
+    fn about(&self) -> io::Result<About> {
+        let mut about = About::unlimited();
+        if self.shared.lock().faults.full() {
+            about.free_bytes = 0;
+        }
+        Ok(about)
+    }
 
     fn root(&self) -> Arc<SimDir> {
         Arc::new(SimDir { ino: ROOT })

@@ -255,6 +255,15 @@ impl Faults {
         self.planned.iter().all(|planned| planned.fired > 0)
     }
 
+    /// Whether calls fail for lack of room, and go on failing.
+    pub(super) fn full(&self) -> bool {
+        let full = |planned: &Planned| {
+            let Planned { plan, fired, .. } = planned;
+            *fired > 0 && plan.forever && [Errno::NOSPC, Errno::DQUOT].contains(&plan.errno)
+        };
+        self.planned.iter().any(full)
+    }
+
     pub(super) fn gone(&self) -> bool {
         let gone = |planned: &Planned| planned.fired > 0 && planned.plan.gone;
         self.planned.iter().any(gone)
