@@ -2,16 +2,18 @@
 //!
 //! The manifest forgets a partial before the file is removed. So after a crash in between there is
 //! a file that nothing speaks of, by its name still known as ours, and never a record of a prefix
-//! that is gone.
+//! that is gone. Only where there is no room for that do the files go first, to make some: a copy that finds such a
+//! record without its file begins that file anew.
 
 use std::io;
 use std::path::Path;
 use std::sync::Arc;
 
+use rustix::io::Errno;
 use serde::Serialize;
 
 use crate::error::{Error, ManifestError, PathContext};
-use crate::fs::{Fs, FsFile, FsMeta, Kind, OsFs, found, found_dir};
+use crate::fs::{Fs, FsFile, FsMeta, Kind, MountNo, OsFs, found, found_dir};
 use crate::limits::PROBE_DIR;
 use crate::manifest::{
     self, Entry, Holder, Mounted, OpenMode, Record, STATE_DIR, SlotKind, Store, open_destination,
@@ -48,28 +50,49 @@ pub struct CleanSummary {
 /// removing something, as [`Error::Io`]. What was removed until then stays removed.
 pub fn clean(dest: &Path, all: bool, trust_state: bool) -> Result<CleanSummary, Error> {
     let fs = open_destination(dest, trust_state)?;
-    let store = Store::open_or_backup(&fs, dest, OpenMode::Write)?;
+    let mut summary = CleanSummary::default();
+    match clean_once(&fs, dest, all, &mut summary) {
+        // There is room by now.
+        Err(error) if lacks_room(&error) && summary.partials_removed > 0 => {
+            clean_once(&fs, dest, all, &mut summary)?;
+        }
+        cleaned => cleaned?,
+    }
+    Ok(summary)
+}
+
+fn clean_once(
+    fs: &Arc<OsFs>,
+    dest: &Path,
+    all: bool,
+    summary: &mut CleanSummary,
+) -> Result<(), Error> {
+    let store = Store::open_or_backup(fs, dest, OpenMode::Write)?;
     let mut store = manifest::found(store, dest)?;
     store.set_holder(Some(&Holder::this_process()));
-    let cleaned = clean_held(&fs, &mut store, dest, all);
+    let forgotten = forget(fs, &mut store, dest);
+    let removes = forgotten.as_ref().err().is_none_or(lacks_room);
+    let cleaned = match removes {
+        true => remove_partials(fs, store.id(), dest, summary),
+        false => Ok(()),
+    };
+    let cleaned = forgotten.and(cleaned);
+    let cleaned = match all {
+        true => cleaned.and_then(|()| remove_state(fs, dest)),
+        false => cleaned,
+    };
+    summary.state_removed = all && cleaned.is_ok();
     store.set_holder(None);
     cleaned
 }
 
-fn clean_held(
-    fs: &Arc<OsFs>,
-    store: &mut Store<OsFs>,
-    dest: &Path,
-    all: bool,
-) -> Result<CleanSummary, Error> {
-    forget(fs, store, dest)?;
-    let mut summary = CleanSummary::default();
-    remove_partials(fs, store.id(), dest, &mut summary)?;
-    if all {
-        remove_state(fs, dest)?;
-        summary.state_removed = true;
-    }
-    Ok(summary)
+/// Whether an error says that a manifest could not be written to for lack of room.
+fn lacks_room(error: &Error) -> bool {
+    let Error::Manifest(ManifestError::Io(error)) = error else {
+        return false;
+    };
+    let errno = Errno::from_io_error(&error.source);
+    matches!(errno, Some(Errno::NOSPC | Errno::DQUOT))
 }
 
 /// Makes the manifest forget, durably, every file that is not under its final name.
@@ -165,6 +188,8 @@ fn remove_partials(
     let state = fs.open_dir(&RelPath::state_dir());
     let removed = state.and_then(|state| fs.remove_dir(&state, aside.name()));
     found(removed).at("remove", &aside.below(dest))?;
+    // What is removed gives its room back when that is durable.
+    fs.sync_mount(MountNo::default()).at("flush", dest)?;
     Ok(())
 }
 

@@ -185,6 +185,8 @@ pub(super) struct Begun<F: Fs> {
     pub(super) resume: Resume,
     /// Where what it does is noted, if it is.
     pub(super) ledger: Option<Box<dyn Ledger>>,
+    /// Why it cannot be noted, though the manifest could be opened for that.
+    pub(super) unnoted: Option<ManifestError>,
 }
 
 /// Finds out what to go on with, notes that this run begins, and settles the seed of a sample.
@@ -224,14 +226,16 @@ pub(super) fn begin<F: Fs>(
         }
         None => None,
     };
-    let ledger = match log {
-        Some(log) => Some(ledger(log, run, now, key, &resume, options, wanted)?),
-        None => None,
+    let log = log.map(|log| ledger(log, run, now, key, &resume, options, wanted));
+    let (ledger, unnoted) = match log.transpose() {
+        Ok(ledger) => (ledger, None),
+        Err(error) => (None, Some(error)),
     };
     Ok(Begun {
         store,
         resume,
         ledger,
+        unnoted,
     })
 }
 
@@ -243,7 +247,7 @@ fn ledger<F: Fs>(
     resume: &Resume,
     options: &VerifyOptions,
     wanted: &Wanted,
-) -> Result<Box<dyn Ledger>, Error> {
+) -> Result<Box<dyn Ledger>, ManifestError> {
     let run = match run {
         Some(run) => run,
         None => log.append(&Record::VerifyBegin(VerifyBegin {

@@ -106,6 +106,8 @@ impl VerifyRun {
         let (mut run, report) = VerifyRun::new();
         run.ledger = begun.ledger;
         run.following.extend(unnoted.map(VerifyEvent::Unnoted));
+        let unnoted = begun.unnoted.as_ref().map(self::unnoted);
+        run.following.extend(unnoted.map(VerifyEvent::Unnoted));
         run.following.extend(other.map(VerifyEvent::Warning));
         let damage = begun.store.salvaged();
         let said = damage.map(|damage| format!("{}; nothing is noted in it", damage.short()));

@@ -308,3 +308,55 @@ fn a_dead_mount_below_a_source_fails_and_the_rest_is_copied() {
     assert_eq!(ran.problems(), [("dead".into(), "unreadable".into())]);
     assert_eq!(ran.sum("files_copied"), 50);
 }
+
+/// On a file system that copies on write not one byte can be appended then.
+#[test]
+fn a_full_drive_can_be_verified_and_cleaned() {
+    let test = "a_full_drive_can_be_verified_and_cleaned";
+    let Some(image) = Image::made_with(test, "btrfs", 150 << 20, &["-M"], "") else {
+        return;
+    };
+    let fixture = Fixture::new();
+    for n in 1..10 {
+        let content = Rng::new(n).bytes(20 << 20);
+        write(fixture.source.join(n.to_string()), content);
+    }
+    let dest = image.at("dest");
+    copy(11, [&fixture.contents(), &dest]);
+    let fills = || -> std::io::Result<()> {
+        let options = std::fs::File::options();
+        let mut own = options
+            .clone()
+            .append(true)
+            .create(true)
+            .open(image.at("own"))?;
+        loop {
+            std::io::Write::write_all(&mut own, &[0; 4096])?;
+            own.sync_all()?;
+        }
+    };
+    fills().unwrap_err();
+    // Each attempt may find a little that the one before made free.
+    for _ in 0..10 {
+        fills().unwrap_err();
+    }
+    let verified = run("verify", [&dest]);
+    // What is half copied is told of, and nothing else.
+    let kinds = verified.problems();
+    assert!(
+        kinds.iter().all(|(_, kind)| kind == "incomplete"),
+        "{kinds:?}"
+    );
+    assert_eq!(verified.code, 40, "{}", verified.stderr);
+    let cleaned = sprag().arg("clean").arg(&dest).output().unwrap();
+    assert!(cleaned.status.success(), "{cleaned:?}");
+    let partials = names_below(&dest)
+        .into_iter()
+        .filter(|name| name.ends_with(".partial"));
+    assert_eq!(partials.count(), 0);
+}
+
+fn names_below(dir: &Path) -> Vec<String> {
+    let names = snapshot(dir).into_keys();
+    names.map(|path| path.display().to_string()).collect()
+}
