@@ -3,6 +3,9 @@
 
 use crate::path::{RelPath, RelPathError};
 
+/// The byte order mark of UTF-8, which editors on Windows write at the beginning of a file.
+const BYTE_ORDER_MARK: &[u8] = "\u{feff}".as_bytes();
+
 /// Paths relative to a source, each with all that is below it. None is below another.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct FileList {
@@ -51,9 +54,19 @@ fn relative(line: &[u8]) -> Result<RelPath, RelPathError> {
         .try_fold(RelPath::root(), |path, part| path.join(part))
 }
 
-/// The lines of a file that the user wrote, without empty ones and, unless a NUL ends them, without
-/// comments.
+/// Returns the content of a text file, or its first line, without a byte order mark.
+pub(crate) fn without_byte_order_mark(content: &[u8]) -> &[u8] {
+    content.strip_prefix(BYTE_ORDER_MARK).unwrap_or(content)
+}
+
+/// Returns the lines of a file that the user wrote. Empty lines are left out. Unless a NUL ends the
+/// lines, so are comments and a byte order mark. Lists with NULs come from programs and are exact.
 pub(crate) fn lines(content: &[u8], nul: bool) -> impl Iterator<Item = &[u8]> {
+    let content = if nul {
+        content
+    } else {
+        without_byte_order_mark(content)
+    };
     content
         .split(move |byte| match nul {
             true => *byte == 0,
@@ -78,6 +91,16 @@ mod tests {
         assert_eq!(paths(b"#a\0b\nc\0\0", true), ["#a", "b\\nc"]);
         assert_eq!(paths(b"a\n.\nb", false), ["."]);
         assert_eq!(paths(b"", false), [""; 0]);
+    }
+
+    #[test]
+    fn a_byte_order_mark_is_no_part_of_the_first_line() {
+        assert_eq!(paths(b"\xef\xbb\xbfa\r\nb\r\n", false), ["a", "b"]);
+        assert_eq!(paths(b"\xef\xbb\xbf# no\na", false), ["a"]);
+        let names = lines(b"a\n\xef\xbb\xbfb", false).collect::<Vec<_>>();
+        assert_eq!(names, [&b"a"[..], b"\xef\xbb\xbfb"]);
+        let names = lines(b"\xef\xbb\xbfa\0", true).collect::<Vec<_>>();
+        assert_eq!(names, [b"\xef\xbb\xbfa"]);
     }
 
     #[test]

@@ -70,7 +70,7 @@ impl Rules {
     }
 
     /// Adds the lines of a file as by [`Rules::exclude`]; empty ones and those that begin with `#`
-    /// or `;` say nothing. With `nul`, a NUL ends a line, and nothing is a comment.
+    /// or `;` say nothing, nor does a byte order mark. With `nul`, a NUL ends a line, and nothing is a comment.
     pub fn exclude_lines(&mut self, content: &[u8], nul: bool) -> Result<(), FilterError> {
         for line in crate::file_list::lines(content, nul) {
             let line = str::from_utf8(line)

@@ -103,6 +103,10 @@ fn a_file_of_rules_has_comments_prefixes_and_a_reset() {
     wanted.exclude("*.d");
     wanted.exclude("plain # not a comment");
     assert_eq!(rules, wanted);
+    let mut marked = Rules::new();
+    let file = b"\xef\xbb\xbf+ *.c\r\n*.d\r\nplain # not a comment";
+    marked.exclude_lines(file, false).unwrap();
+    assert_eq!(marked, wanted, "with a byte order mark");
     let mut nul = Rules::new();
     nul.exclude_lines(b"#a\0b\nc\0", true).unwrap();
     assert_eq!(nul.rules.len(), 2);

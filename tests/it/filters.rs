@@ -99,6 +99,33 @@ fn exclude_rules_of_files_stand_where_their_flag_does() {
     assert_eq!(skipped.unwrap()["path"], "c.log");
 }
 
+#[test]
+fn exclude_rules_and_lists_of_editors_on_windows_lose_nothing() {
+    let fixture = Fixture::new();
+    for name in ["a.key", "b.tmp", "c", "d"] {
+        write(fixture.source.join(name), "x");
+    }
+    let rules = fixture.temp.path().join("rules");
+    write(&rules, "\u{feff}*.key\r\n*.tmp\r\n");
+    let from = format!("--exclude-from={}", rules.display());
+    let args = [from.into(), fixture.contents(), fixture.dest.clone()];
+    copy(0, args);
+    assert_eq!(names(&fixture.dest), ["c", "d"]);
+    fs::remove_dir_all(&fixture.dest).unwrap();
+    listed(&fixture, "\u{feff}c\r\nb.tmp\r\n".as_bytes(), &[], 0);
+    assert_eq!(names(&fixture.dest), ["b.tmp", "c"]);
+    let list = fixture.temp.path().join("list");
+    let hash = blake3::hash(b"x").to_hex();
+    write(&list, format!("\u{feff}{hash}  c\r\n{hash}  b.tmp\r\n"));
+    let args = [
+        "--check".as_ref(),
+        list.as_os_str(),
+        fixture.dest.as_os_str(),
+    ];
+    let ran = run("verify", args);
+    assert_eq!((ran.code, ran.sum("files_ok")), (0, 2), "{}", ran.stderr);
+}
+
 /// The names in a directory, sprag's own aside.
 fn names(dir: &Path) -> Vec<String> {
     let tree = snapshot(dir);

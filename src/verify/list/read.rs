@@ -4,6 +4,7 @@ use std::io::{self, BufRead, BufReader, Cursor, Read};
 use std::sync::Arc;
 
 use super::line::{self, LineError, Listed};
+use crate::file_list::without_byte_order_mark;
 use crate::fs::source;
 use crate::options::ChecksumList;
 use crate::path::PATH_BYTES_MAX;
@@ -51,7 +52,11 @@ impl List {
                 self.skip_line()?;
                 return Ok(Some((self.number, Err(LineError::TooLong))));
             }
-            match line::parse(&line) {
+            let text = match self.number {
+                1 => without_byte_order_mark(&line),
+                _ => &line,
+            };
+            match line::parse(text) {
                 Ok(None) => {}
                 Ok(Some(listed)) => return Ok(Some((self.number, Ok(listed)))),
                 Err(error) => return Ok(Some((self.number, Err(error)))),
@@ -77,6 +82,18 @@ impl List {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_byte_order_mark_is_no_part_of_the_first_line() {
+        let hex = "ab".repeat(32);
+        for first in ["", "# made by hand\r\n", "\r\n"] {
+            let content = format!("\u{feff}{first}{hex}  a\r\n").into_bytes();
+            let held = ChecksumList::Held("list".into(), content.into());
+            let mut list = List::open(&held).unwrap();
+            let (_, read) = list.next().unwrap().unwrap();
+            assert_eq!(read.unwrap().path.as_bytes(), b"a", "{first:?}");
+        }
+    }
 
     #[test]
     fn a_line_that_is_too_long_is_passed_over_and_the_next_one_read() {
