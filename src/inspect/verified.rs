@@ -9,6 +9,7 @@ use crate::exit::Exit;
 use crate::fs::Fs;
 use crate::manifest::{Depth, LastVerified, LastVerify, Store};
 use crate::path::{PathRef, RelPath};
+use crate::time;
 
 /// So many parts are told apart; the rest is one.
 const PARTS_MAX: usize = 50;
@@ -58,11 +59,14 @@ pub(super) fn history<F: Fs>(
         return Ok((last, Vec::new()));
     }
     let history = store.history(false)?;
+    let now_ms = time::now_ms();
     let mut parts: BTreeMap<RelPath, VerifiedPart> = BTreeMap::new();
     store.fold_done(
         |found: &mut Found, pos, done| {
             let part = found.part_of(done.path);
-            part.count(done.size, history.get(pos));
+            // A date in the future was noted while a clock was wrong, and says nothing.
+            let verified = history.get(pos).filter(|last| last.at_ms <= now_ms);
+            part.count(done.size, verified);
         },
         |found| {
             for part in found.parts {

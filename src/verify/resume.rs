@@ -2,6 +2,7 @@
 //! what was verified recently enough.
 
 use std::io;
+use std::ops::RangeInclusive;
 use std::path::Path;
 use std::sync::Arc;
 use std::thread;
@@ -151,8 +152,9 @@ pub(super) struct Resume {
     pub(super) findings: Vec<(u64, Found)>,
     done: Spans<LastVerified>,
     recent: Spans<LastVerified>,
-    /// What was verified from here on is recent enough, in ms since the Unix epoch.
-    since_ms: u64,
+    /// The times of verification that are recent enough, in ms since the Unix epoch. They end now:
+    /// a later time was noted while a clock was wrong, and says nothing.
+    recent_ms: RangeInclusive<u64>,
 }
 
 impl Resume {
@@ -175,7 +177,7 @@ impl Resume {
     /// Whether a record was verified recently enough.
     pub(super) fn is_recent(&self, pos: u64) -> bool {
         let last = self.recent.get(pos);
-        last.is_some_and(|last| last.at_ms >= self.since_ms)
+        last.is_some_and(|last| self.recent_ms.contains(&last.at_ms))
     }
 }
 
@@ -210,11 +212,11 @@ pub(super) fn begin<F: Fs>(
         findings: Vec::new(),
         done: Spans::new(),
         recent: Spans::new(),
-        since_ms: 0,
+        recent_ms: 0..=now,
     };
     if let Some(age) = options.older_than {
         let age_ms = u64::try_from(age.as_millis()).unwrap_or(u64::MAX);
-        resume.since_ms = now.saturating_sub(age_ms);
+        resume.recent_ms = now.saturating_sub(age_ms)..=now;
         resume.recent = store.history(options.require_medium)?;
     }
     let run = match last {

@@ -10,6 +10,7 @@ use crate::manifest::frames;
 use crate::manifest::journal::FRAME_PREFIX;
 use crate::manifest::verified::{Depth, Finding, Found, Spans, Verified, VerifyBegin, VerifyEnd};
 use crate::path::PathRef;
+use crate::time;
 
 /// Where the records of verifications are; what they say is read when it is asked for.
 #[derive(Debug, Clone, Default)]
@@ -207,8 +208,10 @@ impl<F: Fs> Store<F> {
                 said.push((record.at_ms, *pos));
             }
         }
-        // Clocks jump; the latest date counts, not the last record.
-        said.sort_by_key(|(at_ms, _)| *at_ms);
+        // Clocks jump; the latest date counts, not the last record. A date in the future was noted
+        // while a clock was wrong, and gives way to any other.
+        let now_ms = time::now_ms();
+        said.sort_by_key(|(at_ms, _)| (*at_ms <= now_ms, *at_ms));
         let (mut spans, there) = (Spans::new(), self.positions());
         for (_, pos) in said {
             self.paint(&mut spans, &self.verified_at(pos)?, &there);

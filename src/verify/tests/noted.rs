@@ -1,6 +1,7 @@
 //! What a verification notes in the manifest, and what later ones make of it.
 
 use super::*;
+use crate::manifest::{Depth, Record, Verified, VerifyBegin};
 use crate::options::{Reading, SampleAmount};
 
 fn noting(dest: &Path) -> VerifyOptions {
@@ -127,6 +128,44 @@ fn what_was_verified_recently_is_passed_over_and_what_was_only_looked_at_is_not(
     assert_eq!(found.kind("f02"), "corrupt", "it was not as recorded");
     options.older_than = Some(Duration::ZERO);
     assert_eq!(verify_with(options).passed.entries_recent, 0);
+}
+
+#[test]
+fn a_time_of_verification_in_the_future_does_not_count() {
+    let mut fixture = Fixture::new();
+    let names = ["f00", "f01", "f02"];
+    names.iter().for_each(|name| fixture.file(name, b"content"));
+    let run = fixture.append(&Record::VerifyBegin(VerifyBegin {
+        started_ms: 1,
+        key: 0,
+        seed: 0,
+        what: String::new(),
+    }));
+    let hour_ms = 3_600_000;
+    let (now_ms, all) = (crate::time::now_ms(), vec![(0, run)]);
+    fixture.append(&Record::Verified(Verified {
+        run,
+        at_ms: now_ms + hour_ms,
+        depth: Depth::Medium,
+        spans: all,
+    }));
+    flip(&fixture.at("f01"), 0);
+    let temp = fixture.close();
+    let never = || {
+        let parts = crate::inspect::status(temp.path(), None).unwrap().verified;
+        let all = parts.iter().map(|part| part.files_never);
+        all.sum::<u64>()
+    };
+    assert_eq!(never(), 3);
+    let mut options = noting(temp.path());
+    options.older_than = Some(Duration::from_secs(3600));
+    let found = verify_with(options.clone());
+    assert_eq!((found.passed.entries_recent, found.verdicts.len()), (0, 3));
+    assert_eq!(found.kind("f01"), "corrupt");
+    // From now on the right time counts, though the other one is later.
+    let found = verify_with(options);
+    assert_eq!((found.passed.entries_recent, found.verdicts.len()), (2, 1));
+    assert_eq!(never(), 1);
 }
 
 #[test]
