@@ -6,7 +6,9 @@ use crate::path::{RelPath, RelPathError};
 /// The byte order mark of UTF-8, which editors on Windows write at the beginning of a file.
 const BYTE_ORDER_MARK: &[u8] = "\u{feff}".as_bytes();
 
-/// Paths relative to a source, each with all that is below it. None is below another.
+/// Paths relative to a source, each with all that is below it, in the order of a walk. None is there
+/// twice. One may be below another: it has to be there, and is copied though a rule leaves out a
+/// directory above it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct FileList {
     paths: Vec<RelPath>,
@@ -38,7 +40,7 @@ impl FileList {
             .collect::<Result<Vec<_>, _>>()?;
         // By components, as the walk goes; a path sorts right before what is below it.
         paths.sort_by(|a, b| a.components().cmp(b.components()));
-        paths.dedup_by(|path, kept| path.strip_prefix(kept).is_some());
+        paths.dedup();
         Ok(FileList { paths })
     }
 
@@ -87,9 +89,9 @@ mod tests {
     #[test]
     fn a_list_is_sorted_as_the_walk_goes_and_names_nothing_twice() {
         let content = b"b\n# no\n;no\n\n/a/./c//\r\na-b\n./a/c/d\nb\n./#yes";
-        assert_eq!(paths(content, false), ["#yes", "a/c", "a-b", "b"]);
+        assert_eq!(paths(content, false), ["#yes", "a/c", "a/c/d", "a-b", "b"]);
         assert_eq!(paths(b"#a\0b\nc\0\0", true), ["#a", "b\\nc"]);
-        assert_eq!(paths(b"a\n.\nb", false), ["."]);
+        assert_eq!(paths(b"a\n.\nb", false), [".", "a", "b"]);
         assert_eq!(paths(b"", false), [""; 0]);
     }
 

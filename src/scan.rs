@@ -154,7 +154,8 @@ pub(crate) struct ScanFailure {
 
 /// Walks one source, or what a list names of it.
 pub(crate) struct Scan<'a> {
-    walk: Option<Tree>,
+    /// The walk under way. Those before it wait; there are some only where a list is gone through.
+    walks: Vec<Tree>,
     listed: Option<Listed<'a>>,
     source: &'a Source,
     selection: &'a Selection,
@@ -166,7 +167,7 @@ impl<'a> Scan<'a> {
     pub(crate) fn new(source: &'a Source, selection: &'a Selection) -> Scan<'a> {
         let listed = selection.files_from.as_ref();
         let mut scan = Scan {
-            walk: None,
+            walks: Vec::new(),
             listed: listed.map(|list| Listed::new(source, list)),
             source,
             selection,
@@ -184,15 +185,19 @@ impl<'a> Scan<'a> {
             (Some(held), Some(Ok(below))) => Some((Arc::clone(held), below)),
             _ => None,
         };
-        self.walk = Some(Tree::new(path, from, self.selection.one_file_system));
+        let walk = Tree::new(path, from, self.selection.one_file_system);
+        self.walks.push(walk);
     }
 
     /// Leaves out the contents of the directory that was just yielded.
     pub(crate) fn skip_dir(&mut self) {
-        match (&mut self.walk, &mut self.listed) {
-            (Some(walk), _) => walk.skip_dir(),
-            (None, Some(listed)) => listed.skip_dir(),
-            (None, None) => {}
+        match &mut self.listed {
+            Some(listed) if !listed.is_walked() => listed.skip_dir(),
+            _ => {
+                if let Some(walk) = self.walks.last_mut() {
+                    walk.skip_dir();
+                }
+            }
         }
     }
 
@@ -219,15 +224,24 @@ impl<'a> Scan<'a> {
                 }
                 listed::Step::Failed(failure) => return Some(Err(failure)),
                 listed::Step::Walk(path) => self.walk_from(&path),
+                listed::Step::Resume => {}
             }
         }
     }
 
     /// The next entry of the walk under way. `None`: it is over, or there is none.
     fn next_walked(&mut self, spare: &mut Scanned) -> Option<Result<(), ScanFailure>> {
-        let walk = self.walk.as_mut()?;
+        let listed = self.listed.as_mut();
+        let mut listed = match listed {
+            Some(listed) if !listed.is_walked() => return None,
+            listed => listed,
+        };
+        let walk = self.walks.last_mut()?;
         let Some(looked_at) = walk.advance() else {
-            self.walk = None;
+            self.walks.pop();
+            if let Some(listed) = listed {
+                listed.end_walk();
+            }
             return None;
         };
         let is_dir = |stat: &Stat| stat.kind == Kind::Dir;
@@ -243,19 +257,41 @@ impl<'a> Scan<'a> {
             walk.skip_dir();
         }
         let put = put_in(spare, self.source, walk.path(), looked_at);
-        if put.is_ok() {
-            // Of one file under a new name, the rules speak of the source.
-            let named = self.renamed.as_ref().unwrap_or(&spare.dest);
-            let by_rule = self.selection.leaves_out(named, &spare.stat);
-            spare.left_out = match by_rule {
-                true => Some(LeftOut::Rule),
-                false => left_out_always(self.source, spare),
-            };
-            if spare.left_out.is_some() && spare.stat.kind == Kind::Dir {
-                walk.skip_dir();
-            }
+        let dest = match &put {
+            Ok(()) => &spare.dest,
+            Err(failure) => &failure.dest,
+        };
+        if let Some(listed) = &mut listed {
+            listed.meet(dest);
         }
-        Some(put)
+        // Of one file under a new name, the rules speak of the source.
+        let named = self.renamed.as_ref().unwrap_or(dest);
+        if put.is_err() {
+            return Some(put);
+        }
+        let by_rule = self.selection.leaves_out_unseen(named, is_dir);
+            return Some(put.or_else(|failure| {
+                if by_rule {
+                    *spare = unseen(walk.path(), failure.dest, is_dir.unwrap_or_default());
+                    Ok(())
+                } else {
+                    Err(failure)
+                }
+            }));
+        }
+        let by_rule = self.selection.leaves_out(named, &spare.stat);
+        let stays_out = spare.stat.kind == Kind::Dir && (by_rule || !walk.goes_in());
+        spare.left_out = left_out_always(self.source, spare);
+        let is_on_the_way = stays_out
+            && spare.left_out.is_none()
+            && listed.is_some_and(|listed| listed.enter(&spare.dest));
+        if by_rule && !is_on_the_way {
+            spare.left_out = Some(LeftOut::Rule);
+        }
+        if spare.stat.kind == Kind::Dir && (spare.left_out.is_some() || is_on_the_way) {
+            walk.skip_dir();
+        }
+        Some(Ok(()))
     }
 }
 

@@ -98,7 +98,7 @@ Examples:
   See what that would do:            sprag copy -n --delete ~/Photos/ /mnt/drive/Photos
   Make DEST a mirror of ~/Photos:    sprag copy --delete ~/Photos/ /mnt/drive/Photos
   Leave out caches and logs:         sprag copy --exclude=.cache/ --exclude='*.log' ~ /mnt/drive
-  Copy what a list names:            find . -newer mark | sprag copy --files-from=- . /mnt/drive
+  Copy what a list names:            find . -type f -newer mark | sprag copy --files-from=- . /mnt/drive
   Records for whoever signs it off:  sprag copy --log-file=log --report=copy.html a b
   Lines for a program to read:       sprag copy --json ~/Photos /mnt/drive
 

@@ -267,6 +267,57 @@ fn files_from_names_what_is_missing_and_does_not_go_through_links() {
 }
 
 #[test]
+fn files_from_a_path_below_another_has_to_be_there_and_is_copied_once() {
+    let fixture = Fixture::new();
+    for name in ["d/e/f", "d/g", "d/z/y", "h"] {
+        write(fixture.source.join(name), "x");
+    }
+    symlink("e", fixture.source.join("d/link")).unwrap();
+    let list = b"d\nd/e/f\nd/e/none\nd/g/below\nd/link/f\nd/missing\nd/missing/too\nd/z\n";
+    let ran = listed(&fixture, list, &[], 23);
+    let problem = |path: &str, kind: &str| (path.to_owned(), kind.to_owned());
+    let expected = [
+        problem("d/e/none", "not_there"),
+        problem("d/g", "unreadable"),
+        problem("d/link", "unreadable"),
+        problem("d/missing", "not_there"),
+    ];
+    assert_eq!(ran.problems(), expected);
+    let there = ["d", "d/e", "d/e/f", "d/g", "d/link", "d/z", "d/z/y"];
+    assert_eq!(names(&fixture.dest), there);
+    assert_eq!((ran.sum("files_copied"), ran.sum("dirs")), (3, 3));
+    let ran = listed(&fixture, b".\nd/e/f\nh\nnone\n", &[], 23);
+    assert_eq!(ran.problems(), [problem("none", "not_there")]);
+    assert_eq!(
+        (ran.sum("files_copied"), ran.sum("files_unchanged")),
+        (1, 3)
+    );
+    fixture.assert_same();
+}
+
+#[test]
+fn files_from_a_path_below_another_is_copied_though_a_rule_leaves_out_a_directory_above_it() {
+    let fixture = Fixture::new();
+    for name in ["d/a", "d/e/f/x", "d/e/f/y", "d/e/g", "d/e/h/i", "d/z"] {
+        write(fixture.source.join(name), "x");
+    }
+    let rules = ["--exclude=/d/e", "--exclude=y"];
+    let ran = listed(&fixture, b"d\nd/e/f\nd/e/h/none\nd/e/h/i\n", &rules, 23);
+    let there = [
+        "d", "d/a", "d/e", "d/e/f", "d/e/f/x", "d/e/h", "d/e/h/i", "d/z",
+    ];
+    assert_eq!(names(&fixture.dest), there);
+    assert_eq!(
+        ran.problems(),
+        [("d/e/h/none".to_owned(), "not_there".to_owned())]
+    );
+    // Of what the rules leave out only `y` is met.
+    assert_eq!((ran.sum("files_skipped"), ran.sum("dirs")), (1, 4));
+    let ran = listed(&fixture, b"d\nd/z\n", &["--exclude=/d"], 0);
+    assert_eq!((ran.sum("files_unchanged"), ran.sum("dirs")), (1, 1));
+}
+
+#[test]
 fn files_from_wants_one_directory_and_paths_that_stay_in_it() {
     let fixture = Fixture::new();
     write(fixture.source.join("f"), "x");

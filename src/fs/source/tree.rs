@@ -103,6 +103,11 @@ impl Tree {
         matches!(&self.last, Some(Given::Entry(entry)) if entry.depth() == 0)
     }
 
+    /// Whether the walk goes into what was given last.
+    pub fn goes_in(&self) -> bool {
+        self.goes_in
+    }
+
     /// Does not go into the directory that was given last.
     pub fn skip_dir(&mut self) {
         // What the walk would not go into anyway it takes for what that is in.
