@@ -267,9 +267,8 @@ impl<'a> Scan<'a> {
         // Of one file under a new name, the rules speak of the source.
         let named = self.renamed.as_ref().unwrap_or(dest);
         if put.is_err() {
-            return Some(put);
-        }
-        let by_rule = self.selection.leaves_out_unseen(named, is_dir);
+            let is_dir = walk.is_listed_as_dir();
+            let by_rule = self.selection.leaves_out_unseen(named, is_dir);
             return Some(put.or_else(|failure| {
                 if by_rule {
                     *spare = unseen(walk.path(), failure.dest, is_dir.unwrap_or_default());
@@ -302,6 +301,20 @@ impl Iterator for Scan<'_> {
         let mut scanned = Scanned::default();
         let next = self.next_in(&mut scanned)?;
         Some(next.map(|()| scanned))
+    }
+}
+
+/// An entry that cannot be looked at and that a rule leaves out by its name.
+fn unseen(path: &Path, dest: RelPath, is_dir: bool) -> Scanned {
+    let kind = if is_dir { Kind::Dir } else { Kind::File };
+    Scanned {
+        source: path.to_path_buf(),
+        dest,
+        stat: Stat {
+            kind,
+            ..Stat::default()
+        },
+        left_out: Some(LeftOut::Rule),
     }
 }
 

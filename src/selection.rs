@@ -29,6 +29,15 @@ impl Selection {
             && self.max_size.is_none_or(|max| stat.size <= max);
         (stat.kind == Kind::File && !fits) || self.filter.excludes(path, stat.kind == Kind::Dir)
     }
+
+    /// Whether a rule leaves out an entry that cannot be looked at. `is_dir`: what its directory lists
+    /// it as; where that is not known, a rule has to leave it out as either.
+    pub(crate) fn leaves_out_unseen(&self, path: &RelPath, is_dir: Option<bool>) -> bool {
+        match is_dir {
+            Some(is_dir) => self.filter.excludes(path, is_dir),
+            None => self.filter.excludes(path, false) && self.filter.excludes(path, true),
+        }
+    }
 }
 
 /// What to delete at the destination. Nothing outside of what is copied is, nor what rules leave out.

@@ -3,10 +3,11 @@
 
 use std::collections::BTreeMap;
 use std::fs;
-use std::os::unix::fs::symlink;
+use std::os::unix::fs::{PermissionsExt, chown, symlink};
 use std::path::Path;
 use std::process::{Command, Stdio};
 
+use crate::support::user::{USER, as_user, program_in};
 use crate::support::*;
 
 /// Paths of the rows of a table in `docs/FILTERS.md` with the same rules, and whether each is copied.
@@ -315,6 +316,45 @@ fn files_from_a_path_below_another_is_copied_though_a_rule_leaves_out_a_director
     assert_eq!((ran.sum("files_skipped"), ran.sum("dirs")), (1, 4));
     let ran = listed(&fixture, b"d\nd/z\n", &["--exclude=/d"], 0);
     assert_eq!((ran.sum("files_unchanged"), ran.sum("dirs")), (1, 1));
+}
+
+#[test]
+fn exclude_what_cannot_be_looked_at_can_be_left_out_by_its_name() {
+    let test = "exclude_what_cannot_be_looked_at_can_be_left_out_by_its_name";
+    if !is_root_with(test, &["setpriv"]) {
+        return;
+    }
+    let fixture = Fixture::new();
+    let program = program_in(fixture.temp.path());
+    write(fixture.source.join("ok"), "x");
+    // Names in it can be listed and not looked at.
+    let unsearched = fixture.source.join("unsearched");
+    write(unsearched.join("locked"), "x");
+    fs::create_dir(unsearched.join("dir")).unwrap();
+    write(fixture.dest.join("extra"), "x");
+    for path in [fixture.temp.path(), &unsearched] {
+        let mode = if path == unsearched { 0o644 } else { 0o755 };
+        fs::set_permissions(path, fs::Permissions::from_mode(mode)).unwrap();
+    }
+    for path in [&fixture.source, &unsearched, &fixture.dest] {
+        chown(path, Some(USER), Some(USER)).unwrap();
+    }
+    let user_copies = |rules: &[&str]| {
+        let mut command = as_user(Some(USER), &program);
+        forgetful(&mut command);
+        command.args(["copy", "--json", "--delete"]).args(rules);
+        let output = command.args([fixture.contents(), fixture.dest.clone()]);
+        Ran::from(&output.output().unwrap())
+    };
+    let ran = user_copies(&[]);
+    assert_eq!((ran.code, ran.sum("files_failed")), (23, 2));
+    let ran = user_copies(&["--exclude=locked", "--exclude=dir/"]);
+    assert_eq!((ran.code, ran.problems()), (0, vec![]), "{}", ran.stderr);
+    assert_eq!((ran.sum("files_skipped"), ran.sum("files_deleted")), (2, 1));
+    assert_eq!(names(&fixture.dest), ["ok", "unsearched"]);
+    // It is no directory, so that a rule about directories says nothing of it.
+    let ran = user_copies(&["--exclude=locked/", "--exclude=dir"]);
+    assert_eq!((ran.code, ran.sum("files_failed")), (23, 1));
 }
 
 #[test]

@@ -103,6 +103,14 @@ impl Tree {
         matches!(&self.last, Some(Given::Entry(entry)) if entry.depth() == 0)
     }
 
+    /// Whether the entry that was given last is listed as a directory. `None`: it is not known what it is.
+    pub fn is_listed_as_dir(&self) -> Option<bool> {
+        match &self.last {
+            Some(Given::Entry(entry)) => Some(entry.file_type().is_dir()),
+            _ => None,
+        }
+    }
+
     /// Whether the walk goes into what was given last.
     pub fn goes_in(&self) -> bool {
         self.goes_in
