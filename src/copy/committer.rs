@@ -387,7 +387,7 @@ impl<'a, F: Fs> Committer<'a, F> {
                 None => return,
             }
         }
-        self.tell_lesser(&completed.dest, completed.mtime_ns);
+        self.tell_lesser(&completed.path, &completed.dest, completed.mtime_ns);
         let bytes = completed.bytes_now();
         if let Content::Repaired { size, taken, .. } = completed.content {
             self.there_before(size.saturating_sub(taken));

@@ -214,7 +214,7 @@ impl<F: Fs> Committer<'_, F> {
     /// Notes what the destination made of a directory's metadata, if that is not what was asked.
     fn dir_shows(&mut self, dir: &DirRecord, meta: &Meta, seen: &Seen) {
         let dest = DestMeta::of(meta, dir.mtime_ns, seen, Some(&dir.dest));
-        self.tell_lesser(&dest, dir.mtime_ns);
+        self.tell_lesser(&dir.path, &dest, dir.mtime_ns);
         if dest != dir.dest {
             let path = dir.path.clone();
             self.record(&Record::Dir(DirRecord { path, dest, ..*dir }));

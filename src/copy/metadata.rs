@@ -1,58 +1,104 @@
 //! Metadata: what an entry shall have, what it has, and what the destination made of it.
 
 use std::io;
+use std::path::PathBuf;
 use std::sync::atomic::{AtomicU8, Ordering};
 
 use super::Shared;
 use crate::fs::{Fs, FsFile, Meta, SET_IDS, Stat, Xattrs};
 use crate::manifest::{Ctimes, DestMeta, Lesser, Seen};
+use crate::path::Printable;
 pub(super) use crate::plan::wanted::{Own, wanted, wants_xattrs};
 
 /// The coarsest times are FAT's.
 const ROUNDED_NS_MAX: i128 = 2_000_000_000;
 
+/// No file system's range of times ends between these two, the latter as seen from now, and whoever may
+/// not set times gets one between them.
+const RANGES_BEGIN_NS: i128 = 315_705_600_000_000_000; // 1980-01-03
+const DAY_NS: i128 = 86_400_000_000_000;
+
 /// The kinds of metadata that the destination cannot hold, each told once.
 #[derive(Debug, Default)]
 pub(super) struct Told(AtomicU8);
 
+/// What became of a modification time that is not the one that was asked for, in ns.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Mtime {
+    pub(super) wanted_ns: i128,
+    pub(super) there_ns: i128,
+    pub(super) now_ns: i128,
+}
+
+impl Mtime {
+    fn is_rounded(self) -> bool {
+        (self.there_ns - self.wanted_ns).abs() < ROUNDED_NS_MAX
+    }
+
+    /// Whether it is the end of the destination's range that is nearest to what was asked for.
+    fn is_clamped(self) -> bool {
+        let is_latest = self.there_ns < self.wanted_ns && self.there_ns > self.now_ns + DAY_NS;
+        let is_earliest = self.there_ns > self.wanted_ns && self.there_ns < RANGES_BEGIN_NS;
+        !self.is_rounded() && (is_latest || is_earliest)
+    }
+}
+
 impl Told {
-    /// What has to be said of `lesser`, and was not yet. `off_ns`: how far the time that is there is
-    /// from the one that was asked for.
-    pub(super) fn news(&self, lesser: Option<Lesser>, off_ns: i128) -> Vec<&'static str> {
-        let Some(lesser) = lesser else {
-            return Vec::new();
-        };
-        let is_rounded = off_ns.abs() < ROUNDED_NS_MAX;
+    /// Returns what has to be said of `lesser`, and was not yet. `path`: the entry that it is about.
+    pub(super) fn news(
+        &self,
+        lesser: Lesser,
+        mtime: Mtime,
+        path: impl Fn() -> PathBuf,
+    ) -> Vec<String> {
+        let (is_rounded, is_clamped) = (mtime.is_rounded(), mtime.is_clamped());
+        // Whether it is about all entries or about some: then the first is named.
+        let (all, some) = (false, true);
         let kinds = [
             (
                 lesser.mode.is_some(),
+                all,
                 "the destination does not keep all permissions: they are stored as far as it can",
             ),
             (
                 lesser.owner.is_some(),
+                all,
                 "the destination does not keep owners, or this user may not give files away: there, files belong to whoever mounted or copied them",
             ),
             (
                 lesser.mtime && is_rounded,
+                all,
                 "the destination does not keep times exactly: they are rounded to what it can",
             ),
             (
-                lesser.mtime && !is_rounded,
+                lesser.mtime && !is_rounded && !is_clamped,
+                all,
                 "the destination does not let this user set times: there, entries show when they were copied",
             ),
             (
                 lesser.acls.is_some(),
+                some,
                 "the destination, or this user, cannot set all ACLs: some are left out",
             ),
             (
                 lesser.xattrs.is_some(),
+                some,
                 "the destination, or this user, cannot set all extended attributes: some are left out",
+            ),
+            (
+                lesser.mtime && is_clamped,
+                some,
+                "the destination cannot hold all times: some are set to the nearest that it can hold",
             ),
         ];
         let mut news = Vec::new();
-        for (bit, (lacks, text)) in kinds.into_iter().enumerate() {
+        for (bit, (lacks, names_first, text)) in kinds.into_iter().enumerate() {
             let bit = 1 << bit;
             if lacks && self.0.fetch_or(bit, Ordering::Relaxed) & bit == 0 {
+                let mut text = text.to_owned();
+                if names_first {
+                    text += &format!("; the first is of {}", Printable(&path()));
+                }
                 news.push(text);
             }
         }
@@ -172,23 +218,64 @@ impl<F: Fs> Shared<F> {
 mod tests {
     use super::*;
 
+    const YEAR_NS: i128 = 365 * DAY_NS;
+    const NOW_NS: i128 = 56 * YEAR_NS;
+
+    fn mtime(wanted_ns: i128, there_ns: i128) -> Mtime {
+        Mtime {
+            wanted_ns,
+            there_ns,
+            now_ns: NOW_NS,
+        }
+    }
+
     #[test]
     fn each_kind_is_told_once() {
         let told = Told::default();
-        assert!(told.news(None, 0).is_empty());
+        let news = |lesser, off_ns| {
+            let mtime = mtime(40 * YEAR_NS, 40 * YEAR_NS + off_ns);
+            told.news(lesser, mtime, || "f".into()).len()
+        };
         let lesser = Lesser {
             mode: Some(0o600),
             mtime: true,
             ..Lesser::default()
         };
-        assert_eq!(told.news(Some(lesser), -999).len(), 2);
-        assert!(told.news(Some(lesser), 1_999_999_999).is_empty());
+        assert_eq!(news(lesser, -999), 2);
+        assert_eq!(news(lesser, 1_999_999_999), 0);
         // That is no rounding.
-        assert_eq!(told.news(Some(lesser), 2_000_000_000).len(), 1);
+        assert_eq!(news(lesser, 2_000_000_000), 1);
         let lesser = Lesser {
             xattrs: Some(1),
             ..lesser
         };
-        assert_eq!(told.news(Some(lesser), 0).len(), 1);
+        assert_eq!(news(lesser, 0), 1);
+    }
+
+    #[test]
+    fn a_time_out_of_range_is_told_as_such_and_with_its_entry() {
+        for (wanted_ns, there_ns, words) in [
+            (530 * YEAR_NS, 476 * YEAR_NS, "the first is of d/f"),
+            (130 * YEAR_NS, 68 * YEAR_NS, "cannot hold all times"),
+            (-300 * YEAR_NS, -68 * YEAR_NS, "cannot hold all times"),
+            (-YEAR_NS, 0, "cannot hold all times"),
+            (40 * YEAR_NS, NOW_NS, "does not let this user set times"),
+            (530 * YEAR_NS, NOW_NS, "does not let this user set times"),
+            (-YEAR_NS, NOW_NS, "does not let this user set times"),
+            (40 * YEAR_NS + 1, 40 * YEAR_NS, "rounded"),
+            (130 * YEAR_NS + 1, 130 * YEAR_NS, "rounded"),
+            (-YEAR_NS - 1, -YEAR_NS, "rounded"),
+        ] {
+            let lesser = Lesser {
+                mtime: true,
+                ..Lesser::default()
+            };
+            let mtime = mtime(wanted_ns, there_ns);
+            let news = Told::default().news(lesser, mtime, || "d/f".into());
+            assert!(
+                news.len() == 1 && news[0].contains(words),
+                "{mtime:?}: {news:?}"
+            );
+        }
     }
 }

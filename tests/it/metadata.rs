@@ -6,6 +6,7 @@ use std::os::unix::fs::{MetadataExt, PermissionsExt, chown, lchown};
 use std::path::Path;
 use std::process::Command;
 
+use crate::support::image::Image;
 use crate::support::xattr::{ACCESS, DEFAULT, acl, get, held, set};
 use crate::support::*;
 
@@ -343,4 +344,46 @@ fn a_read_only_directory_with_an_acl_is_filled_before_it_is_closed() {
     assert_eq!(output.status.code(), Some(0), "{output:?}");
     fixture.assert_same();
     assert_eq!(get(&fixture.dest.join("closed"), ACCESS), get(&dir, ACCESS));
+}
+
+#[test]
+fn what_the_destination_cannot_hold_of_a_file_is_told_with_its_name() {
+    let test = "what_the_destination_cannot_hold_of_a_file_is_told_with_its_name";
+    let Some(image) = Image::new(test, "ext4", 64 << 20, "") else {
+        return;
+    };
+    // It holds what ext4 does not: times after 2446, and attributes of more than a block.
+    let source = tempfile::tempdir_in("/dev/shm").unwrap();
+    let file = source.path().join("late");
+    write(&file, "x");
+    let late = std::time::UNIX_EPOCH + std::time::Duration::from_secs(16_725_225_600);
+    let times = fs::FileTimes::new().set_modified(late);
+    fs::File::options()
+        .write(true)
+        .open(&file)
+        .unwrap()
+        .set_times(times)
+        .unwrap();
+    let large = source.path().join("large");
+    write(&large, "x");
+    let value = vec![7; 30_000];
+    let none = rustix::fs::XattrFlags::empty();
+    let has_large = rustix::fs::lsetxattr(&large, "user.large", &value, none).is_ok();
+    let mut path = source.path().as_os_str().to_owned();
+    path.push("/");
+    let ran = copy(0, [path, image.at("dest").into_os_string()]);
+    let told = &ran.stderr;
+    assert!(!told.contains("does not let this user set times"), "{told}");
+    assert!(told.contains("cannot hold all times"), "{told}");
+    assert!(
+        told.contains(&format!(
+            "the first is of {}",
+            image.at("dest/late").display()
+        )),
+        "{told}"
+    );
+    match has_large {
+        true => assert!(told.contains("dest/large"), "{told}"),
+        false => skip(test, "a tmpfs that holds attributes of users"),
+    }
 }

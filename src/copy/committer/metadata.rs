@@ -2,6 +2,7 @@
 //! they have no content that would have to be flushed first.
 
 use super::*;
+use crate::copy::metadata::Mtime;
 use crate::fs::Stat;
 use crate::manifest::{DestMeta, DirRecord};
 
@@ -55,17 +56,17 @@ impl<F: Fs> Committer<'_, F> {
         self.summary.metadata_mended += 1;
         match record {
             Record::Done(done) => {
-                self.tell_lesser(&done.dest, done.mtime_ns);
+                self.tell_lesser(&path, &done.dest, done.mtime_ns);
                 self.summary.files_unchanged += 1;
                 self.summary.bytes_total += done.size;
                 self.there_before(done.size);
             }
             Record::Special(special) => {
-                self.tell_lesser(&special.dest, special.mtime_ns);
+                self.tell_lesser(&path, &special.dest, special.mtime_ns);
                 self.summary.specials += 1;
             }
             Record::Symlink(link) => {
-                self.tell_lesser(&link.dest, link.mtime_ns);
+                self.tell_lesser(&path, &link.dest, link.mtime_ns);
                 self.summary.symlinks += 1;
             }
             _ => {}
@@ -75,16 +76,26 @@ impl<F: Fs> Committer<'_, F> {
     }
 
     /// Says, once a kind, what the destination could not hold.
-    pub(in crate::copy) fn tell_lesser(&mut self, dest: &DestMeta, source_mtime_ns: i128) {
-        let mut lesser = dest.lesser;
-        if let Some(lesser) = &mut lesser {
-            // What is outside of its range was told of by name.
-            let range = self.shared.limits.kind.times_ns();
-            lesser.mtime &= range.contains(&source_mtime_ns);
-        }
-        let off_ns = dest.mtime_ns(source_mtime_ns) - source_mtime_ns;
-        for text in self.shared.told.news(lesser, off_ns) {
-            self.emit(Event::Warning(text.into()));
+    pub(in crate::copy) fn tell_lesser(
+        &mut self,
+        path: &RelPath,
+        dest: &DestMeta,
+        source_mtime_ns: i128,
+    ) {
+        let Some(mut lesser) = dest.lesser else {
+            return;
+        };
+        // What is outside of its range was told of by name.
+        let range = self.shared.limits.kind.times_ns();
+        lesser.mtime &= range.contains(&source_mtime_ns);
+        let mtime = Mtime {
+            wanted_ns: source_mtime_ns,
+            there_ns: dest.mtime_ns(source_mtime_ns),
+            now_ns: i128::from(crate::time::now_ms()) * 1_000_000,
+        };
+        let full = || self.shared.full(path);
+        for text in self.shared.told.news(lesser, mtime, full) {
+            self.emit(Event::Warning(text));
         }
     }
 }
