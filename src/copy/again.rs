@@ -14,7 +14,7 @@ use super::worker::Worker;
 use crate::error::{EntryError, Error, PathError};
 use crate::event::Phase;
 use crate::fs::{Fs, Kind, source};
-use crate::manifest::{Done, Record};
+use crate::manifest::Done;
 use crate::scan::Source;
 
 /// How often a file is copied again before its medium is called bad.
@@ -57,7 +57,7 @@ pub(super) fn read_back_all<F: Fs>(committer: &mut Committer<'_, F>, sources: &[
         }
         committer.barrier_now();
     }
-    committer.record(&Record::ReadBack { due: false });
+    committer.end_reading();
 }
 
 fn copy_again<F: Fs>(

@@ -5,12 +5,16 @@
 //! with that name. It needs checking by its own tools; sprag makes sure that nothing it
 //! reports as done was hit.
 
+use std::io;
 use std::ops::Range;
+use std::path::PathBuf;
+
+use rustix::io::Errno;
 
 use super::Shared;
 use super::committer::Committer;
 use super::failure;
-use crate::error::{EntryError, Error};
+use crate::error::{EntryError, Error, PathError};
 use crate::event::{CopySummary, ReadHow};
 use crate::fs::{AlignedBuf, Fs};
 use crate::hash::Hash32;
@@ -30,6 +34,8 @@ const RANGES_MAX: usize = 1024;
 pub(super) struct ReadBack {
     /// The blocks that are not what was written, as ranges in bytes; neighbours are joined.
     pub(super) bad: Vec<Range<u64>>,
+    /// Why it could not be read to its end, where that says nothing about the medium.
+    failed: Option<io::Error>,
     /// How it was read; `None` if it could not be opened.
     pub(super) how: Option<ReadHow>,
     /// Bytes that were read.
@@ -42,6 +48,38 @@ impl ReadBack {
         match self.bad.last_mut() {
             Some(last) if full || last.end == range.start => last.end = range.end,
             _ => self.bad.push(range),
+        }
+    }
+
+    /// Whether all of it is what was written.
+    pub(super) fn is_right(&self) -> bool {
+        self.failed.is_none() && self.bad.is_empty()
+    }
+
+    /// The ranges that are not known to be right; all of a file that could not be read.
+    pub(super) fn not_read(self, size: u64) -> Vec<Range<u64>> {
+        match self.failed {
+            Some(_) => std::iter::once(0..size).collect(),
+            None => self.bad,
+        }
+    }
+
+    /// Takes out the failure to read the file at `path`, if nothing else is wrong with it.
+    pub(super) fn failure(&mut self, path: PathBuf) -> Option<EntryError> {
+        let error = self.failed.take_if(|_| self.bad.is_empty())?;
+        Some(EntryError::NotVerified(PathError::new(
+            "read back",
+            path,
+            error,
+        )))
+    }
+
+    /// Notes that a range could not be read. Only some errors say that what was written is not there.
+    fn fail(&mut self, range: Range<u64>, error: io::Error) {
+        if is_of_medium(&error) || error.kind() == io::ErrorKind::NotFound {
+            self.add(range);
+        } else {
+            self.failed = Some(error);
         }
     }
 
@@ -58,8 +96,18 @@ impl ReadBack {
     }
 }
 
-/// Reads a published file back from the medium. A block that cannot be read is a bad one, unless
-/// the device is gone. `None` if `stops`, which is told how far it is, said to stop before the end.
+/// Whether an error is that of a medium that does not give back what it holds: an I/O error, and what
+/// reads past the page cache and file systems with checksums say instead.
+fn is_of_medium(error: &io::Error) -> bool {
+    matches!(
+        Errno::from_io_error(error),
+        Some(Errno::IO | Errno::NODATA | Errno::ILSEQ | Errno::BADMSG | Errno::UCLEAN)
+    )
+}
+
+/// Reads a published file back from the medium. A block that the medium does not give back is a bad
+/// one, unless the device is gone; any other error ends the reading. `None` if `stops`, which is told
+/// how far it is, said to stop before the end.
 pub(super) fn read_back<F: Fs>(
     shared: &Shared<F>,
     done: &Done,
@@ -68,15 +116,16 @@ pub(super) fn read_back<F: Fs>(
 ) -> Result<Option<ReadBack>, Error> {
     let fs = &*shared.fs;
     let hashes = hashes(shared, done)?;
-    let gone = |error: std::io::Error| match crate::fs::is_gone(fs, &error) {
+    let unless_gone = |error: io::Error| match crate::fs::is_gone(fs, &error) {
         true => {
             let full = shared.full(&done.path);
             Err(failure::ends_run(fs, "read back", full, error))
         }
-        false => Ok(()),
+        false => Ok(error),
     };
     let mut found = ReadBack {
         bad: Vec::new(),
+        failed: None,
         how: None,
         bytes: 0,
     };
@@ -87,9 +136,12 @@ pub(super) fn read_back<F: Fs>(
     });
     let mut reader = match opened {
         Ok((true, reader)) => reader,
-        other => {
-            other.map_or_else(gone, |_| Ok(()))?;
+        Ok((false, _)) => {
             found.add(0..done.size);
+            return Ok(Some(found));
+        }
+        Err(error) => {
+            found.fail(0..done.size, unless_gone(error)?);
             return Ok(Some(found));
         }
     };
@@ -100,10 +152,14 @@ pub(super) fn read_back<F: Fs>(
         }
         match reader.hash_block(buf, index, done.size) {
             Ok(read) if read == Some(*hash) => {}
-            read => {
-                read.map_or_else(gone, |_| Ok(()))?;
-                found.add(shared.block_size.range(index, done.size));
+            Ok(_) => found.add(shared.block_size.range(index, done.size)),
+            Err(error) => {
+                let range = shared.block_size.range(index, done.size);
+                found.fail(range, unless_gone(error)?);
             }
+        }
+        if found.failed.is_some() {
+            break;
         }
     }
     found.how = Some(reader.how());
@@ -149,12 +205,14 @@ impl<F: Fs> Committer<'_, F> {
             }
             match read_back(self.shared, &done, &mut buf, |_| false) {
                 Ok(None) => {}
-                Ok(Some(found)) => {
+                Ok(Some(mut found)) => {
                     found.count(&mut self.summary);
-                    if !found.bad.is_empty() {
+                    if !found.is_right() {
                         self.retract(&done);
                         let full = self.shared.full(&path);
-                        self.entry_failed(path, EntryError::ReadBack(full));
+                        let failure = found.failure(full.clone());
+                        let error = failure.unwrap_or(EntryError::ReadBack(full));
+                        self.entry_failed(path, error);
                     }
                 }
                 Err(error) => self.fail(error),

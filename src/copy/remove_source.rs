@@ -150,7 +150,7 @@ impl<F: Fs> Committer<'_, F> {
         }
         let shared = self.shared;
         let stops = || shared.should_stop();
-        let found = match read_back(shared, &done, buf, |_| stops()) {
+        let mut found = match read_back(shared, &done, buf, |_| stops()) {
             Ok(Some(found)) => found,
             Ok(None) => return Ok(Copy::Stopped),
             Err(error) => {
@@ -159,6 +159,9 @@ impl<F: Fs> Committer<'_, F> {
             }
         };
         found.count(&mut self.summary);
+        if let Some(error) = found.failure(shared.full(&done.path)) {
+            return Err(error);
+        }
         if !found.bad.is_empty() {
             // A rerun copies it again.
             self.record(&Record::Removed(done.path.clone()));

@@ -154,6 +154,9 @@ pub enum EntryError {
         /// The bytes that differ, in whole blocks.
         ranges: Vec<Range<u64>>,
     },
+    /// A copy cannot be read back, for another reason than a bad medium.
+    #[error("{0}; so its copy is not verified, and a rerun tries again")]
+    NotVerified(#[source] PathError),
     /// Whether the source still has an entry cannot be told.
     #[error("{0}; so nothing is known of what has to be deleted there, and it was kept")]
     Undecided(#[source] PathError),
@@ -279,6 +282,7 @@ impl EntryError {
             EntryError::SourceKept(_) => "source_kept",
             EntryError::ChangedSince(_) => "changed_since",
             EntryError::NotReadBack { .. } => "not_read_back",
+            EntryError::NotVerified(_) => "not_verified",
             EntryError::Undecided(_) => "undecided",
             EntryError::SourceMoved(_) => "source_moved",
             EntryError::Modified(_) => "modified",

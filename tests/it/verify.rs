@@ -1,7 +1,9 @@
 //! What verify finds, and that it never finds what is not there.
 
 use std::fs;
+use std::os::unix::fs::{PermissionsExt, chown};
 
+use crate::support::user::{USER, as_user, program_in};
 use crate::support::*;
 
 #[test]
@@ -109,6 +111,49 @@ fn a_copy_with_verify_reads_back_every_file_it_copied_and_no_other() {
     assert_eq!(copy(0, args()).sum("files_read_back"), 1);
     let people = sprag().arg("copy").args(args()).output().unwrap();
     assert!(people.status.success());
+}
+
+#[test]
+fn a_copy_that_may_not_be_read_back_is_no_bad_medium() {
+    let test = "a_copy_that_may_not_be_read_back_is_no_bad_medium";
+    if !is_root_with(test, &["setpriv"]) {
+        return;
+    }
+    let fixture = Fixture::new();
+    let program = program_in(fixture.temp.path());
+    // Its group may read it, and its owner may not.
+    let file = fixture.source.join("f");
+    write(&file, "content");
+    write(fixture.source.join("g"), "content");
+    fs::create_dir(&fixture.dest).unwrap();
+    chown(&file, Some(0), Some(USER)).unwrap();
+    fs::set_permissions(&file, fs::Permissions::from_mode(0o040)).unwrap();
+    fs::set_permissions(&fixture.temp, fs::Permissions::from_mode(0o755)).unwrap();
+    chown(&fixture.source, Some(USER), Some(USER)).unwrap();
+    chown(&fixture.dest, Some(USER), Some(USER)).unwrap();
+    let copies = |flag: &str| {
+        let mut command = as_user(Some(USER), &program);
+        forgetful(&mut command);
+        command.args(["copy", "--json", flag]);
+        let output = command.args([fixture.contents(), fixture.dest.clone()]);
+        Ran::from(&output.output().unwrap())
+    };
+    let mut figures = Vec::new();
+    for flag in ["--verify", "--verify", "--remove-source-files"] {
+        let ran = copies(flag);
+        assert_eq!(ran.code, 23, "{flag}: {}", ran.stderr);
+        let problems = [("f".to_owned(), "not_verified".to_owned())];
+        assert_eq!(ran.problems(), problems, "{flag}");
+        let told = &ran.stderr;
+        assert!(told.contains("cannot read back"), "{told}");
+        assert!(told.contains("Permission denied"), "{told}");
+        assert!(!told.contains("medium"), "{told}");
+        assert!(file.exists());
+        figures.push(["files_copied", "files_unchanged", "files_failed"].map(|of| ran.sum(of)));
+    }
+    assert_eq!(figures[..2], [[2, 0, 0], [0, 2, 0]]);
+    // It was copied all the same.
+    assert_eq!(copies("--quiet").code, 0);
 }
 
 #[test]

@@ -20,6 +20,8 @@ pub(super) struct Reading {
     pub(super) busy: usize,
     readers: usize,
     bad: Vec<Bad>,
+    /// Something could not be read, so that the next run reads all of it again.
+    is_incomplete: bool,
 }
 
 /// A file that did not read back right.
@@ -49,6 +51,7 @@ impl<F: Fs> Committer<'_, F> {
             busy: 0,
             readers,
             bad: Vec::new(),
+            is_incomplete: false,
         });
         self.read_next();
     }
@@ -58,6 +61,17 @@ impl<F: Fs> Committer<'_, F> {
         if let Some(reading) = &mut self.reading {
             reading.queue.extend(positions);
             self.read_next();
+        }
+    }
+
+    /// Notes that all is read back, if it is.
+    pub(in crate::copy) fn end_reading(&mut self) {
+        if self
+            .reading
+            .as_ref()
+            .is_some_and(|reading| !reading.is_incomplete)
+        {
+            self.record(&Record::ReadBack { due: false });
         }
     }
 
@@ -83,9 +97,15 @@ impl<F: Fs> Committer<'_, F> {
         reading.busy -= 1;
         match answer {
             Ok(Answer::Passed) => {}
-            Ok(Answer::Read { done, found }) => {
+            Ok(Answer::Read { done, mut found }) => {
                 found.count(&mut self.summary);
-                if !found.bad.is_empty() {
+                if let Some(error) = found.failure(self.shared.full(&done.path)) {
+                    // Nothing says that it is not right: it stays recorded, and is read again.
+                    self.problem(done.path, error);
+                    if let Some(reading) = &mut self.reading {
+                        reading.is_incomplete = true;
+                    }
+                } else if !found.is_right() {
                     self.retract(&done);
                     if let Some(reading) = &mut self.reading {
                         let ranges = found.bad;

@@ -45,7 +45,7 @@ pub(in crate::copy) fn mend<F: Fs>(
     };
     let found = read_back::read_back(shared, done, &mut medium::buffer(), stops);
     let found = found.map_err(Failure::Fatal)?.ok_or(Failure::Stopped)?;
-    if found.bad.is_empty() {
+    if found.is_right() {
         return Ok(Message::Settled {
             path: work.path.clone(),
             outcome: Outcome::Unchanged,
@@ -63,7 +63,7 @@ pub(in crate::copy) fn mend<F: Fs>(
         work,
         done,
         hashes,
-        bad: found.bad,
+        bad: found.not_read(done.size),
         block: Vec::new(),
         sparse: false,
         taken: 0,
