@@ -76,6 +76,7 @@ pub(crate) fn parse(argv: impl IntoIterator<Item = OsString>) -> Result<Invocati
 
 /// Runs what was asked for.
 pub(crate) fn run(invocation: &Invocation) -> Exit {
+    signals::survive_size_limit();
     match &invocation.cli.command {
         Command::Copy(args) => copy::run(args, &invocation.rerun),
         Command::Verify(args) => verify::run(args, &invocation.rerun),

@@ -10,12 +10,19 @@ use std::sync::mpsc;
 use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
-use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM, SIGTSTP, SIGUSR1};
+use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM, SIGTSTP, SIGUSR1, SIGXFSZ};
 use signal_hook::{flag, low_level};
 use sprag::exit::Exit;
 
 /// How often the flag that the signal handlers set is looked at.
 const POLL_INTERVAL: Duration = Duration::from_millis(100);
+
+/// Survives a limit of file sizes (`ulimit -f`): the write that goes beyond it fails (EFBIG), as it does
+/// at any other limit, where the signal would end the process without a word.
+pub(crate) fn survive_size_limit() {
+    // A handler that does nothing but be there. It fails only for signals that do not exist.
+    let _ = flag::register(SIGXFSZ, Arc::default());
+}
 
 /// Stops a run; does nothing to one that is over.
 type Stop = Box<dyn FnOnce() + Send>;

@@ -194,3 +194,29 @@ fn fail_perm_what_may_not_be_read_or_written_is_told_and_costs_nothing_else() {
     assert_eq!(ran.code, 0, "{}", ran.stderr);
     assert_eq!(contents(&fixture.source), contents(&fixture.dest));
 }
+
+#[test]
+fn a_file_beyond_the_limit_of_file_sizes_fails_and_the_others_are_copied() {
+    let fixture = Fixture::new();
+    write(fixture.source.join("large"), vec![7; 3 << 20]);
+    write(fixture.source.join("single"), vec![7; (1 << 20) - 1]);
+    write(fixture.source.join("small"), "x");
+    let sprag = env!("CARGO_BIN_EXE_sprag");
+    for run in ["first", "second"] {
+        // In units of 512 bytes or, by some shells, of 1024.
+        let script = "ulimit -f 1000 && exec \"$0\" copy --json \"$@\"";
+        let mut command = std::process::Command::new("sh");
+        forgetful(&mut command);
+        command.args(["-c", script, sprag]);
+        let output = command.args([fixture.contents(), fixture.dest.clone()]);
+        let ran = Ran::from(&output.output().unwrap());
+        assert_eq!(ran.code, 23, "{run}: {}", ran.stderr);
+        let problems = ran.problems();
+        let large = ("large".to_owned(), "destination".to_owned());
+        assert!(problems.contains(&large), "{run}: {problems:?}");
+        assert!(ran.stderr.contains("File too large"), "{}", ran.stderr);
+        assert!(fixture.dest.join("small").exists());
+    }
+    fixture.copy(0);
+    fixture.assert_same();
+}
