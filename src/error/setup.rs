@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 
 use super::PathError;
 use crate::block::{BlockSize, BlockSizeError};
-use crate::path::Printable;
+use crate::path::{Printable, RelPath};
 
 /// Wrong options.
 #[derive(Debug, thiserror::Error)]
@@ -95,6 +95,24 @@ pub enum SetupError {
     NothingListed {
         /// The list as it was given.
         path: PathBuf,
+    },
+    /// A path that is to be verified covers nothing that is recorded.
+    #[error(
+        "{} is not recorded in {}, nor is anything below it{}. Nothing was verified",
+        Printable(path),
+        Printable(of),
+        match nearest {
+            Some(nearest) => format!("; the nearest name that is recorded is {nearest}"),
+            None => String::new(),
+        }
+    )]
+    NotRecorded {
+        /// The path, relative to the destination.
+        path: Box<Path>,
+        /// The destination or the list that was asked.
+        of: Box<Path>,
+        /// A name that looks like it.
+        nearest: Option<Box<RelPath>>,
     },
     /// The source has no name to give to its copy.
     #[error(

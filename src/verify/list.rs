@@ -16,6 +16,7 @@ use std::sync::OnceLock;
 
 use crossbeam_channel::{Receiver, Sender};
 
+use super::cover::Cover;
 use super::rebuild::{self, Names, Rebuilding, Scribe};
 use super::rehash::Algorithm;
 use super::streams::Streams;
@@ -138,12 +139,14 @@ impl<F: Fs> Shared<F> {
     fn count(&self) -> Result<Totals, Error> {
         let mut list = self.open_list()?;
         let (mut totals, mut bad, mut good) = ((0, 0), 0u64, 0u64);
+        let mut cover = Cover::new(&self.wanted);
         let read = |error| Error::Io(PathError::new("read", self.list.path(), error));
         while let Some((_, listed)) = list.next().map_err(read)? {
             match listed {
                 Err(_) => bad += 1,
                 Ok(listed) => {
                     good += 1;
+                    cover.meet(&listed.path);
                     if self.top_of(&listed.path).is_some() {
                         totals.0 += 1;
                         let stat = self.stat(&listed.path).ok().flatten();
@@ -159,6 +162,10 @@ impl<F: Fs> Shared<F> {
         if totals.0 == 0 {
             let path = self.list.path().to_path_buf();
             return Err(SetupError::NothingListed { path }.into());
+        }
+        // A line that cannot be read may have named it.
+        if bad == 0 {
+            cover.end(self.list.path())?;
         }
         let (entries, bytes) = totals;
         Ok(Totals { entries, bytes })

@@ -34,6 +34,7 @@ use crate::throttle::Throttle;
 mod against;
 mod check;
 mod content;
+mod cover;
 mod damage;
 mod doubt;
 pub(crate) mod elsewhere;

@@ -13,7 +13,7 @@ use super::elsewhere::Elsewhere;
 use super::medium::Medium;
 use super::streams::Streams;
 use super::{Checked, REPORTS_MAX, Report, Shared, Signals, WORK_MAX};
-use super::{against, check, feed, ledger, list, rebuild, resume, select, tally};
+use super::{against, check, cover, feed, ledger, list, rebuild, resume, select, tally};
 use crate::concurrency::{self, Seeks};
 use crate::error::{Error, ManifestError, PathError};
 use crate::event::{Concurrency, Pull, VerifyEvent};
@@ -99,6 +99,7 @@ impl VerifyRun {
             None => resume::At::Dest(&fs, &options.dest),
         };
         let mut opened = resume::open(&at, options.record)?;
+        cover::check(&opened.store, &wanted, &options.dest)?;
         let unnoted = opened.warning.take();
         let other = elsewhere.and_then(|at| at.warning(&opened.store, &fs));
         let begun = resume::begin(opened, &mut options, &wanted)?;

@@ -229,29 +229,36 @@ fn an_entry_that_cannot_be_looked_at_is_reported_and_the_others_are_still_checke
 }
 
 #[test]
-fn only_wanted_paths_are_checked_and_one_that_matches_nothing_is_missing() {
+fn only_wanted_paths_are_checked_and_one_that_covers_nothing_recorded_is_refused() {
     let fixture = sound();
     fs::remove_file(fixture.at("s")).unwrap();
     fs::write(fixture.at("d/e/new"), "").unwrap();
     fs::write(fixture.at("new"), "").unwrap();
     let temp = fixture.close();
     let absolute = temp.path().join("d/e");
-    let found = verify_paths(temp.path(), &[absolute.to_str().unwrap(), "nowhere/at/all"]);
+    let found = verify_paths(temp.path(), &[absolute.to_str().unwrap()]);
     assert_eq!(found.opened, (2, 300_000));
     let kinds: Vec<_> = found
         .verdicts
         .iter()
         .map(|(path, verdict)| (path.as_str(), verdict.kind()))
         .collect();
-    let expected = [
-        ("d/e", "ok"),
-        ("d/e/large", "ok"),
-        ("d/e/new", "extra"),
-        ("nowhere/at/all", "missing"),
-    ];
+    let expected = [("d/e", "ok"), ("d/e/large", "ok"), ("d/e/new", "extra")];
     assert_eq!(kinds, expected);
-    let found = verify_paths(temp.path(), &["new", "s"]);
-    assert_eq!((found.kind("new"), found.kind("s")), ("extra", "missing"));
+    let found = verify_paths(temp.path(), &["s"]);
+    assert_eq!(found.kind("s"), "missing");
+    for (path, nearest) in [
+        ("nowhere/at/all", ""),
+        ("new", ""),
+        ("D/E/Large", "d/e/large"),
+    ] {
+        let mut options = VerifyOptions::new(temp.path());
+        options.paths = vec!["s".into(), path.into()];
+        let error = verify(options).unwrap_err();
+        assert_eq!(error.exit(), Exit::Unusable);
+        let told = error.to_string();
+        assert!(told.starts_with(path) && told.contains(nearest), "{told}");
+    }
 }
 
 #[test]

@@ -85,6 +85,41 @@ fn only_the_paths_asked_for_are_read() {
 }
 
 #[test]
+fn a_path_that_covers_nothing_recorded_is_refused_with_the_nearest_name() {
+    let fixture = Fixture::new();
+    write(fixture.source.join("Photos/2024/f"), "x");
+    write(fixture.source.join("notes"), "x");
+    fixture.copy(0);
+    write(fixture.dest.join("extra"), "x");
+    let list = fixture.temp.path().join("list");
+    let hash = blake3::hash(b"x").to_hex();
+    let lines = ["Photos/2024/f", "notes"].map(|name| format!("{hash}  {name}\n"));
+    write(&list, lines.concat());
+    let list = format!("--check={}", list.display());
+    let from = format!("--from={}/", fixture.source.display());
+    for flags in [&[][..], &["--quick"], &["--repair", &*from], &[&*list]] {
+        for (path, nearest) in [
+            ("photos", "Photos"),
+            ("Photos/2042", "Photos/2024"),
+            ("2024/f", "Photos/2024/f"),
+            ("extra", ""),
+        ] {
+            // What another PATH covers does not make up for it.
+            let paths = [fixture.dest.as_os_str(), "notes".as_ref(), path.as_ref()];
+            let words = flags.iter().map(AsRef::as_ref).chain(paths);
+            let ran = run("verify", words);
+            assert_eq!(ran.code, 3, "{flags:?} {path}: {}", ran.stderr);
+            let told = &ran.stderr;
+            assert!(told.contains(&format!("{path} is not recorded")), "{told}");
+            assert!(told.contains(&format!("{nearest}. Nothing")), "{told}");
+        }
+        let paths = [fixture.dest.as_os_str(), "Photos/2024".as_ref()];
+        let ran = run("verify", flags.iter().map(AsRef::as_ref).chain(paths));
+        assert_eq!(ran.code, 0, "{flags:?}: {}", ran.stderr);
+    }
+}
+
+#[test]
 fn a_destination_without_a_manifest_cannot_be_verified() {
     let fixture = Fixture::new();
     let ran = run("verify", [&fixture.source]);
