@@ -8,6 +8,7 @@ use super::checks::Checks;
 use super::guard::{Guards, Trust};
 use super::manual::{CompletionsArgs, ManArgs};
 use super::neighbour::Neighbour;
+use super::operands::Operands;
 use super::record::RecordArgs;
 use super::units;
 
@@ -78,7 +79,6 @@ pub(crate) enum Command {
 #[derive(Debug, Args)]
 #[command(
     override_usage = "sprag copy [OPTIONS] <SOURCE>... <DEST>",
-    allow_missing_positional = true,
     arg = clap::Arg::new("archive")
         .short('a')
         .visible_short_alias('r')
@@ -105,16 +105,8 @@ Examples:
 On a terminal p pauses and goes on, and q saves and stops. Ctrl-C saves and stops too; once more, it
 stops at once. SIGUSR1 makes a checkpoint and prints a status line.")]
 pub(crate) struct CopyArgs {
-    /// What to copy; SOURCE/ means its contents
-    // With one path alone the engine says that two are wanted; clap would take it for DEST.
-    #[arg(value_name = "SOURCE", required_unless_present = "dest", num_args = 1..)]
-    pub(crate) sources: Vec<PathBuf>,
-
-    /// The directory to copy into
-    ///
-    /// It is made if only its last component is missing.
-    #[arg(value_name = "DEST")]
-    pub(crate) dest: PathBuf,
+    #[command(flatten)]
+    pub(crate) operands: Operands,
 
     /// Forget all progress and begin again
     #[arg(long, help_heading = RESUME)]
@@ -347,21 +339,35 @@ pub(crate) struct Common {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use clap::CommandFactory;
+    use crate::cli::help;
 
     #[test]
     fn the_definition_has_no_contradiction() {
-        Cli::command().debug_assert();
+        help::definition().debug_assert();
+    }
+
+    fn operands(words: &[&str]) -> (Vec<String>, String) {
+        let argv = ["sprag", "copy"].iter().chain(words);
+        let Command::Copy(args) = Cli::try_parse_from(argv).unwrap().command else {
+            panic!("another command");
+        };
+        let text = |path: &PathBuf| path.to_str().unwrap().to_owned();
+        let sources = args.operands.sources.iter().map(text);
+        (sources.collect(), text(&args.operands.dest))
     }
 
     #[test]
-    fn the_last_path_is_the_destination() {
-        let cli = Cli::try_parse_from(["sprag", "copy", "a", "b/", "c"]).unwrap();
-        let Command::Copy(args) = cli.command else {
-            panic!("another command");
-        };
-        assert_eq!(args.sources, [PathBuf::from("a"), PathBuf::from("b/")]);
-        assert_eq!(args.sources[1].as_os_str(), "b/");
-        assert_eq!(args.dest, PathBuf::from("c"));
+    fn the_last_path_is_the_destination_wherever_the_options_end() {
+        for (words, sources, dest) in [
+            (&["a", "b/", "c"][..], &["a", "b/"][..], "c"),
+            (&["a", "-v", "c"], &["a"], "c"),
+            (&["--", "-n", "-d"], &["-n"], "-d"),
+            (&["a", "--", "-n", "-d"], &["a", "-n"], "-d"),
+            (&["a", "--", "-d"], &["a"], "-d"),
+            (&["--", "a", "--", "-h"], &["a", "--"], "-h"),
+        ] {
+            let expected: Vec<String> = sources.iter().map(ToString::to_string).collect();
+            assert_eq!(operands(words), (expected, dest.to_owned()), "{words:?}");
+        }
     }
 }

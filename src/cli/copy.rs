@@ -24,7 +24,7 @@ const STOPPING: &str =
 /// Runs the command. `rerun` is the command line that continues it.
 pub(crate) fn run(args: &CopyArgs, rerun: &Rerun) -> Exit {
     let mut drive = Drive {
-        dest: args.dest.clone(),
+        dest: args.operands.dest.clone(),
         is_removable: false,
     };
     let view = View::new(&args.common).without_progress(args.dry.dry_run);
@@ -41,7 +41,7 @@ pub(crate) fn run(args: &CopyArgs, rerun: &Rerun) -> Exit {
     }
     let text = match over.began {
         true => {
-            let rerun = rerun.at(&args.dest, &drive.dest);
+            let rerun = rerun.at(&args.operands.dest, &drive.dest);
             report.summary(&over.summary, args.stats, &drive, &rerun);
             summary_text(&over.summary, drive.is_removable)
         }
@@ -71,8 +71,8 @@ fn copy(
     (rerun, drive): (&Rerun, &mut Drive),
 ) -> anyhow::Result<Ended<CopySummary>> {
     let subject = Subject {
-        dest: &args.dest,
-        sources: &args.sources,
+        dest: &args.operands.dest,
+        sources: &args.operands.sources,
         manifest: Manifest::There,
     };
     let screen = report.screen.clone();
@@ -88,12 +88,12 @@ fn copy(
     let mut teller = Remembering {
         report,
         remembered: &remembered,
-        given: &args.dest,
+        given: &args.operands.dest,
         drive,
     };
     let ended = pull::to_its_end(&mut run, &mut desk, &mut teller)?;
     if let Some((place, id)) = run.place() {
-        remembered.note(&args.dest, &place, id, Some(ended.0.exit_code));
+        remembered.note(&args.operands.dest, &place, id, Some(ended.0.exit_code));
     }
     Ok(ended)
 }

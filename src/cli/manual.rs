@@ -3,12 +3,12 @@
 use std::io;
 use std::path::{Path, PathBuf};
 
-use clap::{Args, CommandFactory};
+use clap::Args;
 use clap_complete::Shell;
 use sprag::exit::Exit;
 use sprag::path::Printable;
 
-use super::args::Cli;
+use super::help;
 use super::out::{self, Out};
 use super::screen::{Screen, Show};
 
@@ -46,7 +46,7 @@ pub(crate) struct ManArgs {
 /// Runs `sprag completions`.
 pub(crate) fn completions(args: &CompletionsArgs) -> Exit {
     let mut script = Vec::new();
-    clap_complete::generate(args.shell, &mut Cli::command(), "sprag", &mut script);
+    clap_complete::generate(args.shell, &mut help::definition(), "sprag", &mut script);
     print(&script)
 }
 
@@ -62,7 +62,7 @@ pub(crate) fn man(args: &ManArgs) -> Exit {
             }
         };
     }
-    let mut whole = Cli::command();
+    let mut whole = help::definition();
     whole.build();
     let page = match &args.command {
         None => whole,
@@ -89,7 +89,7 @@ pub(crate) fn man(args: &ManArgs) -> Exit {
 
 fn write_all(dir: &Path) -> io::Result<()> {
     std::fs::create_dir_all(dir)?;
-    clap_mangen::generate_to(Cli::command(), dir)
+    clap_mangen::generate_to(help::definition(), dir)
 }
 
 fn print(text: &[u8]) -> Exit {

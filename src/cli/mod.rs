@@ -6,7 +6,7 @@
 
 use std::ffi::OsString;
 
-use clap::Parser;
+use clap::FromArgMatches;
 use sprag::error::Error;
 use sprag::exit::Exit;
 
@@ -19,11 +19,13 @@ mod desk;
 mod export;
 mod frame;
 mod guard;
+mod help;
 mod json;
 mod keys;
 mod manual;
 mod medium;
 mod neighbour;
+mod operands;
 mod options;
 mod out;
 mod progress;
@@ -58,7 +60,11 @@ pub(crate) struct Invocation {
 /// what is wrong) and how to exit.
 pub(crate) fn parse(argv: impl IntoIterator<Item = OsString>) -> Result<Invocation, Exit> {
     let argv: Vec<OsString> = argv.into_iter().collect();
-    match Cli::try_parse_from(&argv) {
+    if let Some(exit) = help::short(&argv) {
+        return Err(exit);
+    }
+    let matches = help::definition().try_get_matches_from(&argv);
+    match matches.and_then(|matches| Cli::from_arg_matches(&matches)) {
         Ok(cli) => Ok(Invocation {
             cli,
             rerun: quote::Rerun::new(&argv),

@@ -61,7 +61,7 @@ impl View {
 
 /// What to copy, and how.
 pub(crate) fn copy(args: &CopyArgs, view: View) -> Result<CopyOptions, Error> {
-    let mut options = CopyOptions::new(args.sources.iter(), &args.dest);
+    let mut options = CopyOptions::new(args.operands.sources.iter(), &args.operands.dest);
     options.jobs = jobs(&args.common);
     options.block_size = args
         .block_size

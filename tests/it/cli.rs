@@ -123,6 +123,49 @@ fn what_cp_and_rsync_call_archive_and_recursive_is_taken_and_changes_nothing() {
 }
 
 #[test]
+fn h_in_a_cluster_or_beside_operands_is_human_readable_and_no_help() {
+    let temp = tempfile::tempdir().unwrap();
+    std::fs::create_dir(temp.path().join("a")).unwrap();
+    std::fs::write(temp.path().join("a/f"), "x").unwrap();
+    for (nth, words) in [
+        &["copy", "-avh", "a"][..],
+        &["copy", "-h", "a"],
+        &["copy", "a", "-hq"],
+        &["-h", "copy", "a"],
+        &["copy", "--human-readable", "a"],
+    ]
+    .iter()
+    .enumerate()
+    {
+        let dest = format!("b{nth}");
+        let mut copy = sprag();
+        copy.args(*words).arg(&dest).current_dir(temp.path());
+        let assert = copy.assert().code(0);
+        assert.stdout(predicate::str::contains("Usage").not());
+        assert!(temp.path().join(dest).join("a/f").exists(), "{words:?}");
+    }
+    for command in ["verify", "status", "export"] {
+        let mut told = sprag();
+        told.args([command, "-h", "b0"]).current_dir(temp.path());
+        let assert = told.assert().code(0);
+        assert.stdout(predicate::str::contains("Usage").not());
+    }
+    // With nothing to copy it is no help either.
+    sprag().args(["copy", "-vh"]).assert().code(1).stdout("");
+}
+
+#[test]
+fn operands_behind_two_dashes_may_look_like_flags() {
+    let temp = tempfile::tempdir().unwrap();
+    std::fs::write(temp.path().join("-n"), "x").unwrap();
+    let mut copy = sprag();
+    copy.args(["copy", "--", "-n", "-d"])
+        .current_dir(temp.path());
+    copy.assert().code(0);
+    assert_eq!(std::fs::read(temp.path().join("-d")).unwrap(), b"x");
+}
+
+#[test]
 fn a_mistyped_flag_or_command_is_answered_with_the_right_one() {
     for (words, right) in [
         (&["copy", "--exlude=x", "a", "b"][..], "--exclude"),

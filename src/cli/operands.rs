@@ -1,0 +1,55 @@
+//! SOURCE... and DEST of `sprag copy`: the last path is DEST, whatever stands before it.
+
+use std::path::PathBuf;
+
+use clap::{Arg, ArgAction, ArgMatches, Args, Command, FromArgMatches, value_parser};
+
+const PATHS: &str = "paths";
+
+/// The paths of a copy.
+///
+/// They are one argument to clap: of two it would take everything after `--` for the last one.
+#[derive(Debug)]
+pub(crate) struct Operands {
+    /// What to copy. Empty if a single path was given; the engine then says that two are needed.
+    pub(crate) sources: Vec<PathBuf>,
+    /// The directory to copy into.
+    pub(crate) dest: PathBuf,
+}
+
+impl Args for Operands {
+    fn augment_args(command: Command) -> Command {
+        command.arg(
+            Arg::new(PATHS)
+                .value_name("PATH")
+                .value_parser(value_parser!(PathBuf))
+                .required(true)
+                .num_args(1..)
+                .action(ArgAction::Append)
+                .help("Each SOURCE to copy, and last DEST, the directory to copy into")
+                .long_help(
+                    "Each SOURCE to copy, and last DEST, the directory to copy into\n\n\
+                     SOURCE/ means its contents. DEST is made if only its last component is missing.",
+                ),
+        )
+    }
+
+    fn augment_args_for_update(command: Command) -> Command {
+        Self::augment_args(command)
+    }
+}
+
+impl FromArgMatches for Operands {
+    fn from_arg_matches(matches: &ArgMatches) -> Result<Self, clap::Error> {
+        let paths = matches.get_many::<PathBuf>(PATHS).unwrap_or_default();
+        let mut sources: Vec<PathBuf> = paths.cloned().collect();
+        // One at least is required.
+        let dest = sources.pop().unwrap_or_default();
+        Ok(Operands { sources, dest })
+    }
+
+    fn update_from_arg_matches(&mut self, matches: &ArgMatches) -> Result<(), clap::Error> {
+        *self = Self::from_arg_matches(matches)?;
+        Ok(())
+    }
+}
