@@ -63,7 +63,7 @@ fn while_a_writer_has_it_every_mode_is_refused_and_told_who_it_is() {
     // A pid of this machine that is no more did not let go in good order; it is not who holds it.
     store.set_holder(Some(&holder(u32::MAX >> 1, sprag_fs::host_name())));
     let text = refused_text(&dest, OpenMode::Read);
-    assert!(!text.contains("process"), "{text}");
+    assert!(text.contains(&format!("process {here} (")), "{text}");
     store.set_holder(None);
     drop(store);
     for mode in MODES {
@@ -78,7 +78,8 @@ fn readers_share_it_and_keep_writers_out() {
     assert_eq!(listing(&one), listing(&two));
     for mode in &MODES[1..] {
         let text = refused_text(&dest, *mode);
-        assert!(text.contains("reads it"), "{text}");
+        let holder = format!("process {} (", std::process::id());
+        assert!(text.contains(&holder), "{text}");
     }
     drop(one);
     refused_text(&dest, OpenMode::Write);
