@@ -6,7 +6,7 @@
 use std::io;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::mpsc;
+use std::sync::mpsc::{self, RecvTimeoutError};
 use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
@@ -24,6 +24,10 @@ pub(crate) fn survive_size_limit() {
     let _ = flag::register(SIGXFSZ, Arc::default());
 }
 
+/// How long a run that is still being opened may take to hand over its stop. Opening reads the whole manifest,
+/// which takes as long as whoever made the manifest likes.
+const OPEN_WITHIN: Duration = Duration::from_millis(300);
+
 /// Stops a run; does nothing to one that is over.
 type Stop = Box<dyn FnOnce() + Send>;
 
@@ -39,7 +43,7 @@ pub(crate) struct Signals {
 
 impl Signals {
     /// Begins to watch. `say` is called at the first signal to end, once; after it a further one
-    /// ends the process at once.
+    /// ends the process at once, and so does the first if no run has handed over its stop soon after.
     pub(crate) fn watch(say: impl FnOnce() + Send + 'static) -> io::Result<Signals> {
         let caught = Arc::new(AtomicBool::new(false));
         let said = Arc::new(AtomicBool::new(false));
@@ -72,8 +76,13 @@ impl Signals {
                 }
                 say();
                 said.store(true, Ordering::SeqCst);
-                // A run that is still being opened hands over its stop as soon as it has one, and so
-                // does one that follows another.
+                match stops.recv_timeout(OPEN_WITHIN) {
+                    Ok(stop) => stop(),
+                    // Nothing has begun that would have to be ended: this is the further signal.
+                    Err(RecvTimeoutError::Timeout) => drop(low_level::raise(SIGINT)),
+                    Err(RecvTimeoutError::Disconnected) => return,
+                }
+                // A run that follows another hands over its stop, too.
                 stops.iter().for_each(|stop| stop());
             }
         })?;

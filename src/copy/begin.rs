@@ -90,7 +90,8 @@ pub(super) fn begin<F: Fs>(
     repair: Option<repair::Repair>,
     handles: &Handles,
 ) -> Result<Begun<F>, Error> {
-    let (store, after_cut, cuts) = run::open(&fs, &setup, &options)?;
+    let (mut store, after_cut, cuts) = run::open(&fs, &setup, &options)?;
+    store.heed(&handles.stopper);
     let mut notices = Vec::from_iter(setup.notice());
     let limits = run::measure(&fs, &setup)?;
     let stopper = handles.stopper.clone();

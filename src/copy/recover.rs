@@ -86,12 +86,13 @@ pub(super) fn recover<F: Fs>(
     };
     if changed || !recovery.tail.positions.is_empty() {
         recovery.check_all(threads)?;
-        if shared.should_stop() {
+        if shared.should_stop() || !recovery.apply()? {
             return Ok(None);
         }
-        recovery.apply()?;
     }
-    recovery.reserve_names()?;
+    if !recovery.reserve_names()? {
+        return Ok(None);
+    }
     let compacted = {
         let mut store = lock_mutex(&shared.store);
         // A position noted before has to stand until the end, to know what to read back.
@@ -376,10 +377,14 @@ impl<F: Fs> Recovery<'_, F> {
         self.shared.names.name(path, attempt)
     }
 
-    /// Keeps the names of all partials from being taken for left over.
-    fn reserve_names(&self) -> Result<(), Error> {
+    /// Keeps the names of all partials from being taken for left over. `false`: the run was asked to stop before
+    /// that was done.
+    fn reserve_names(&self) -> Result<bool, Error> {
         let store = lock_mutex(&self.shared.store);
         for pos in store.positions_of(SlotKind::Partial) {
+            if self.shared.should_stop() {
+                return Ok(false);
+            }
             let entry = store.entry_at(pos);
             let entry = entry.map_err(|error| failure::manifest_failed(&*self.shared.fs, error))?;
             if let (path, Entry::Partial(partial)) = entry
@@ -388,6 +393,6 @@ impl<F: Fs> Recovery<'_, F> {
                 self.shared.names.reserve(&path, partial.begin.attempt);
             }
         }
-        Ok(())
+        Ok(true)
     }
 }

@@ -54,7 +54,9 @@ pub struct VerifiedPart {
 pub(super) fn history<F: Fs>(
     store: &Store<F>,
 ) -> Result<(Option<LastVerification>, Vec<VerifiedPart>), ManifestError> {
-    let last = store.last_verify()?.map(last_verification);
+    let found = store.last_findings().len() as u64;
+    let last = store.last_verify()?;
+    let last = last.map(|last| last_verification(last, found));
     if !store.has_history() {
         return Ok((last, Vec::new()));
     }
@@ -149,8 +151,8 @@ impl VerifiedPart {
     }
 }
 
-fn last_verification(last: LastVerify) -> LastVerification {
-    let kept = last.findings.len() as u64;
+/// The last verification, of which the manifest keeps so many findings.
+fn last_verification(last: LastVerify, found: u64) -> LastVerification {
     LastVerification {
         started_ms: last.begin.started_ms,
         ended_ms: last.end.as_ref().map(|end| end.ended_ms),
@@ -159,7 +161,7 @@ fn last_verification(last: LastVerify) -> LastVerification {
             .as_ref()
             .and_then(|end| Exit::from_code(end.exit_code)),
         what: last.begin.what,
-        entries_bad: last.end.map_or(kept, |end| end.entries_bad),
+        entries_bad: last.end.map_or(found, |end| end.entries_bad),
     }
 }
 

@@ -33,7 +33,7 @@ pub(super) const FRAME_PREFIX: usize = 12;
 const WRITE_BYTES: usize = 64 << 10;
 /// Looking for good frames behind a bad one gives up after going over, or hashing, this many bytes
 /// in vain.
-pub(super) const RESYNC_BYTES_MAX: u64 = 1 << 30;
+pub(super) const RESYNC_BYTES_MAX: u64 = 256 << 20;
 
 /// What is said of a frame that is not good.
 pub(super) const BAD_CHECKSUM: &str = "a record does not match its checksum";

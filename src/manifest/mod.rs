@@ -11,6 +11,7 @@
 //! - Links between records (`prev`, `begin`, `chain`) point backwards, so every walk ends.
 
 mod ahead;
+mod at_most;
 #[cfg(sprag_bench)]
 pub(crate) mod bench;
 mod ctimes;

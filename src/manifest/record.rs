@@ -179,8 +179,10 @@ pub(crate) struct RunBegin {
     /// Milliseconds since the Unix epoch.
     pub(crate) started_ms: u64,
     /// The first of the sources, as they were given.
+    #[serde(deserialize_with = "super::at_most::sources")]
     pub(crate) sources: Vec<serde_bytes::ByteBuf>,
     /// The file system that each of those was on: its UUID or else its type; empty if neither is known.
+    #[serde(deserialize_with = "super::at_most::sources")]
     pub(crate) file_systems: Vec<serde_bytes::ByteBuf>,
 }
 
@@ -198,6 +200,7 @@ pub(crate) struct RunEnd {
     pub(crate) files_failed: u64,
     pub(crate) bytes_copied: u64,
     /// The first of the failures, with their reasons.
+    #[serde(deserialize_with = "super::at_most::failures")]
     pub(crate) failures: Vec<(RelPath, String)>,
 }
 

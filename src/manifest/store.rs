@@ -24,6 +24,7 @@ use crate::hash::Hash32;
 use crate::latch::Latch;
 use crate::lock;
 use crate::path::RelPath;
+use crate::stop::Stopper;
 
 mod aside;
 mod backup;
@@ -147,6 +148,8 @@ pub(crate) struct Store<F: Fs> {
     may_note: bool,
     /// Closed by the first failed flush at the destination: no barrier is recorded from then on.
     latch: Latch,
+    /// Ends a compaction before it has changed anything.
+    stopper: Stopper,
     /// Where the last two barriers end that were recorded since it was opened.
     barriers: [u64; 2],
 }
@@ -383,6 +386,21 @@ impl<F: Fs> Store<F> {
                 PathError::new("read", &self.path, error).into()
             }
         })
+    }
+
+    /// Makes compactions end without effect once a run is asked to stop. A hostile manifest decides how long they
+    /// take.
+    pub(crate) fn heed(&mut self, stopper: &Stopper) {
+        self.stopper = stopper.clone();
+    }
+
+    /// Fails once the run is asked to stop.
+    fn check_stop(&self) -> Result<(), ManifestError> {
+        if self.stopper.is_stopped() {
+            let error = io::Error::from(io::ErrorKind::Interrupted);
+            return Err(PathError::new("compact", &self.path, error).into());
+        }
+        Ok(())
     }
 
     fn damaged(&self, offset: u64, what: &'static str) -> ManifestError {

@@ -44,6 +44,7 @@ pub(crate) struct Verified {
     pub(crate) depth: Depth,
     /// The spans, each as its distance from the end of the one before and its length, in bytes of
     /// the manifest.
+    #[serde(deserialize_with = "super::at_most::spans")]
     pub(crate) spans: Vec<(u64, u64)>,
 }
 
@@ -96,6 +97,7 @@ pub(crate) enum Found {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct FoundDamage {
     /// The first ranges of bad blocks.
+    #[serde(deserialize_with = "super::at_most::ranges")]
     pub(crate) ranges: Vec<Range<u64>>,
     pub(crate) blocks_bad: u64,
     pub(crate) blocks_zero: u64,

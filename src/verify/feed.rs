@@ -110,12 +110,15 @@ fn found_before<F: Fs>(
     selection: &Selection,
     reports: &Sender<Report>,
 ) -> Result<(), Halt> {
-    for (pos, found) in &shared.resume.findings {
+    for (pos, at) in &shared.resume.findings {
+        shared.check_stop()?;
         if selection.positions.binary_search(pos).is_err() {
             continue;
         }
         let (path, _) = entry(shared, *pos)?;
-        let verdict = super::found::verdict(found, || path.below(&shared.dest));
+        let found = shared.store.found_at(*at);
+        let found = found.map_err(|error| shared.manifest_failed(error))?;
+        let verdict = super::found::verdict(&found, || path.below(&shared.dest));
         shared.report(reports, super::Checked::again(path, verdict))?;
     }
     Ok(())

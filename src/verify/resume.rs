@@ -18,7 +18,7 @@ use crate::event::PassedOver;
 use crate::fs::{self, Fs};
 use crate::hash::hash_block;
 use crate::manifest::{
-    Found, LastVerified, LastVerify, OpenMode, Record, Spans, Store, VerifyBegin, VerifyLog, found,
+    LastVerified, LastVerify, OpenMode, Record, Spans, Store, VerifyBegin, VerifyLog, found,
 };
 use crate::options::{Reading, SampleAmount, VerifyOptions};
 use crate::path::Printable;
@@ -148,8 +148,9 @@ fn is_read_only(error: &io::Error) -> bool {
 
 /// What need not be looked at.
 pub(super) struct Resume {
-    /// What the run that is gone on with has found wrong, by the position of the path's record.
-    pub(super) findings: Vec<(u64, Found)>,
+    /// What the run that is gone on with has found wrong: the position of the path's record, and where the
+    /// finding is.
+    pub(super) findings: Vec<(u64, u64)>,
     done: Spans<LastVerified>,
     recent: Spans<LastVerified>,
     /// The times of verification that are recent enough, in ms since the Unix epoch. They end now:
@@ -222,7 +223,7 @@ pub(super) fn begin<F: Fs>(
     let run = match last {
         Some(last) => {
             resume.done = store.checked_by_last()?;
-            resume.findings = last.findings;
+            resume.findings = store.last_findings().to_vec();
             resume.findings.sort_by_key(|(pos, _)| *pos);
             Some(last.pos)
         }

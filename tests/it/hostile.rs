@@ -25,15 +25,15 @@ const SMALL: &[u8] = b"small";
 const LARGE_BYTES: usize = 2 * BLOCK + 999;
 
 /// The manifest of a destination, made of whatever records.
-struct Forger {
-    bytes: Vec<u8>,
+pub(crate) struct Forger {
+    pub(crate) bytes: Vec<u8>,
     source: PathBuf,
     dest: PathBuf,
 }
 
 impl Forger {
     /// Appends a frame with the right checksum; gives its position.
-    fn frame(&mut self, payload: &[u8]) -> u64 {
+    pub(crate) fn frame(&mut self, payload: &[u8]) -> u64 {
         let pos = self.bytes.len() as u64;
         let len = (payload.len() as u32).to_le_bytes();
         let mut hasher = XxHash64::with_seed(0);
@@ -74,7 +74,7 @@ impl Forger {
     }
 
     /// Vouches for everything so far.
-    fn barriers(&mut self) {
+    pub(crate) fn barriers(&mut self) {
         for _ in 0..2 {
             let covers = self.bytes.len() as u64;
             self.frame(&[&[11][..], &number(covers)].concat());
@@ -83,32 +83,34 @@ impl Forger {
 }
 
 /// A number as the manifest has it.
-fn number(number: u64) -> Vec<u8> {
+pub(crate) fn number(number: u64) -> Vec<u8> {
     match number {
         0..251 => vec![number as u8],
+        251..0x1_0000 => [&[251][..], &(number as u16).to_le_bytes()].concat(),
+        0x1_0000..0x1_0000_0000 => [&[252][..], &(number as u32).to_le_bytes()].concat(),
         _ => [&[253][..], &number.to_le_bytes()].concat(),
     }
 }
 
-fn text(bytes: &[u8]) -> Vec<u8> {
+pub(crate) fn text(bytes: &[u8]) -> Vec<u8> {
     [&number(bytes.len() as u64)[..], bytes].concat()
 }
 
-fn begin(path: &[u8], size: u64) -> Vec<u8> {
+pub(crate) fn begin(path: &[u8], size: u64) -> Vec<u8> {
     [&[4][..], &text(path), &number(size), &[0, 0, 0, 0, 0]].concat()
 }
 
-fn blocks(begin: u64, prev: u64, first: u64, hashes: &[Hash32]) -> Vec<u8> {
+pub(crate) fn blocks(begin: u64, prev: u64, first: u64, hashes: &[Hash32]) -> Vec<u8> {
     let places = [number(begin), number(prev), number(first)].concat();
     [&[5][..], &places, &text(&hashes.concat())].concat()
 }
 
-fn cut(begin: u64, prev: u64, keep: u64) -> Vec<u8> {
+pub(crate) fn cut(begin: u64, prev: u64, keep: u64) -> Vec<u8> {
     [&[6][..], &number(begin), &number(prev), &number(keep)].concat()
 }
 
 /// `attempt` as it is encoded.
-fn done(path: &[u8], size: u64, hash: &Hash32, attempt: &[u8], chain: u64) -> Vec<u8> {
+pub(crate) fn done(path: &[u8], size: u64, hash: &Hash32, attempt: &[u8], chain: u64) -> Vec<u8> {
     let (path, size, chain) = (text(path), number(size), number(chain));
     // Times and owner 0, no attributes, no change times, and settled.
     let (meta, end) = (&[0; 8][..], &[0, 0][..]);
@@ -129,7 +131,7 @@ fn symlink_record(path: &[u8], target: &[u8]) -> Vec<u8> {
     [&[3][..], &text(path), &text(target), &[0; 9]].concat()
 }
 
-fn link(path: &[u8], to: &[u8]) -> Vec<u8> {
+pub(crate) fn link(path: &[u8], to: &[u8]) -> Vec<u8> {
     [&[9][..], &text(path), &text(to)].concat()
 }
 
@@ -265,7 +267,7 @@ fn run_small(command: &str, args: &[PathBuf]) -> Ran {
 }
 
 /// A copy of two files, and what forges a manifest for it.
-fn forger(temp: &Path) -> Forger {
+pub(crate) fn forger(temp: &Path) -> Forger {
     let path = |name: &str| temp.join(name);
     write(path("source/a"), SMALL);
     write(path("source/large"), large());

@@ -3,11 +3,15 @@
 use super::*;
 
 impl<F: Fs> Recovery<'_, F> {
-    /// Flushes what was proved, renames what has to be, records the rest, and makes two barriers.
-    pub(super) fn apply(&self) -> Result<(), Error> {
+    /// Flushes what was proved, renames what has to be, records the rest, and makes two barriers. `false`: the run
+    /// was asked to stop before that was done.
+    pub(super) fn apply(&self) -> Result<bool, Error> {
         let fs = &*self.shared.fs;
         self.flush_all()?;
         for finding in std::mem::take(&mut *lock_mutex(&self.findings)) {
+            if self.shared.should_stop() {
+                return Ok(false);
+            }
             match finding {
                 Finding::True => {}
                 Finding::Rename { path, attempt } => self.rename(path, attempt)?,
@@ -34,7 +38,7 @@ impl<F: Fs> Recovery<'_, F> {
             let covers = store.end();
             store.barrier(covers).map_err(failed)?;
         }
-        Ok(())
+        Ok(true)
     }
 
     /// Flushes every mounted file system that takes one flush for all; of the others, each file was

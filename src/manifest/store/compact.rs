@@ -9,13 +9,18 @@ impl<F: Fs> Store<F> {
     /// place. To be called only when all of them are true and durable: the new file says so.
     ///
     /// Until the rename nothing has changed; the lock goes over to the new file with it, and
-    /// whoever waits for the old one looks again.
+    /// whoever waits for the old one looks again. Does nothing if the run is asked to stop meanwhile.
     pub(crate) fn compact(&mut self, holder: Option<&Holder>) -> Result<(), ManifestError> {
         let dir = self.open_state_dir()?;
         let header = self.header.of_new_file();
         let header = header.at("make a nonce for", &self.path)?;
         let mut new = Self::begin_new(&self.fs, dir, &self.path, header, MANIFEST_NEW)?;
-        let written = self.compact_into(&mut new).and_then(|()| {
+        let filled = self.compact_into(&mut new);
+        if filled.is_err() && self.stopper.is_stopped() {
+            new.abandon(MANIFEST_NEW);
+            return Ok(());
+        }
+        let written = filled.and_then(|()| {
             new.set_holder(holder);
             new.put_in_place(MANIFEST_NEW, MANIFEST)
         });
@@ -29,6 +34,7 @@ impl<F: Fs> Store<F> {
     /// Appends every record that counts to a new file.
     fn compact_into(&self, new: &mut Store<F>) -> Result<(), ManifestError> {
         new.latch = self.latch.clone();
+        new.stopper = self.stopper.clone();
         if let Some((begin, end)) = self.last_run {
             new.append(&self.read(begin)?)?;
             for mounted in self.mounted() {
@@ -41,6 +47,7 @@ impl<F: Fs> Store<F> {
         let mut due = self.read_back_due;
         let mut history = Carried::from(self)?;
         for pos in self.positions() {
+            self.check_stop()?;
             if due.is_some_and(|due| pos >= due) {
                 new.append(&Record::ReadBack { due: true })?;
                 due = None;
@@ -62,7 +69,7 @@ impl<F: Fs> Store<F> {
         if due.is_some() {
             new.append(&Record::ReadBack { due: true })?;
         }
-        history.append(new)?;
+        history.append(self, new)?;
         new.seal()
     }
 

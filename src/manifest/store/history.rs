@@ -7,6 +7,7 @@ use std::ops::Range;
 use super::*;
 use crate::codec;
 use crate::manifest::frames;
+use crate::manifest::index::POS_MAX;
 use crate::manifest::journal::FRAME_PREFIX;
 use crate::manifest::verified::{Depth, Finding, Found, Spans, Verified, VerifyBegin, VerifyEnd};
 use crate::path::PathRef;
@@ -19,8 +20,8 @@ pub(super) struct VerifyPositions {
     last: Option<(u64, Option<u64>)>,
     /// Every `Verified`.
     verified: Vec<u64>,
-    /// The `Finding`s of the last run.
-    findings: Vec<u64>,
+    /// The `Finding`s of the last run: of which record, and where.
+    findings: Vec<(u64, u64)>,
     /// What the last `VerifyBegin` and its `Finding`s take, in bytes,
     last_bytes: u64,
     /// its `VerifyEnd`,
@@ -45,8 +46,6 @@ pub(crate) struct LastVerify {
     pub(crate) pos: u64,
     pub(crate) begin: VerifyBegin,
     pub(crate) end: Option<VerifyEnd>,
-    /// What it found wrong, each with the position of the path's record.
-    pub(crate) findings: Vec<(u64, Found)>,
 }
 
 impl LastVerified {
@@ -86,7 +85,7 @@ impl VerifyPositions {
                 0
             }
             Record::Finding(finding) if self.last.is_some_and(|(run, _)| run == finding.run) => {
-                self.findings.push(pos);
+                self.findings.push((finding.pos, pos));
                 self.last_bytes += bytes;
                 0
             }
@@ -120,18 +119,21 @@ impl<F: Fs> Store<F> {
             Some(Record::VerifyEnd(end)) => Some(end),
             _ => None,
         };
-        let mut findings = Vec::new();
-        for at in &self.verify.findings {
-            if let Record::Finding(Finding { pos, what, .. }) = self.read(*at)? {
-                findings.push((pos, what));
-            }
+        Ok(Some(LastVerify { pos, begin, end }))
+    }
+
+    /// What the last verification found wrong: the position of the path's record, and the one of the
+    /// finding, which is read with [`Store::found_at`]. Findings may be as large as the manifest.
+    pub(crate) fn last_findings(&self) -> &[(u64, u64)] {
+        &self.verify.findings
+    }
+
+    /// Reads a finding of the last verification.
+    pub(crate) fn found_at(&self, pos: u64) -> Result<Found, ManifestError> {
+        match self.read(pos)? {
+            Record::Finding(finding) => Ok(finding.what),
+            _ => Err(self.damaged(pos, "a finding is not where it was")),
         }
-        Ok(Some(LastVerify {
-            pos,
-            begin,
-            end,
-            findings,
-        }))
     }
 
     /// Whether anything was ever verified.
@@ -195,14 +197,15 @@ impl<F: Fs> Store<F> {
         self.painted(|record| counts(record.depth))
     }
 
-    /// What some of the records say. Only what is said of records that there are is kept, and one record of
-    /// the spans at a time, so that a manifest of nothing but spans takes little memory.
+    /// What some of the records say. There are no more spans than paths, however many the manifest has: each is
+    /// widened from one path's newest record to another's. One record of spans is read at a time.
     fn painted(
         &self,
         counts: impl Fn(&Verified) -> bool,
     ) -> Result<Spans<LastVerified>, ManifestError> {
         let mut said = Vec::new();
         for pos in &self.verify.verified {
+            self.check_stop()?;
             let record = self.verified_at(*pos)?;
             if counts(&record) {
                 said.push((record.at_ms, *pos));
@@ -214,6 +217,7 @@ impl<F: Fs> Store<F> {
         said.sort_by_key(|(at_ms, _)| (*at_ms <= now_ms, *at_ms));
         let (mut spans, there) = (Spans::new(), self.positions());
         for (_, pos) in said {
+            self.check_stop()?;
             self.paint(&mut spans, &self.verified_at(pos)?, &there);
         }
         Ok(spans)
@@ -229,7 +233,8 @@ impl<F: Fs> Store<F> {
             let first = there.partition_point(|pos| *pos < span.start);
             let behind = there.partition_point(|pos| *pos < span.end);
             if let Some([first, ..]) = there.get(first..behind) {
-                spans.paint(*first..there[behind - 1] + 1, last);
+                let end = there.get(behind).copied().unwrap_or(POS_MAX + 1);
+                spans.paint(*first..end, last);
             }
         }
     }
@@ -255,11 +260,13 @@ impl<F: Fs> Store<F> {
             said.entry(how).or_default().push(span);
         }
         for (how, spans) in &said {
+            self.check_stop()?;
             how.records(spans, last_run)
                 .for_each(|record| keep(&record));
         }
         if !ended {
             for pos in &self.verify.verified {
+                self.check_stop()?;
                 let record = self.verified_at(*pos)?;
                 if record.run == last_run && record.depth == Depth::Partly {
                     keep(&Record::Verified(record));
@@ -282,16 +289,17 @@ pub(super) struct Carried {
     last: Option<LastVerify>,
     history: Spans<LastVerified>,
     partly: Spans<LastVerified>,
-    findings: BTreeMap<u64, Found>,
+    /// Where the findings about each path's record are.
+    findings: BTreeMap<u64, u64>,
     /// How many paths were carried over so far.
     paths: u64,
-    out: Vec<CarriedSpans>,
-    found: Vec<(u64, Found)>,
+    out: BTreeMap<LastVerified, CarriedSpans>,
+    /// Findings by new positions, and where they are in the old file.
+    found: Vec<(u64, u64)>,
 }
 
 /// What was verified in one way at one time, by new positions.
 struct CarriedSpans {
-    how: LastVerified,
     spans: Vec<Range<u64>>,
     /// How many paths had been carried over when the last span ended.
     paths: u64,
@@ -299,9 +307,8 @@ struct CarriedSpans {
 
 impl Carried {
     pub(super) fn from<F: Fs>(store: &Store<F>) -> Result<Carried, ManifestError> {
-        let mut last = store.last_verify()?;
+        let last = store.last_verify()?;
         let unfinished = last.as_ref().is_some_and(|last| last.end.is_none());
-        let findings = last.as_mut().map(|last| std::mem::take(&mut last.findings));
         Ok(Carried {
             history: store.history(false)?,
             // Only a rerun that goes on wants to know what was not fully read.
@@ -310,9 +317,9 @@ impl Carried {
                 false => Spans::new(),
             },
             last,
-            findings: findings.unwrap_or_default().into_iter().collect(),
+            findings: store.last_findings().iter().copied().collect(),
             paths: 0,
-            out: Vec::new(),
+            out: BTreeMap::new(),
             found: Vec::new(),
         })
     }
@@ -326,20 +333,16 @@ impl Carried {
             self.put(how, new);
         }
         let found = self.findings.remove(&old);
-        self.found.extend(found.map(|what| (new, what)));
+        self.found.extend(found.map(|at| (new, at)));
     }
 
     fn put(&mut self, how: LastVerified, new: u64) {
         let paths = self.paths;
         let span = new..new + 1;
-        let Some(out) = self.out.iter_mut().find(|out| out.how == how) else {
-            self.out.push(CarriedSpans {
-                how,
-                spans: vec![span],
-                paths,
-            });
-            return;
-        };
+        let out = self.out.entry(how).or_insert_with(|| CarriedSpans {
+            spans: Vec::with_capacity(1),
+            paths,
+        });
         match out.spans.last_mut() {
             Some(last) if out.paths + 1 == paths => last.end = span.end,
             _ => out.spans.push(span),
@@ -347,19 +350,25 @@ impl Carried {
         out.paths = paths;
     }
 
-    /// Appends what was carried over.
-    pub(super) fn append<F: Fs>(self, new: &mut Store<F>) -> Result<(), ManifestError> {
+    /// Appends what was carried over from `old`.
+    pub(super) fn append<F: Fs>(
+        self,
+        old: &Store<F>,
+        new: &mut Store<F>,
+    ) -> Result<(), ManifestError> {
         let mut last_run = 0;
         if let Some(last) = &self.last {
             last_run = new.append(&Record::VerifyBegin(last.begin.clone()))?;
         }
-        for out in &self.out {
-            for record in out.how.records(&out.spans, last_run) {
+        for (how, out) in &self.out {
+            old.check_stop()?;
+            for record in how.records(&out.spans, last_run) {
                 new.append(&record)?;
             }
         }
-        for (pos, what) in self.found {
-            let run = last_run;
+        for (pos, at) in self.found {
+            old.check_stop()?;
+            let (run, what) = (last_run, old.found_at(at)?);
             new.append(&Record::Finding(Finding { run, pos, what }))?;
         }
         if let Some(end) = self.last.and_then(|last| last.end) {

@@ -439,6 +439,7 @@ impl<F: Fs> Store<F> {
             verify: history::VerifyPositions::default(),
             may_note: false,
             latch: Latch::default(),
+            stopper: Stopper::new(),
             barriers: [0; 2],
         }
     }

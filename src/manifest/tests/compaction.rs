@@ -251,7 +251,12 @@ fn what_was_verified_is_still_known_after_compaction() {
     assert_eq!(seen("f5"), Some((5, Depth::Medium)));
     let last = store.last_verify().unwrap().unwrap();
     assert_eq!((last.begin.started_ms, last.end.is_none()), (7, true));
-    assert_eq!(last.findings, [(at(&store, "f5"), Found::Missing)]);
+    let found: Vec<_> = store
+        .last_findings()
+        .iter()
+        .map(|(pos, at)| (*pos, store.found_at(*at).unwrap()))
+        .collect();
+    assert_eq!(found, [(at(&store, "f5"), Found::Missing)]);
     let checked = store.checked_by_last().unwrap();
     let by_last = ["f1", "f3", "f4", "f5"].map(|name| checked.get(at(&store, name)).is_some());
     assert_eq!(by_last, [true, true, true, false]);
