@@ -7,7 +7,6 @@ mod support;
 
 mod backup;
 mod bad_input;
-mod bombs;
 mod cache;
 mod cli;
 mod concurrency;

@@ -14,6 +14,7 @@ use serde_json::Value;
 use sprag::fs::{Fs, MountNo};
 
 pub(crate) mod folding;
+pub(crate) mod forger;
 pub(crate) mod fuse;
 pub(crate) mod image;
 pub(crate) mod mount;

@@ -4,17 +4,25 @@
 //! within a second of Ctrl-C, whatever the manifest says. Memory is bounded by the length of the manifest and never by
 //! a number in it. SECURITY.md states how much each kind of record can command.
 //!
-//! With `SPRAG_FIGURES=1` in the environment and `--nocapture`, each figure is printed.
+//! It is a program of its own, and its tests run one after the other, because they measure time and memory. With
+//! `SPRAG_FIGURES=1` in the environment and `--nocapture`, each figure is printed.
+
+#![allow(clippy::unwrap_used)]
+
+#[path = "../support/mod.rs"]
+#[allow(dead_code)] // It has what the tests of the binary need.
+mod support;
 
 use std::fs;
 use std::io::Read;
 use std::process::{Child, Stdio};
+use std::sync::Mutex;
 use std::sync::mpsc::{self, Receiver, RecvTimeoutError};
 use std::time::{Duration, Instant};
 
 use rustix::process::{Pid, Signal, kill_process};
 
-use crate::hostile::{Forger, begin, blocks, cut, done, forger, link, number, text};
+use crate::support::forger::{Forger, begin, blocks, cut, done, forger, link, number, text};
 use crate::support::*;
 
 const MANIFEST_BYTES: usize = 16 << 20;
@@ -302,7 +310,11 @@ impl Running {
     }
 }
 
+/// Held by the test that runs.
+static ALONE: Mutex<()> = Mutex::new(());
+
 fn try_all(bombs: &[Bomb]) {
+    let _alone = ALONE.lock();
     for bomb in bombs {
         for vouched in [true, false] {
             let target = Target::new(*bomb, vouched);
