@@ -40,8 +40,8 @@ pub use file::OsFile;
 pub use os::{OsDir, OsFs};
 pub use place::Place;
 pub use sys::{
-    host_name, is_root, lock_holder, lower_priority, own_ids, process_alive, raise_open_file_limit,
-    random_bytes, umask, user_name,
+    LockHolder, host_name, is_root, lock_holder, lower_priority, own_ids, process_alive,
+    raise_open_file_limit, random_bytes, umask, user_name,
 };
 pub use times::Times;
 pub use xattr::Xattrs;

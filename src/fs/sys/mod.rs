@@ -163,25 +163,37 @@ pub fn process_alive(pid: u32) -> bool {
     !matches!(rustix::process::test_kill_process(pid), Err(Errno::SRCH))
 }
 
-/// The process that holds a lock on a file, and the name of its program, if the system tells.
-pub fn lock_holder(file: FileId) -> Option<(u32, String)> {
-    let locks = std::fs::read_to_string("/proc/locks").ok()?;
-    let pid = locks.lines().find_map(|line| held_by(line, file))?;
-    let name = std::fs::read_to_string(format!("/proc/{pid}/comm")).ok()?;
-    Some((pid, name.trim_end().to_owned()))
+/// Who holds a lock on a file.
+pub struct LockHolder {
+    /// The process.
+    pub pid: u32,
+    /// The name of its program.
+    pub name: String,
+    /// The lock is shared with others.
+    pub shared: bool,
 }
 
-/// The process in a line of `/proc/locks`, if that is of a lock that is held on this file:
+/// Who holds a lock on a file, or one of those who share it, if the system tells.
+pub fn lock_holder(file: FileId) -> Option<LockHolder> {
+    let locks = std::fs::read_to_string("/proc/locks").ok()?;
+    let (pid, shared) = locks.lines().find_map(|line| held_by(line, file))?;
+    let name = std::fs::read_to_string(format!("/proc/{pid}/comm")).ok()?;
+    let name = name.trim_end().to_owned();
+    Some(LockHolder { pid, name, shared })
+}
+
+/// The process in a line of `/proc/locks`, and whether it shares the lock, if that is one on this file:
 /// `1: FLOCK  ADVISORY  READ 4711 fd:01:131 0 EOF`.
-fn held_by(line: &str, file: FileId) -> Option<u32> {
+fn held_by(line: &str, file: FileId) -> Option<(u32, bool)> {
     let mut words = line.split_ascii_whitespace().skip(1);
-    let (kind, pid, id) = (words.next()?, words.nth(2)?, words.next()?);
+    let (kind, how) = (words.next()?, words.nth(1)?);
+    let (pid, id) = (words.next()?, words.next()?);
     let mut parts = id.split(':');
     let hex = |part: &str| u32::from_str_radix(part, 16).ok();
     let dev = rustix::fs::makedev(hex(parts.next()?)?, hex(parts.next()?)?);
     let ino = parts.next()?.parse().ok()?;
     let is_it = kind == "FLOCK" && FileId { dev, ino } == file;
-    pid.parse().ok().filter(|_| is_it)
+    is_it.then_some((pid.parse().ok()?, how == "READ"))
 }
 
 /// Reads until the buffer is full or the file ends.

@@ -64,7 +64,16 @@ pub(super) fn locked<F: FsFile>(path: &Path, file: Option<&F>) -> ManifestError 
         ),
         // Whoever reads it says nothing in it.
         _ => match holding(file) {
-            Some((pid, name)) => format!("process {pid} ({})", PrintableText(&name)),
+            Some(holder) => format!(
+                "process {} ({}){}",
+                holder.pid,
+                PrintableText(&holder.name),
+                if holder.shared {
+                    ", which reads it as verify, status and export do"
+                } else {
+                    ""
+                }
+            ),
             None => "another sprag that reads it (verify, status or export)".to_string(),
         },
     };
@@ -74,7 +83,7 @@ pub(super) fn locked<F: FsFile>(path: &Path, file: Option<&F>) -> ManifestError 
     }
 }
 
-/// The process that holds the lock, and the name of its program.
-fn holding<F: FsFile>(file: Option<&F>) -> Option<(u32, String)> {
+/// The process that holds the lock.
+fn holding<F: FsFile>(file: Option<&F>) -> Option<fs::LockHolder> {
     fs::lock_holder(file?.stat().ok()?.id())
 }
