@@ -217,7 +217,7 @@ impl<'a, F: Fs> Extraneous<'a, F> {
 
     fn is_system_folder(&self, path: &RelPath) -> bool {
         let is_at_top = path.components().nth(1).is_none();
-        is_at_top && system_folders::is_one(path.name()) && self.fs.is_mount_top()
+        is_at_top && system_folders::hold(self.fs, path)
     }
 
     /// Whether a name is a source that stands in the destination.

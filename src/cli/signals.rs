@@ -25,7 +25,7 @@ pub(crate) fn survive_size_limit() {
 }
 
 /// How long a run that is still being opened may take to hand over its stop. Opening reads the whole manifest,
-/// which takes as long as whoever made the manifest likes.
+/// and a hostile one can make that long.
 const OPEN_WITHIN: Duration = Duration::from_millis(100);
 
 /// Stops a run; does nothing to one that is over.

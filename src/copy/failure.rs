@@ -132,8 +132,8 @@ fn is_io(error: &std::io::Error) -> bool {
     Errno::from_io_error(error) == Some(Errno::IO)
 }
 
-/// A failed flush, or reading back what was recorded. It always ends the run, and never as harmlessly as a
-/// full disk that a write found: what was written is suspect for good, so that the latch is closed.
+/// Returns the error of a flush that failed, or of a manifest that cannot be read. It always ends the run. It
+/// is never [`Error::Full`], which would leave the latch open: what was written before is suspect.
 pub(super) fn flush_failed<F: Fs>(
     fs: &F,
     action: &'static str,

@@ -13,8 +13,8 @@ pub(super) use crate::plan::wanted::{Own, wanted, wants_xattrs};
 /// The coarsest times are FAT's.
 const ROUNDED_NS_MAX: i128 = 2_000_000_000;
 
-/// No file system's range of times ends between these two, the latter as seen from now, and whoever may
-/// not set times gets one between them.
+/// No file system's range of times ends between these two, the latter as seen from now. A user who may not
+/// set times gets one between them.
 const RANGES_BEGIN_NS: i128 = 315_705_600_000_000_000; // 1980-01-03
 const DAY_NS: i128 = 86_400_000_000_000;
 

@@ -51,7 +51,7 @@ impl ReadBack {
         }
     }
 
-    /// Whether all of it is what was written.
+    /// Whether the whole file reads back as it was written.
     pub(super) fn is_right(&self) -> bool {
         self.failed.is_none() && self.bad.is_empty()
     }
@@ -74,7 +74,7 @@ impl ReadBack {
         )))
     }
 
-    /// Notes that a range could not be read. Only some errors say that what was written is not there.
+    /// Notes that a range could not be read. Only some errors mean that its content is lost.
     fn fail(&mut self, range: Range<u64>, error: io::Error) {
         if is_of_medium(&error) || error.kind() == io::ErrorKind::NotFound {
             self.add(range);

@@ -87,7 +87,7 @@ pub(super) fn open<F: Fs>(
 }
 
 /// Refuses a source that does not look like the one that the last run copied from: its drive may not be mounted,
-/// or another one is. One that is moved from is expected to lack what was copied.
+/// or another drive may be. A move expects its source to lack what was copied.
 pub(super) fn must_be_the_sources<F: Fs>(
     fs: &F,
     store: &Store<F>,
@@ -117,8 +117,11 @@ pub(super) fn must_be_the_sources<F: Fs>(
             return Err(SetupError::SourceEmptied { path }.into());
         }
         let was = last.file_systems.get(nth).map_or(&[][..], |was| &was[..]);
+        if options.delete.is_none() || was.is_empty() {
+            continue;
+        }
         let is = file_system_of(source);
-        if options.delete.is_none() || was.is_empty() || is.is_empty() || was == is.as_bytes() {
+        if is.is_empty() || was == is.as_bytes() {
             continue;
         }
         let (lacks, of) = lacking(store, setup, &source.dest).map_err(failed)?;

@@ -252,7 +252,7 @@ pub enum SetupError {
         file_systems: Box<[String; 2]>,
         /// How many entries it lacks.
         lacks: u64,
-        /// Of so many.
+        /// How many entries of it are recorded.
         of: u64,
     },
     /// A source or the destination is in a directory for drives, and on the system disk.

@@ -491,6 +491,13 @@ pub fn is_not_there(error: &io::Error) -> bool {
     no_dir.contains(&error.kind()) || Errno::from_io_error(error) == Some(Errno::LOOP)
 }
 
+/// Whether an error means that there is no room left, on the file system or for this user.
+pub fn is_full(error: &io::Error) -> bool {
+    use rustix::io::Errno;
+    let errno = Errno::from_io_error(error);
+    matches!(errno, Some(Errno::NOSPC | Errno::DQUOT))
+}
+
 /// A directory; `None` if there is none at that path.
 pub fn found_dir<F: Fs>(fs: &F, path: &RelPath) -> io::Result<Option<F::Dir>> {
     match fs.open_dir(path) {

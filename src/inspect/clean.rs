@@ -9,11 +9,10 @@ use std::io;
 use std::path::Path;
 use std::sync::Arc;
 
-use rustix::io::Errno;
 use serde::Serialize;
 
 use crate::error::{Error, ManifestError, PathContext};
-use crate::fs::{Fs, FsFile, FsMeta, Kind, MountNo, OsFs, found, found_dir};
+use crate::fs::{Fs, FsFile, FsMeta, Kind, MountNo, OsFs, found, found_dir, is_full};
 use crate::limits::PROBE_DIR;
 use crate::manifest::{
     self, Entry, Holder, Mounted, OpenMode, Record, STATE_DIR, SlotKind, Store, open_destination,
@@ -70,29 +69,36 @@ fn clean_once(
     let store = Store::open_or_backup(fs, dest, OpenMode::Write)?;
     let mut store = manifest::found(store, dest)?;
     store.set_holder(Some(&Holder::this_process()));
-    let forgotten = forget(fs, &mut store, dest);
-    let removes = forgotten.as_ref().err().is_none_or(lacks_room);
-    let cleaned = match removes {
-        true => remove_partials(fs, store.id(), dest, summary),
-        false => Ok(()),
-    };
-    let cleaned = forgotten.and(cleaned);
-    let cleaned = match all {
-        true => cleaned.and_then(|()| remove_state(fs, dest)),
-        false => cleaned,
-    };
-    summary.state_removed = all && cleaned.is_ok();
+    let cleaned = clean_held(fs, &mut store, (dest, all), summary);
     store.set_holder(None);
     cleaned
 }
 
+fn clean_held(
+    fs: &Arc<OsFs>,
+    store: &mut Store<OsFs>,
+    (dest, all): (&Path, bool),
+    summary: &mut CleanSummary,
+) -> Result<(), Error> {
+    if let Err(error) = forget(fs, store, dest) {
+        if lacks_room(&error) {
+            // What is removed gives its room back when that is durable. The next try tells what fails.
+            let _ = remove_partials(fs, store.id(), dest, summary);
+            let _ = fs.sync_mount(MountNo::default());
+        }
+        return Err(error);
+    }
+    remove_partials(fs, store.id(), dest, summary)?;
+    if all {
+        remove_state(fs, dest)?;
+        summary.state_removed = true;
+    }
+    Ok(())
+}
+
 /// Whether an error says that a manifest could not be written to for lack of room.
 fn lacks_room(error: &Error) -> bool {
-    let Error::Manifest(ManifestError::Io(error)) = error else {
-        return false;
-    };
-    let errno = Errno::from_io_error(&error.source);
-    matches!(errno, Some(Errno::NOSPC | Errno::DQUOT))
+    matches!(error, Error::Manifest(ManifestError::Io(error)) if is_full(&error.source))
 }
 
 /// Makes the manifest forget, durably, every file that is not under its final name.
@@ -188,8 +194,6 @@ fn remove_partials(
     let state = fs.open_dir(&RelPath::state_dir());
     let removed = state.and_then(|state| fs.remove_dir(&state, aside.name()));
     found(removed).at("remove", &aside.below(dest))?;
-    // What is removed gives its room back when that is durable.
-    fs.sync_mount(MountNo::default()).at("flush", dest)?;
     Ok(())
 }
 

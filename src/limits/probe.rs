@@ -8,7 +8,7 @@ use rustix::io::Errno;
 
 use super::names::UTF16_MAX;
 use super::{Limits, NameMax, NameRules, same_spelling};
-use crate::fs::{About, Fs, MountNo, Special, found};
+use crate::fs::{About, Fs, MountNo, Special, found, is_full};
 use crate::path::RelPath;
 
 pub(crate) const DIR: &[u8] = b"probe";
@@ -249,13 +249,6 @@ const TROUBLE: [Errno; 15] = [
     Errno::TIMEDOUT,
     Errno::BUSY,
 ];
-
-fn is_full(error: &io::Error) -> bool {
-    matches!(
-        Errno::from_io_error(error),
-        Some(Errno::NOSPC | Errno::DQUOT)
-    )
-}
 
 #[cfg(test)]
 mod tests {

@@ -8,52 +8,14 @@ use std::marker::PhantomData;
 
 use serde::de::{Deserialize, Deserializer, Error, SeqAccess, Visitor};
 
-use super::record::{RunBegin, RunEnd};
-use super::verified::{FoundDamage, Verified};
-
-/// Reads the sources of a `RunBegin`, or their file systems.
-pub(super) fn sources<'de, D, T>(from: D) -> Result<Vec<T>, D::Error>
-where
-    D: Deserializer<'de>,
-    T: Deserialize<'de>,
-{
-    at_most(RunBegin::SOURCES_MAX, from)
-}
-
-/// Reads the failures of a `RunEnd`.
-pub(super) fn failures<'de, D, T>(from: D) -> Result<Vec<T>, D::Error>
-where
-    D: Deserializer<'de>,
-    T: Deserialize<'de>,
-{
-    at_most(RunEnd::FAILURES_MAX, from)
-}
-
-/// Reads the spans of a `Verified`.
-pub(super) fn spans<'de, D, T>(from: D) -> Result<Vec<T>, D::Error>
-where
-    D: Deserializer<'de>,
-    T: Deserialize<'de>,
-{
-    at_most(Verified::SPANS_MAX, from)
-}
-
-/// Reads the ranges of a `FoundDamage`.
-pub(super) fn ranges<'de, D, T>(from: D) -> Result<Vec<T>, D::Error>
-where
-    D: Deserializer<'de>,
-    T: Deserialize<'de>,
-{
-    at_most(FoundDamage::RANGES_MAX, from)
-}
-
-fn at_most<'de, D, T>(max: usize, from: D) -> Result<Vec<T>, D::Error>
+/// Reads a list of at most `MAX` items.
+pub(super) fn at_most<'de, const MAX: usize, D, T>(from: D) -> Result<Vec<T>, D::Error>
 where
     D: Deserializer<'de>,
     T: Deserialize<'de>,
 {
     from.deserialize_seq(List {
-        max,
+        max: MAX,
         items: PhantomData,
     })
 }
@@ -87,9 +49,8 @@ impl<'de, T: Deserialize<'de>> Visitor<'de> for List<T> {
 
 #[cfg(test)]
 mod tests {
-    use super::*;
     use crate::codec;
-    use crate::manifest::Record;
+    use crate::manifest::{Record, RunBegin};
 
     #[test]
     fn a_list_longer_than_its_field_may_be_is_no_record() {

@@ -3,6 +3,7 @@
 
 use serde::{Deserialize, Serialize};
 
+use super::at_most::at_most;
 use super::ctimes::Ctimes;
 use super::dest_meta::DestMeta;
 use super::verified::{Finding, Verified, VerifyBegin, VerifyEnd};
@@ -179,10 +180,10 @@ pub(crate) struct RunBegin {
     /// Milliseconds since the Unix epoch.
     pub(crate) started_ms: u64,
     /// The first of the sources, as they were given.
-    #[serde(deserialize_with = "super::at_most::sources")]
+    #[serde(deserialize_with = "at_most::<{ RunBegin::SOURCES_MAX }, _, _>")]
     pub(crate) sources: Vec<serde_bytes::ByteBuf>,
     /// The file system that each of those was on: its UUID or else its type; empty if neither is known.
-    #[serde(deserialize_with = "super::at_most::sources")]
+    #[serde(deserialize_with = "at_most::<{ RunBegin::SOURCES_MAX }, _, _>")]
     pub(crate) file_systems: Vec<serde_bytes::ByteBuf>,
 }
 
@@ -200,7 +201,7 @@ pub(crate) struct RunEnd {
     pub(crate) files_failed: u64,
     pub(crate) bytes_copied: u64,
     /// The first of the failures, with their reasons.
-    #[serde(deserialize_with = "super::at_most::failures")]
+    #[serde(deserialize_with = "at_most::<{ RunEnd::FAILURES_MAX }, _, _>")]
     pub(crate) failures: Vec<(RelPath, String)>,
 }
 

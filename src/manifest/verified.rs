@@ -10,6 +10,8 @@ use std::ops::Range;
 
 use serde::{Deserialize, Serialize};
 
+use super::at_most::at_most;
+
 /// A verification began.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct VerifyBegin {
@@ -44,7 +46,7 @@ pub(crate) struct Verified {
     pub(crate) depth: Depth,
     /// The spans, each as its distance from the end of the one before and its length, in bytes of
     /// the manifest.
-    #[serde(deserialize_with = "super::at_most::spans")]
+    #[serde(deserialize_with = "at_most::<{ Verified::SPANS_MAX }, _, _>")]
     pub(crate) spans: Vec<(u64, u64)>,
 }
 
@@ -97,7 +99,7 @@ pub(crate) enum Found {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct FoundDamage {
     /// The first ranges of bad blocks.
-    #[serde(deserialize_with = "super::at_most::ranges")]
+    #[serde(deserialize_with = "at_most::<{ FoundDamage::RANGES_MAX }, _, _>")]
     pub(crate) ranges: Vec<Range<u64>>,
     pub(crate) blocks_bad: u64,
     pub(crate) blocks_zero: u64,

@@ -91,7 +91,7 @@ fn judge<F: Fs>(
     if partial::is_ours(shared.store.id(), path.name()) || left_out() || is_known(shared, path)? {
         return Ok(());
     }
-    if is_in_system_folder(&*shared.fs, path) {
+    if system_folders::hold(&*shared.fs, path) {
         return Ok(());
     }
     let verdict = match shared.lacks_records() {
@@ -99,11 +99,6 @@ fn judge<F: Fs>(
         false => Verdict::Extra,
     };
     shared.report(reports, Checked::again(path.clone(), verdict))
-}
-
-/// Whether a path is in a folder that the file system or the desktop keeps at the top of the destination.
-pub(super) fn is_in_system_folder<F: Fs>(fs: &F, path: &RelPath) -> bool {
-    path.components().next().is_some_and(system_folders::is_one) && fs.is_mount_top()
 }
 
 /// An extra directory that cannot be listed (`lost+found`, for one) hides only extras. In any

@@ -20,13 +20,14 @@ use super::cover::Cover;
 use super::rebuild::{self, Names, Rebuilding, Scribe};
 use super::rehash::Algorithm;
 use super::streams::Streams;
-use super::{Checked, Halt, Report, Signals, VerifyRun, WORK_MAX, extra, medium, select};
+use super::{Checked, Halt, Report, Signals, VerifyRun, WORK_MAX, medium, select};
 use crate::concurrency::Seeks;
 use crate::error::{Error, PathError, SetupError, UsageError};
 use crate::event::{PassedOver, ReadHow, Verdict};
 use crate::fs::{Fs, Kind, Stat, found, source};
 use crate::options::{ChecksumList, VerifyOptions};
 use crate::path::RelPath;
+use crate::system_folders;
 use crate::throttle::Throttle;
 use crate::tree::{self, Step};
 
@@ -266,7 +267,7 @@ impl<F: Fs> Shared<F> {
             match step {
                 Step::Entry { dir, path, kind } => {
                     let left_out = || self.wanted.leaves_out(&path, false);
-                    let of_system = || extra::is_in_system_folder(&*self.fs, &path);
+                    let of_system = || system_folders::hold(&*self.fs, &path);
                     if kind != Kind::File || is_known(&path) || left_out() || of_system() {
                         return Ok(());
                     }

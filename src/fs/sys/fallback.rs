@@ -66,12 +66,12 @@ pub(crate) fn open_beneath(
     None
 }
 
-/// Mounts have no numbers here; the device number has to do.
+/// Not known.
 pub(crate) fn is_mount_top(_dir: impl AsFd) -> bool {
     false
 }
 
-/// Not known.
+/// Mounts have no numbers here; the device number has to do.
 pub(crate) fn mount_id(_fd: impl AsFd) -> io::Result<u64> {
     Ok(0)
 }
