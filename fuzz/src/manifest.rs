@@ -164,11 +164,7 @@ impl Script<'_> {
                 self.path(&mut out);
             }
             10 => self.path(&mut out),
-            18 => {
-                self.path(&mut out);
-                put_bytes(&mut out, &[self.byte(); 16]);
-                self.numbers(&mut out, 1);
-            }
+            18 => self.mounted(&mut out),
             _ => {
                 let covers = match self.byte() {
                     0 => end,
@@ -182,8 +178,20 @@ impl Script<'_> {
 
     fn run_begin(&mut self, out: &mut Vec<u8>) {
         self.numbers(out, 1);
-        out.push(1);
+        for _ in ["source", "file system"] {
+            out.push(1);
+            self.path(out);
+        }
+        let mounts = self.byte() % 3;
+        out.push(mounts);
+        (0..mounts).for_each(|_| self.mounted(out));
+    }
+
+    fn mounted(&mut self, out: &mut Vec<u8>) {
         self.path(out);
+        put_bytes(out, &[self.byte(); 16]);
+        self.numbers(out, 1);
+        out.push(self.byte() % 2);
     }
 
     fn run_end(&mut self, out: &mut Vec<u8>) {

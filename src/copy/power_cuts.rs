@@ -63,7 +63,9 @@ impl PowerCuts {
         unfinished: bool,
     ) -> PowerCuts {
         let mut cuts = PowerCuts::default();
-        if store.was_cut() {
+        // Where more were written to than can be noted, those that are not count as cut off.
+        let not_all_noted = store.mounted().len() == Mounted::KEPT_MAX && !store.is_sealed();
+        if store.was_cut() || not_all_noted {
             cuts.note(MountNo::default());
         }
         for mounted in store.mounted() {
@@ -121,8 +123,8 @@ impl PowerCuts {
         })
     }
 
-    /// What is to be noted of those that the last run wrote to, and of the one that holds the manifest.
-    /// One that is not mounted now keeps what was noted, if it has to be checked.
+    /// What is to be noted of those that the last run wrote to, and of the one that holds the manifest; at most
+    /// [`Mounted::KEPT_MAX`]. One that is not mounted now keeps what was noted, if it has to be checked.
     pub(super) fn now_mounted<F: Fs>(&self, fs: &F, store: &Store<F>) -> Vec<Mounted> {
         let mut noted: Vec<Mounted> = self.noted(fs, &RelPath::root()).into_iter().collect();
         for mounted in store.mounted().iter().filter(|it| !it.path.is_root()) {
@@ -134,6 +136,7 @@ impl PowerCuts {
             };
             noted.extend(now.or_else(|| mounted.unchecked.then(|| mounted.clone())));
         }
+        noted.truncate(Mounted::KEPT_MAX);
         noted
     }
 }

@@ -80,9 +80,10 @@ pub(super) fn open<F: Fs>(
         file_systems: sources()
             .map(|source| ByteBuf::from(file_system_of(source)))
             .collect(),
+        // What the last run wrote to may be written to by this one's recovery.
+        mounts: cuts.now_mounted(&**fs, &store),
     };
-    let begun = begin_run(&**fs, &mut store, &cuts, begin);
-    begun.map_err(|error| failure::manifest_failed(&**fs, error))?;
+    begin_run(&mut store, begin).map_err(|error| failure::manifest_failed(&**fs, error))?;
     Ok((store, after_cut, cuts))
 }
 
@@ -180,21 +181,11 @@ fn holds_below<F: Fs>(store: &Store<F>, dest: &RelPath) -> Result<bool, Manifest
 
 /// Notes the beginning of a run; where there is no journal, durably, before anything else is written:
 /// the next run has to know of it, whatever becomes of this one.
-fn begin_run<F: Fs>(
-    fs: &F,
-    store: &mut Store<F>,
-    cuts: &PowerCuts,
-    begin: RunBegin,
-) -> Result<(), ManifestError> {
-    // What the last run wrote to may be written to by this one's recovery.
-    let mounted = cuts.now_mounted(fs, store);
+fn begin_run<F: Fs>(store: &mut Store<F>, begin: RunBegin) -> Result<(), ManifestError> {
+    let lacks_journals = !begin.mounts.is_empty();
     store.append(&Record::RunBegin(begin))?;
-    let is_noted = !mounted.is_empty();
-    for mounted in mounted {
-        store.append(&Record::Mounted(mounted))?;
-    }
     store.write_out()?;
-    if is_noted {
+    if lacks_journals {
         store.file().sync().at("flush", store.path())?;
     }
     Ok(())

@@ -13,6 +13,7 @@ fn the_status_tells_done_from_partial_and_how_the_last_run_went() {
         started_ms: 1,
         sources: vec![serde_bytes::ByteBuf::from("/photos")],
         file_systems: Vec::new(),
+        mounts: Vec::new(),
     }));
     fixture.dir("d");
     fixture.file("d/small", b"x");

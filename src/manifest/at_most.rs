@@ -59,6 +59,7 @@ mod tests {
                 started_ms: 0,
                 sources: vec![Default::default(); sources],
                 file_systems: Vec::new(),
+                mounts: Vec::new(),
             });
             let mut bytes = Vec::new();
             codec::encode(&run, &mut bytes).unwrap();

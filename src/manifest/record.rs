@@ -57,7 +57,7 @@ pub(crate) enum Record<P = RelPath> {
     VerifyEnd(VerifyEnd),
     /// A fifo, socket or device node is there, or still under its partial name.
     Special(SpecialRecord<P>),
-    /// The run writes to a file system without a journal.
+    /// The run writes to one more file system without a journal.
     Mounted(Mounted),
 }
 
@@ -185,6 +185,10 @@ pub(crate) struct RunBegin {
     /// The file system that each of those was on: its UUID or else its type; empty if neither is known.
     #[serde(deserialize_with = "at_most::<{ RunBegin::SOURCES_MAX }, _, _>")]
     pub(crate) file_systems: Vec<serde_bytes::ByteBuf>,
+    /// The file systems without a journal that recovery may write to. They are in this record
+    /// because they must not be lost without it: a RunBegin ends what the run before noted.
+    #[serde(deserialize_with = "at_most::<{ Mounted::KEPT_MAX }, _, _>")]
+    pub(crate) mounts: Vec<Mounted>,
 }
 
 impl RunBegin {
@@ -228,8 +232,9 @@ pub(crate) struct Mounted {
 }
 
 impl Mounted {
-    /// The most that are kept of one run. One that is not listed counts as unknown.
-    pub(crate) const KEPT_MAX: usize = 256;
+    /// The most that are kept of one run. With their paths and those of the sources, a RunBegin
+    /// stays below the limit of a frame.
+    pub(crate) const KEPT_MAX: usize = 100;
 
     /// Whether both were noted of the same mount.
     pub(crate) fn is_same_mount(&self, other: &Mounted) -> bool {

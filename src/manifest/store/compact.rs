@@ -38,7 +38,9 @@ impl<F: Fs> Store<F> {
         if let Some((begin, end)) = self.last_run {
             new.append(&self.read(begin)?)?;
             for mounted in self.mounted() {
-                new.append(&Record::Mounted(mounted.clone()))?;
+                if !new.mounted().contains(mounted) {
+                    new.append(&Record::Mounted(mounted.clone()))?;
+                }
             }
             if let Some(end) = end {
                 new.append(&self.read(end)?)?;

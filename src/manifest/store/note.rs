@@ -60,9 +60,9 @@ impl<F: Fs> Store<F> {
             self.last_said = Some(pos);
         }
         let (hash, kind) = match record {
-            Record::RunBegin(_) => {
+            Record::RunBegin(begin) => {
                 self.last_run = Some((pos, None));
-                self.mounted.clear();
+                self.mounted.clone_from(&begin.mounts);
                 self.overhead.run_begin(bytes);
                 return Ok(());
             }

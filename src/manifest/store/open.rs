@@ -360,8 +360,8 @@ impl<F: Fs> Store<F> {
         let scanned = journal::scan(file, &self.header.key(), u64::MAX, paths, |frame| {
             if let Glance::Whole(record) = frame.glance {
                 match &**record {
-                    Record::RunBegin(_) => {
-                        mounted.clear();
+                    Record::RunBegin(begin) => {
+                        mounted.clone_from(&begin.mounts);
                         runs = true;
                     }
                     Record::RunEnd(_) => runs = false,

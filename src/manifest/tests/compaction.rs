@@ -27,8 +27,10 @@ fn every_entry_hash_and_total_and_the_last_run_outlive_a_compaction() {
     fill(&mut store);
     let mounts = [mounted("", 1), mounted("d", 2)];
     for record in [
-        Record::RunBegin(run_begin()),
-        Record::Mounted(mounts[0].clone()),
+        Record::RunBegin(RunBegin {
+            mounts: mounts[..1].to_vec(),
+            ..run_begin()
+        }),
         Record::Mounted(mounts[1].clone()),
         Record::RunEnd(run_end()),
     ] {

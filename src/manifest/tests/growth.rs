@@ -37,8 +37,12 @@ fn grow(dest: &Dest, runs: u64, mut add: impl FnMut(&mut Store<OsFs>, u64)) -> G
 
 /// What a run records that copies nothing.
 fn idle(store: &mut Store<OsFs>, nth: u64, failures: Vec<(RelPath, String)>) {
-    store.append(&Record::RunBegin(run_begin())).unwrap();
-    store.append(&Record::Mounted(mounted("", nth))).unwrap();
+    let begin = RunBegin {
+        mounts: vec![mounted("", nth)],
+        ..run_begin()
+    };
+    store.append(&Record::RunBegin(begin)).unwrap();
+    store.append(&Record::Mounted(mounted("d", nth))).unwrap();
     store.append(&Record::ReadBack { due: true }).unwrap();
     store.append(&Record::ReadBack { due: false }).unwrap();
     barrier(store);

@@ -204,6 +204,7 @@ fn the_last_run_is_the_newest_begun_with_its_own_end_only() {
         started_ms: 9,
         sources: Vec::new(),
         file_systems: Vec::new(),
+        mounts: Vec::new(),
     };
     store.append(&Record::RunBegin(second.clone())).unwrap();
     assert_eq!(store.last_run().unwrap(), Some((second.clone(), None)));
@@ -220,8 +221,11 @@ fn the_mounts_of_the_last_run_are_known_and_no_more_of_them_than_are_kept() {
     let mut add = |record: Record| store.append(&record).unwrap();
     add(Record::RunBegin(run_begin()));
     add(Record::Mounted(mounted("of an earlier run", 1)));
-    add(Record::RunBegin(run_begin()));
     let mut expected = vec![mounted("", 2), mounted("d", 3)];
+    add(Record::RunBegin(RunBegin {
+        mounts: expected[..1].to_vec(),
+        ..run_begin()
+    }));
     for mounted in expected.iter().chain(&expected[..1]) {
         add(Record::Mounted(mounted.clone()));
     }

@@ -316,6 +316,7 @@ pub(super) fn run_begin() -> RunBegin {
         started_ms: 1_700_000_000_000,
         sources: vec![b"/home/photos".to_vec().into(), b"music/".to_vec().into()],
         file_systems: vec![b"ext4".to_vec().into(), Vec::new().into()],
+        mounts: Vec::new(),
     }
 }
 
