@@ -1,5 +1,6 @@
 //! What a run is asked to do: validated values, no strings to parse. Plain types, no I/O.
 
+use std::ffi::OsString;
 use std::num::{NonZeroU64, NonZeroUsize};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -70,6 +71,9 @@ pub struct CopyOptions {
     pub remove_source_files: bool,
     /// Only tell what would be done, and touch nothing.
     pub dry_run: bool,
+    /// What a command line has to say to give the same options, for [`status`](crate::status) to suggest. More
+    /// than 100 words, or 64 KiB, are not kept.
+    pub words: Vec<OsString>,
     /// Delete what the sources do not have, once all that they have is durable.
     pub delete: Option<Delete>,
     /// Give copies the permissions and ACLs of their source. Otherwise a new one gets what the
@@ -125,6 +129,7 @@ impl CopyOptions {
             existing: Existing::default(),
             remove_source_files: false,
             dry_run: false,
+            words: Vec::new(),
             delete: None,
             perms: true,
             times: true,

@@ -178,10 +178,13 @@ impl Script<'_> {
 
     fn run_begin(&mut self, out: &mut Vec<u8>) {
         self.numbers(out, 1);
-        for _ in ["source", "file system"] {
+        for _ in ["sources", "earlier"] {
             out.push(1);
             self.path(out);
+            put_bytes(out, b"ext4");
         }
+        out.push(1);
+        put_bytes(out, b"--delete");
         let mounts = self.byte() % 3;
         out.push(mounts);
         (0..mounts).for_each(|_| self.mounted(out));

@@ -78,6 +78,7 @@ fn copy(
     let screen = report.screen.clone();
     report.recorder = Recorder::open(&args.record, screen, &rerun.to_string(), &subject)?;
     let mut options = options::copy(args, view)?;
+    options.words.clone_from(&rerun.options);
     let remembered = Remembered::of_environment();
     args.guards.apply(&mut options, &remembered)?;
     let neighbour = &args.common.neighbour;

@@ -121,7 +121,7 @@ pub(crate) enum Line<'a> {
     },
     Status {
         #[serde(flatten)]
-        what: StatusBody,
+        what: Box<StatusBody>,
     },
     Summary {
         #[serde(flatten)]

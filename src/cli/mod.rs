@@ -63,12 +63,22 @@ pub(crate) fn parse(argv: impl IntoIterator<Item = OsString>) -> Result<Invocati
     if let Some(exit) = help::short(&argv) {
         return Err(exit);
     }
-    let matches = help::definition().try_get_matches_from(&argv);
-    match matches.and_then(|matches| Cli::from_arg_matches(&matches)) {
-        Ok(cli) => Ok(Invocation {
-            cli,
-            rerun: quote::Rerun::new(&argv),
-        }),
+    let mut definition = help::definition();
+    let parsed = definition
+        .try_get_matches_from_mut(&argv)
+        .and_then(|matches| Ok((Cli::from_arg_matches(&matches)?, matches)));
+    match parsed {
+        Ok((cli, matches)) => {
+            let command = matches.subcommand();
+            let options = command.and_then(|(name, matches)| {
+                let command = definition.find_subcommand(name)?;
+                Some(operands::options(command, matches))
+            });
+            Ok(Invocation {
+                cli,
+                rerun: quote::Rerun::new(&argv, options.unwrap_or_default()),
+            })
+        }
         Err(error) => {
             // Nobody is left to tell when this cannot be printed, as with `sprag --help | true`.
             let _ = error.print();

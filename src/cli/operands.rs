@@ -1,7 +1,10 @@
-//! SOURCE... and DEST of `sprag copy`: the last path is DEST, whatever stands before it.
+//! SOURCE... and DEST of `sprag copy`: the last path is DEST, whatever stands before it; and its options,
+//! which are all the rest.
 
+use std::ffi::OsString;
 use std::path::PathBuf;
 
+use clap::parser::ValueSource;
 use clap::{Arg, ArgAction, ArgMatches, Args, Command, FromArgMatches, value_parser};
 
 const PATHS: &str = "paths";
@@ -15,6 +18,35 @@ pub(crate) struct Operands {
     pub(crate) sources: Vec<PathBuf>,
     /// The directory to copy into.
     pub(crate) dest: PathBuf,
+}
+
+/// Returns the options of a command as words, in their order, each in its long form.
+pub(crate) fn options(command: &Command, matches: &ArgMatches) -> Vec<OsString> {
+    let mut words = Vec::new();
+    for arg in command.get_arguments() {
+        let id = arg.get_id().as_str();
+        let (Some(long), true) = (arg.get_long(), id != PATHS) else {
+            continue;
+        };
+        if matches.value_source(id) != Some(ValueSource::CommandLine) {
+            continue;
+        }
+        let indices = matches.indices_of(id).into_iter().flatten();
+        let option = OsString::from(format!("--{long}"));
+        if !arg.get_action().takes_values() {
+            words.extend(indices.map(|index| (index, option.clone())));
+            continue;
+        }
+        let values = matches.get_raw(id).into_iter().flatten();
+        words.extend(indices.zip(values).map(|(index, value)| {
+            let mut word = option.clone();
+            word.push("=");
+            word.push(value);
+            (index, word)
+        }));
+    }
+    words.sort();
+    words.into_iter().map(|(_, word)| word).collect()
 }
 
 impl Args for Operands {

@@ -4,6 +4,7 @@
 
 use std::io::{self, IsTerminal, Write};
 
+use console::style;
 use serde::Serialize;
 use sprag::exit::Exit;
 
@@ -25,7 +26,26 @@ enum State {
     Failed,
 }
 
+/// Whether a verdict is good news.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Tone {
+    Good,
+    Unfinished,
+    Bad,
+}
+
 impl Out {
+    /// Prints the sentence that a command ends with, in colour on a terminal, unless `NO_COLOR` forbids it.
+    pub(crate) fn verdict(&mut self, tone: Tone, text: &str) {
+        let text = style(text);
+        let text = match tone {
+            Tone::Good => text.green(),
+            Tone::Unfinished => text.yellow(),
+            Tone::Bad => text.red(),
+        };
+        self.line(&text.to_string());
+    }
+
     /// Standard output beside the progress on `screen`.
     pub(crate) fn new(screen: Screen) -> Out {
         Out {

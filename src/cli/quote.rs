@@ -10,40 +10,58 @@ use sprag::path::is_hidden;
 /// A command line, to be printed so that it continues what it began: without `--restart` and `--new`,
 /// which would throw away the progress that the rerun is to build on, or begin where no drive is.
 #[derive(Debug, Clone)]
-pub(crate) struct Rerun(Vec<OsString>);
+pub(crate) struct Rerun {
+    argv: Vec<OsString>,
+    /// Its options, as words of a command line.
+    pub(crate) options: Vec<OsString>,
+}
 
 impl Rerun {
-    pub(crate) fn new(argv: &[OsString]) -> Rerun {
+    pub(crate) fn new(argv: &[OsString], mut options: Vec<OsString>) -> Rerun {
+        let begins_anew = |word: &OsString| word == "--restart" || word == "--new";
         let mut options_over = false;
         let kept = argv.iter().filter(|arg| {
             options_over |= *arg == "--";
-            options_over || !(*arg == "--restart" || *arg == "--new")
+            options_over || !begins_anew(arg)
         });
-        Rerun(kept.cloned().collect())
+        options.retain(|word| !begins_anew(word));
+        Rerun {
+            argv: kept.cloned().collect(),
+            options,
+        }
     }
 
     /// The same with a destination that was found at another path.
     pub(crate) fn at(&self, dest: &Path, now: &Path) -> Rerun {
-        let mut argv = self.0.clone();
+        let mut argv = self.argv.clone();
         // DEST is the last of its name: the others are sources.
         if let Some(arg) = argv.iter_mut().rev().find(|arg| *arg == dest.as_os_str()) {
             *arg = now.as_os_str().to_owned();
         }
-        Rerun(argv)
+        Rerun {
+            argv,
+            options: self.options.clone(),
+        }
     }
 }
 
 impl fmt::Display for Rerun {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&command(self.0.iter().map(OsString::as_os_str)))
+        f.write_str(&command(self.argv.iter().map(OsString::as_os_str)))
     }
 }
 
-/// A command with operands: none of them is taken for an option, whoever named it.
-pub(crate) fn with_operands(command: [&str; 2], operands: &[&OsStr]) -> String {
+/// A command with options and operands: no operand is taken for an option, whoever named it.
+pub(crate) fn with_operands(
+    command: [&str; 2],
+    options: &[OsString],
+    operands: &[&OsStr],
+) -> String {
     let is_option = |word: &&OsStr| word.as_bytes().starts_with(b"-");
     let over = operands.iter().any(is_option).then_some(OsStr::new("--"));
-    let words = command.into_iter().map(OsStr::new).chain(over);
+    let options = options.iter().map(OsString::as_os_str);
+    let words = command.into_iter().map(OsStr::new);
+    let words = words.chain(options).chain(over);
     self::command(words.chain(operands.iter().copied()))
 }
 
@@ -144,10 +162,12 @@ mod tests {
     #[test]
     fn what_a_stranger_names_is_no_option_and_hides_nothing() {
         let words = ["--delete", "/a\u{115f}b"].map(OsStr::new);
-        let command = with_operands(["sprag", "copy"], &words);
-        assert_eq!(command, r"sprag copy -- --delete $'/a\341\205\237b'");
+        let options = [OsString::from("--exclude=a b")];
+        let command = with_operands(["sprag", "copy"], &options, &words);
+        let expected = r"sprag copy '--exclude=a b' -- --delete $'/a\341\205\237b'";
+        assert_eq!(command, expected);
         assert_eq!(
-            with_operands(["sprag", "verify"], &[OsStr::new("a")]),
+            with_operands(["sprag", "verify"], &[], &[OsStr::new("a")]),
             "sprag verify a"
         );
     }
@@ -155,11 +175,13 @@ mod tests {
     #[test]
     fn a_rerun_neither_restarts_nor_begins_afresh_and_names_the_place_of_the_drive() {
         let argv = ["sprag", "copy", "--restart", "--new", "a", "--", "--new"].map(OsString::from);
-        let rerun = Rerun::new(&argv);
+        let options = ["--restart", "--delete"].map(OsString::from);
+        let rerun = Rerun::new(&argv, options.to_vec());
         assert_eq!(rerun.to_string(), "sprag copy a -- --new");
+        assert_eq!(rerun.options, ["--delete"]);
         let moved = rerun.at(Path::new("--new"), Path::new("/mnt/b c"));
         assert_eq!(moved.to_string(), "sprag copy a -- '/mnt/b c'");
         let argv = [OsString::from("sprag"), OsString::from_vec(vec![0xff])];
-        assert_eq!(Rerun::new(&argv).to_string(), r"sprag $'\377'");
+        assert_eq!(Rerun::new(&argv, Vec::new()).to_string(), r"sprag $'\377'");
     }
 }

@@ -22,10 +22,12 @@ pub(crate) fn status(args: &StatusArgs) -> Exit {
     };
     if args.json {
         out.json(&Line::Status {
-            what: (&status).into(),
+            what: Box::new((&status).into()),
         });
     } else {
         out.line(&text::status(&args.dest, &status));
+        let (tone, verdict) = text::verdict(&status);
+        out.verdict(tone, &verdict);
     }
     out.exit(match status.manifest_damage {
         Some(damage) => {

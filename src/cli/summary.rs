@@ -105,7 +105,7 @@ pub(crate) fn next_step(summary: &CopySummary, rerun: &Rerun, dest: &Path) -> Op
         _ if summary.dry_run => return None,
         Exit::Done if summary.bytes_copied > 0 && summary.files_read_back == 0 => {
             let verify = [state_dir(dest).as_os_str()];
-            let verify = quote::with_operands(["sprag", "verify"], &verify);
+            let verify = quote::with_operands(["sprag", "verify"], &[], &verify);
             return Some(format!("To check it, now or in years:\n  {verify}"));
         }
         Exit::Stopped => "Stopped; progress is saved. To go on:",
@@ -209,7 +209,7 @@ mod tests {
                 bytes_durable: 2 << 20,
                 ..CopySummary::default()
             };
-            let rerun = Rerun::new(&["sprag", "copy", "a", "b"].map(Into::into));
+            let rerun = Rerun::new(&["sprag", "copy", "a", "b"].map(Into::into), Vec::new());
             let next = next_step(&summary, &rerun, Path::new("/"));
             let next = next.unwrap_or_else(|| "(nothing)".to_owned());
             let code = exit_code.code();

@@ -1,5 +1,7 @@
 //! One run from end to end: open, recover, the stages on their threads, the end.
 
+use std::ffi::OsString;
+use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
 use std::sync::Arc;
 use std::thread;
@@ -27,7 +29,7 @@ use crate::event::{Concurrency, CopySummary, Event, Phase};
 use crate::fs::{Fs, FsFile, Place, source};
 use crate::limits::{self, Limits};
 use crate::lock_mutex;
-use crate::manifest::{Holder, OpenMode, Record, RunBegin, Store};
+use crate::manifest::{Holder, OpenMode, Record, RunBegin, RunSource, Store};
 use crate::options::CopyOptions;
 use crate::path::{Printable, RelPath};
 use crate::scan::Source;
@@ -71,15 +73,22 @@ pub(super) fn open<F: Fs>(
     let after_cut = after_cut.map_err(|error| failure::manifest_failed(&**fs, error))?;
     store.set_holder(Some(&Holder::this_process()));
     let cuts = PowerCuts::since_the_last_run(&**fs, &store, after_cut);
-    let sources = || setup.sources.iter().take(RunBegin::SOURCES_MAX);
+    let last = store.last_run();
+    let last = last.map_err(|error| failure::manifest_failed(&**fs, error))?;
+    let sources: Vec<RunSource> = setup
+        .sources
+        .iter()
+        .take(RunBegin::SOURCES_MAX)
+        .map(|source| RunSource {
+            path: source.as_given().into(),
+            file_system: file_system_of(source).into_bytes().into(),
+        })
+        .collect();
     let begin = RunBegin {
         started_ms: time::now_ms(),
-        sources: sources()
-            .map(|source| ByteBuf::from(source.as_given()))
-            .collect(),
-        file_systems: sources()
-            .map(|source| ByteBuf::from(file_system_of(source)))
-            .collect(),
+        earlier: last.map_or_else(Vec::new, |(last, _)| earlier_than(&sources, last)),
+        sources,
+        options: recorded(&options.words),
         // What the last run wrote to may be written to by this one's recovery.
         mounts: cuts.now_mounted(&**fs, &store),
     };
@@ -87,7 +96,27 @@ pub(super) fn open<F: Fs>(
     Ok((store, after_cut, cuts))
 }
 
-/// Refuses a source that does not look like the one that the last run copied from: its drive may not be mounted,
+/// Returns the sources of the last run, and of those before it, that are none of a run.
+fn earlier_than(sources: &[RunSource], last: RunBegin) -> Vec<RunSource> {
+    let is_among = |it: &RunSource| sources.iter().any(|source| source.path == it.path);
+    let known = last.sources.into_iter().chain(last.earlier);
+    known
+        .filter(|it| !is_among(it))
+        .take(RunBegin::EARLIER_MAX)
+        .collect()
+}
+
+/// Returns what is recorded of the options.
+fn recorded(words: &[OsString]) -> Vec<ByteBuf> {
+    let bytes: usize = words.iter().map(|word| word.len()).sum();
+    if words.len() > RunBegin::OPTIONS_MAX || bytes > RunBegin::OPTIONS_BYTES_MAX {
+        return Vec::new();
+    }
+    let words = words.iter().map(|word| word.as_bytes().to_vec().into());
+    words.collect()
+}
+
+/// Refuses a source that does not look like the one that a run before copied from: its drive may not be mounted,
 /// or another drive may be. A move expects its source to lack what was copied.
 pub(super) fn must_be_the_sources<F: Fs>(
     fs: &F,
@@ -104,11 +133,8 @@ pub(super) fn must_be_the_sources<F: Fs>(
     };
     for source in setup.sources.iter().filter(|source| source.is_dir) {
         let given = source.as_given();
-        let Some(nth) = last
-            .sources
-            .iter()
-            .position(|before| before[..] == given[..])
-        else {
+        let mut known = last.sources.iter().chain(&last.earlier);
+        let Some(before) = known.find(|before| before.path[..] == given[..]) else {
             continue;
         };
         // One that cannot be listed is told of when it is walked.
@@ -117,7 +143,7 @@ pub(super) fn must_be_the_sources<F: Fs>(
             let path = source.path.clone();
             return Err(SetupError::SourceEmptied { path }.into());
         }
-        let was = last.file_systems.get(nth).map_or(&[][..], |was| &was[..]);
+        let was = &before.file_system[..];
         if options.delete.is_none() || was.is_empty() {
             continue;
         }

@@ -31,3 +31,13 @@ fn open_to_read(dest: &Path, manifest: Option<&Path>) -> Result<(Arc<OsFs>, Stor
     };
     Ok((fs, store))
 }
+
+/// The same, and the manifest of a destination beside a writer as well.
+fn open_to_look(dest: &Path, manifest: Option<&Path>) -> Result<(Arc<OsFs>, Store<OsFs>), Error> {
+    if manifest.is_some() {
+        return open_to_read(dest, manifest);
+    }
+    let fs = open_destination(dest, false)?;
+    let store = found(Store::open_to_look(&fs, dest)?, dest)?;
+    Ok((fs, store))
+}

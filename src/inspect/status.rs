@@ -7,10 +7,11 @@ use std::path::{Path, PathBuf};
 use serde::Serialize;
 
 use super::verified::{LastVerification, VerifiedPart};
-use crate::error::{Error, ManifestDamage};
+use crate::error::{Error, ManifestDamage, ManifestError};
 use crate::exit::Exit;
+use crate::fs::Fs;
 use crate::hash::to_hex;
-use crate::manifest::{Entry, RunBegin, RunEnd, SlotKind};
+use crate::manifest::{Entry, RunBegin, RunEnd, RunSource, SlotKind, Store};
 use crate::path::RelPath;
 
 /// So many partial files are listed by name.
@@ -41,6 +42,10 @@ pub struct Status {
     pub partial: Vec<PartialFile>,
     /// The last run of `copy`, finished or not.
     pub last_run: Option<LastRun>,
+    /// Sources of earlier runs that are none of the last one, those of the newest first, at most 50.
+    pub earlier_sources: Vec<PathBuf>,
+    /// Who works on the destination now, in words. Then all this is what was recorded so far.
+    pub held_by: Option<String>,
     /// The last verification, finished or not.
     pub last_verify: Option<LastVerification>,
     /// When each part was verified; empty if nothing ever was.
@@ -68,15 +73,17 @@ pub struct LastRun {
     pub started_ms: u64,
     /// When it ended, in ms since the Unix epoch. `None`: it did not end in good order.
     pub ended_ms: Option<u64>,
-    /// The sources as they were given.
+    /// The sources as absolute paths, with a slash at the end where their contents were meant.
     pub sources: Vec<PathBuf>,
+    /// The options that it had, as words of a command line.
+    pub options: Vec<OsString>,
     /// How it ended. `None`: not in good order, or in a way that this version does not know.
     pub exit: Option<Exit>,
-    /// Files whose content it wrote.
+    /// Files whose content it wrote. Where it did not end in good order, those that it finished.
     pub files_copied: u64,
-    /// Entries that failed.
+    /// Entries that failed; 0 where it did not end in good order.
     pub files_failed: u64,
-    /// Bytes it wrote.
+    /// Bytes it wrote. Where it did not end in good order, those of the files that it finished.
     pub bytes_copied: u64,
     /// The first of the failures, with their reasons.
     pub failures: Vec<(RelPath, String)>,
@@ -87,10 +94,10 @@ pub struct LastRun {
 ///
 /// # Errors
 ///
-/// The destination cannot be opened or has no manifest, or its manifest is locked by a copy, newer than
-/// this sprag, or so damaged that nothing of it can be read.
+/// The destination cannot be opened or has no manifest, or its manifest is newer than this sprag, or so
+/// damaged that nothing of it can be read. One that is kept elsewhere may be locked.
 pub fn status(dest: &Path, manifest: Option<&Path>) -> Result<Status, Error> {
-    let (_, store) = super::open_to_read(dest, manifest)?;
+    let (_, store) = super::open_to_look(dest, manifest)?;
     let totals = store.totals();
     let block_size = store.block_size().bytes();
     let mut bytes_partial: u64 = 0;
@@ -108,6 +115,12 @@ pub fn status(dest: &Path, manifest: Option<&Path>) -> Result<Status, Error> {
         }
     }
     let last_run = store.last_run()?;
+    let earlier = last_run.as_ref().map(|(begin, _)| begin.earlier.clone());
+    let earlier_sources = earlier.into_iter().flatten().map(path_of).collect();
+    let last_run = match last_run {
+        Some((begin, end)) => Some(last_run_of(&store, begin, end)?),
+        None => None,
+    };
     let (last_verify, verified) = super::verified::history(&store)?;
     Ok(Status {
         block_size,
@@ -120,19 +133,32 @@ pub fn status(dest: &Path, manifest: Option<&Path>) -> Result<Status, Error> {
         bytes_done: totals.bytes_done,
         bytes_partial,
         partial,
-        last_run: last_run.map(|(begin, end)| last_run_of(begin, end)),
+        last_run,
+        earlier_sources,
+        held_by: store.written_by().map(str::to_owned),
         last_verify,
         verified,
         manifest_damage: store.salvaged().cloned(),
     })
 }
 
-fn last_run_of(begin: RunBegin, end: Option<RunEnd>) -> LastRun {
-    let source = |path: serde_bytes::ByteBuf| OsString::from_vec(path.into_vec()).into();
+fn path_of(source: RunSource) -> PathBuf {
+    OsString::from_vec(source.path.into_vec()).into()
+}
+
+fn last_run_of<F: Fs>(
+    store: &Store<F>,
+    begin: RunBegin,
+    end: Option<RunEnd>,
+) -> Result<LastRun, ManifestError> {
+    let words = begin.options.into_iter();
     let mut run = LastRun {
         started_ms: begin.started_ms,
         ended_ms: None,
-        sources: begin.sources.into_iter().map(source).collect(),
+        sources: begin.sources.into_iter().map(path_of).collect(),
+        options: words
+            .map(|word| OsString::from_vec(word.into_vec()))
+            .collect(),
         exit: None,
         files_copied: 0,
         files_failed: 0,
@@ -146,6 +172,8 @@ fn last_run_of(begin: RunBegin, end: Option<RunEnd>) -> LastRun {
         run.files_failed = end.files_failed;
         run.bytes_copied = end.bytes_copied;
         run.failures = end.failures;
+    } else {
+        (run.files_copied, run.bytes_copied) = store.finished_by_last_run()?;
     }
-    run
+    Ok(run)
 }

@@ -3,17 +3,25 @@ use std::fs;
 use super::*;
 use crate::error::{ManifestError, SetupError};
 use crate::exit::Exit;
-use crate::manifest::{Link, Record, RunBegin, RunEnd};
+use crate::manifest::{Link, Record, RunBegin, RunEnd, RunSource};
 use crate::verify::fixture::{Fixture, content, rel};
+
+fn source(path: &str) -> RunSource {
+    RunSource {
+        path: path.as_bytes().to_vec().into(),
+        file_system: Default::default(),
+    }
+}
 
 #[test]
 fn the_status_tells_done_from_partial_and_how_the_last_run_went() {
     let mut fixture = Fixture::new();
     fixture.append(&Record::RunBegin(RunBegin {
         started_ms: 1,
-        sources: vec![serde_bytes::ByteBuf::from("/photos")],
-        file_systems: Vec::new(),
-        mounts: Vec::new(),
+        sources: vec![source("/photos")],
+        earlier: vec![source("/music/")],
+        options: vec![b"--delete".to_vec().into()],
+        ..RunBegin::default()
     }));
     fixture.dir("d");
     fixture.file("d/small", b"x");
@@ -49,6 +57,8 @@ fn the_status_tells_done_from_partial_and_how_the_last_run_went() {
     let run = status.last_run.unwrap();
     assert_eq!((run.started_ms, run.ended_ms), (1, Some(2)));
     assert_eq!(run.sources, [Path::new("/photos")]);
+    assert_eq!(run.options, ["--delete"]);
+    assert_eq!(status.earlier_sources, [Path::new("/music/")]);
     assert_eq!(run.exit, Some(Exit::Partial));
     assert_eq!(run.failures, [(rel("bad"), "cannot read it".to_string())]);
     let manifest = fs::metadata(temp.path().join(".sprag/manifest")).unwrap();

@@ -54,18 +54,16 @@ mod tests {
 
     #[test]
     fn a_list_longer_than_its_field_may_be_is_no_record() {
-        let is_record = |sources: usize| {
+        let is_record = |options: usize| {
             let run: Record = Record::RunBegin(RunBegin {
-                started_ms: 0,
-                sources: vec![Default::default(); sources],
-                file_systems: Vec::new(),
-                mounts: Vec::new(),
+                options: vec![Default::default(); options],
+                ..RunBegin::default()
             });
             let mut bytes = Vec::new();
             codec::encode(&run, &mut bytes).unwrap();
             codec::decode::<Record>(&bytes).is_ok()
         };
-        assert!(is_record(RunBegin::SOURCES_MAX));
-        assert!(!is_record(RunBegin::SOURCES_MAX + 1));
+        assert!(is_record(RunBegin::OPTIONS_MAX));
+        assert!(!is_record(RunBegin::OPTIONS_MAX + 1));
     }
 }

@@ -40,8 +40,8 @@ pub(crate) use find::{
 pub(crate) use header::Holder;
 pub(crate) use index::SlotKind;
 pub(crate) use record::{
-    Begin, Blocks, Cut, DirRecord, Done, Link, Mounted, Record, RunBegin, RunEnd, SourceId,
-    SpecialRecord, SymlinkRecord,
+    Begin, Blocks, Cut, DirRecord, Done, Link, Mounted, Record, RunBegin, RunEnd, RunSource,
+    SourceId, SpecialRecord, SymlinkRecord,
 };
 pub(crate) use store::{
     Entry, LastVerified, LastVerify, Mark, OpenMode, Partial, Rebuilt, Store, Tail, VerifyLog,

@@ -2,6 +2,7 @@
 //! `docs/FORMAT.md` and the golden bytes in `tests/data/` before changing anything here.
 
 use serde::{Deserialize, Serialize};
+use serde_bytes::ByteBuf;
 
 use super::at_most::at_most;
 use super::ctimes::Ctimes;
@@ -175,25 +176,44 @@ pub(crate) struct Link<P = RelPath> {
     pub(crate) to: P,
 }
 
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+/// The limits of its lists keep it below the limit of a frame, whatever the paths are.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct RunBegin {
     /// Milliseconds since the Unix epoch.
     pub(crate) started_ms: u64,
-    /// The first of the sources, as they were given.
+    /// The first of the sources.
     #[serde(deserialize_with = "at_most::<{ RunBegin::SOURCES_MAX }, _, _>")]
-    pub(crate) sources: Vec<serde_bytes::ByteBuf>,
-    /// The file system that each of those was on: its UUID or else its type; empty if neither is known.
-    #[serde(deserialize_with = "at_most::<{ RunBegin::SOURCES_MAX }, _, _>")]
-    pub(crate) file_systems: Vec<serde_bytes::ByteBuf>,
+    pub(crate) sources: Vec<RunSource>,
+    /// Sources of earlier runs that are none of this one, those of the newest first.
+    #[serde(deserialize_with = "at_most::<{ RunBegin::EARLIER_MAX }, _, _>")]
+    pub(crate) earlier: Vec<RunSource>,
+    /// The options, as words of a command line; none if they are too many to be kept.
+    #[serde(deserialize_with = "at_most::<{ RunBegin::OPTIONS_MAX }, _, _>")]
+    pub(crate) options: Vec<ByteBuf>,
     /// The file systems without a journal that recovery may write to. They are in this record
     /// because they must not be lost without it: a RunBegin ends what the run before noted.
     #[serde(deserialize_with = "at_most::<{ Mounted::KEPT_MAX }, _, _>")]
     pub(crate) mounts: Vec<Mounted>,
 }
 
+/// A source of a run.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct RunSource {
+    /// As an absolute path, with a slash at its end if its contents are meant.
+    pub(crate) path: ByteBuf,
+    /// Its file system: the UUID or else the type; empty if neither is known.
+    pub(crate) file_system: ByteBuf,
+}
+
 impl RunBegin {
     /// The most sources that are kept.
     pub(crate) const SOURCES_MAX: usize = 100;
+    /// The most sources of earlier runs that are kept.
+    pub(crate) const EARLIER_MAX: usize = 50;
+    /// The most options that are kept.
+    pub(crate) const OPTIONS_MAX: usize = 100;
+    /// The most bytes of options that are kept.
+    pub(crate) const OPTIONS_BYTES_MAX: usize = 64 << 10;
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -232,9 +252,8 @@ pub(crate) struct Mounted {
 }
 
 impl Mounted {
-    /// The most that are kept of one run. With their paths and those of the sources, a RunBegin
-    /// stays below the limit of a frame.
-    pub(crate) const KEPT_MAX: usize = 100;
+    /// The most that are kept of one run.
+    pub(crate) const KEPT_MAX: usize = 80;
 
     /// Whether both were noted of the same mount.
     pub(crate) fn is_same_mount(&self, other: &Mounted) -> bool {

@@ -135,6 +135,8 @@ pub(crate) struct Store<F: Fs> {
     last_said: Option<u64>,
     /// This is the copy of a manifest that could not be used.
     stands_for: Option<StandsFor>,
+    /// Who writes it while it is read.
+    written_by: Option<String>,
     /// It is damaged, and this is what can be read of it.
     salvaged: Option<salvage::Salvaged>,
     /// The manifest that is locked while its copy is read in its place.
@@ -268,6 +270,24 @@ impl<F: Fs> Store<F> {
             _ => None,
         };
         Ok(Some((begin, end)))
+    }
+
+    /// Returns how many files the newest run wrote and finished, by what it recorded, and their bytes.
+    pub(crate) fn finished_by_last_run(&self) -> Result<(u64, u64), ManifestError> {
+        let (mut files, mut bytes) = (0, 0);
+        let Some((begin, _)) = self.last_run else {
+            return Ok((files, bytes));
+        };
+        for pos in self.positions_of(SlotKind::Done) {
+            if pos > begin
+                && let Entry::Done(done) = self.entry_at(pos)?.1
+                && done.attempt.is_some()
+            {
+                files += 1;
+                bytes += done.size;
+            }
+        }
+        Ok((files, bytes))
     }
 
     /// The file systems without a journal that the newest run writes to, the first

@@ -15,7 +15,7 @@ CTIMES = [("source_ns", "i128"), ("dest_s", "u"), ("as_root", "bool")]
 LESSER = [("mode", "u?"), ("owner", "pair?"), ("mtime", "bool"), ("acls", "u?"), ("xattrs", "u?")]
 MOUNTED = [("path", "bytes"), ("boot", "bytes"), ("mount", "u"), ("unchecked", "bool")]
 RECORDS = [
-    ("RunBegin", [("started_ms", "u"), ("sources", "[bytes"), ("file_systems", "[bytes"), ("mounts", "[mounted")]),
+    ("RunBegin", [("started_ms", "u"), ("sources", "[source"), ("earlier", "[source"), ("options", "[bytes"), ("mounts", "[mounted")]),
     ("RunEnd", [("ended_ms", "u"), ("exit_code", "u8"), ("files_copied", "u"), ("files_failed", "u"), ("bytes_copied", "u"), ("failures", "[failure")]),
     ("Dir", [("path", "bytes"), ("atime_ns", "i128"), ("mtime_ns", "i128"), ("dest", "dest")]),
     ("Symlink", [("path", "bytes"), ("target", "bytes"), ("mtime_ns", "i128"), ("dest", "dest"), ("attempt", "u8")]),
@@ -73,7 +73,7 @@ class Payload:
         if kind == "i128":
             number = self.varint()
             return -(number + 1) // 2 if number & 1 else number // 2
-        fields = {"dest": DEST_META, "lesser": LESSER, "ctimes": CTIMES, "mounted": MOUNTED, "pair": [("uid", "u"), ("gid", "u")], "failure": [("path", "bytes"), ("why", "bytes")],
+        fields = {"dest": DEST_META, "lesser": LESSER, "ctimes": CTIMES, "mounted": MOUNTED, "source": [("path", "bytes"), ("file_system", "bytes")], "pair": [("uid", "u"), ("gid", "u")], "failure": [("path", "bytes"), ("why", "bytes")],
                   "damage": DAMAGE, "span": [("gap", "u"), ("length", "u")], "range": [("start", "u"), ("end", "u")], "shift": [("at", "u"), ("belongs", "u")]}
         if kind in ("found", "special"):
             name, found = {"found": FOUND, "special": SPECIAL}[kind][self.varint()]

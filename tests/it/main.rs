@@ -59,6 +59,7 @@ mod slow;
 mod source_rot;
 mod sparse;
 mod special;
+mod status;
 mod symlinks;
 mod verify;
 mod wait;

@@ -1,5 +1,7 @@
 //! The line of `sprag status --json`.
 
+use std::path::PathBuf;
+
 use serde::Serialize;
 use sprag::error::ManifestDamage;
 use sprag::exit::Exit;
@@ -19,6 +21,8 @@ pub(crate) struct StatusBody {
     bytes_partial: u64,
     partial: Vec<PartialBody>,
     last_run: Option<LastRunBody>,
+    earlier_sources: Vec<JsonPath>,
+    held_by: Option<String>,
     last_verify: Option<LastVerifyBody>,
     verified: Vec<VerifiedBody>,
     manifest_damage: Option<ManifestDamage>,
@@ -85,6 +89,7 @@ struct LastRunBody {
     ended_ms: Option<u64>,
     exit_code: Option<Exit>,
     sources: Vec<JsonPath>,
+    options: Vec<String>,
     files_copied: u64,
     files_failed: u64,
     bytes_copied: u64,
@@ -112,11 +117,20 @@ impl From<&sprag::Status> for StatusBody {
             bytes_partial: status.bytes_partial,
             partial: status.partial.iter().map(PartialBody::from).collect(),
             last_run: status.last_run.as_ref().map(LastRunBody::from),
+            earlier_sources: paths(&status.earlier_sources),
+            held_by: status.held_by.clone(),
             last_verify: status.last_verify.as_ref().map(LastVerifyBody::from),
             verified: status.verified.iter().map(VerifiedBody::from).collect(),
             manifest_damage: status.manifest_damage.clone(),
         }
     }
+}
+
+fn paths(paths: &[PathBuf]) -> Vec<JsonPath> {
+    paths
+        .iter()
+        .map(|it| JsonPath::from(it.as_path()))
+        .collect()
 }
 
 impl From<&sprag::PartialFile> for PartialBody {
@@ -135,10 +149,11 @@ impl From<&sprag::LastRun> for LastRunBody {
             started_ms: run.started_ms,
             ended_ms: run.ended_ms,
             exit_code: run.exit,
-            sources: run
-                .sources
+            sources: paths(&run.sources),
+            options: run
+                .options
                 .iter()
-                .map(|s| JsonPath::from(s.as_path()))
+                .map(|word| word.to_string_lossy().into_owned())
                 .collect(),
             files_copied: run.files_copied,
             files_failed: run.files_failed,

@@ -9,9 +9,10 @@ use sprag::exit::Exit;
 use sprag::path::{Printable, PrintableText};
 use sprag::{LastRun, Status, VerifiedPart};
 
+use crate::cli::out::Tone;
 use crate::cli::{quote, units};
 
-/// The whole text.
+/// All but the verdict.
 pub(super) fn status(dest: &Path, status: &Status) -> String {
     let mut lines = vec![format!(
         "On {} (manifest {}, {}, blocks of {})",
@@ -24,47 +25,45 @@ pub(super) fn status(dest: &Path, status: &Status) -> String {
         lines.push(format!("The manifest is damaged: {}.", damage.short()));
     }
     lines.extend(match &status.last_run {
-        Some(run) => last_run(run),
+        Some(run) => last_run(run, status),
         None => vec!["No copy is recorded.".to_owned()],
     });
-    lines.extend(part("Finished:", None, finished(status)));
-    let again = copy_command(dest, status);
-    let hint = |what: &str| {
-        again
-            .as_ref()
-            .map(|again| format!("use \"{again}\" {what}"))
+    if !status.earlier_sources.is_empty() {
+        let sources = printable(&status.earlier_sources);
+        lines.push(format!("Before that, copies from {sources}"));
+    }
+    if let Some(holder) = &status.held_by {
+        lines.push(format!("In use now by {holder}"));
+    }
+    lines.extend(part("Finished:", finished(status)));
+    let is_half_done = match status.held_by {
+        Some(_) => "Being copied, or half done:",
+        None => "Half done:",
     };
-    lines.extend(part("Half done:", hint("to finish them"), partial(status)));
-    lines.extend(part(
-        "Failed in the last copy:",
-        hint("to try them again"),
-        failed(status),
-    ));
-    let verify = verify_command(dest);
-    let hint = format!("use \"{verify}\" to read the device and compare");
-    lines.extend(part("Verified:", Some(hint), verified(status)));
+    lines.extend(part(is_half_done, partial(status)));
+    lines.extend(part("Failed in the last copy:", failed(status)));
+    lines.extend(part("Verified:", verified(status)));
+    lines.extend(part("Next:", next(dest, status)));
     lines.push(String::new());
-    lines.push(conclusion(dest, status));
     lines.join("\n")
 }
 
 /// A part with its heading, unless it is empty.
-fn part(title: &str, hint: Option<String>, items: Vec<String>) -> Vec<String> {
+fn part(title: &str, items: Vec<String>) -> Vec<String> {
     if items.is_empty() {
         return items;
     }
     let mut lines = vec![String::new(), title.to_owned()];
-    lines.extend(hint.map(|hint| format!("  ({hint})")));
     lines.extend(items.into_iter().map(|item| format!("    {item}")));
     lines
 }
 
-fn last_run(run: &LastRun) -> Vec<String> {
-    let sources: Vec<String> = run
-        .sources
-        .iter()
-        .map(|source| Printable(source).to_string())
-        .collect();
+fn printable(paths: &[PathBuf]) -> String {
+    let paths = paths.iter().map(|path| Printable(path).to_string());
+    paths.collect::<Vec<_>>().join(", ")
+}
+
+fn last_run(run: &LastRun, status: &Status) -> Vec<String> {
     let began = units::utc(run.started_ms);
     let end = match (run.exit, run.ended_ms) {
         (Some(exit), Some(ended_ms)) => {
@@ -72,19 +71,24 @@ fn last_run(run: &LastRun) -> Vec<String> {
             format!("{} after {}", exit.meaning(), units::duration(took))
         }
         (Some(exit), None) => exit.meaning().to_owned(),
-        (None, _) => "cut off, or still running".to_owned(),
+        (None, _) if status.held_by.is_some() => "running".to_owned(),
+        (None, _) => "it did not come to its end".to_owned(),
     };
     let mut lines = Vec::new();
-    if !sources.is_empty() {
-        lines.push(format!("Copied from {}", sources.join(", ")));
+    if !run.sources.is_empty() {
+        lines.push(format!("Copied from {}", printable(&run.sources)));
     }
     lines.push(format!("Last copy begun {began}: {end}"));
-    lines.push(format!(
-        "  it copied {} ({}); {} failed",
+    let copied = format!(
+        "  it copied {} ({})",
         units::count(run.files_copied, "file", "files"),
-        units::size(run.bytes_copied),
-        run.files_failed
-    ));
+        units::size(run.bytes_copied)
+    );
+    lines.push(match run.exit {
+        Some(_) => format!("{copied}; {} failed", run.files_failed),
+        None if status.held_by.is_some() => format!("{copied} so far"),
+        None => copied,
+    });
     lines
 }
 
@@ -190,59 +194,71 @@ fn unlisted(all: u64, listed: usize) -> Option<String> {
     (more > 0).then(|| format!("and {more} more"))
 }
 
-fn is_finished(status: &Status) -> bool {
+/// What to type next.
+fn next(dest: &Path, status: &Status) -> Vec<String> {
+    if status.held_by.is_some() {
+        return Vec::new();
+    }
     let ended_well = |run: &LastRun| run.exit == Some(Exit::Done);
-    status.files_partial == 0 && status.last_run.as_ref().is_none_or(ended_well)
-}
-
-/// The last line: what to do next.
-fn conclusion(dest: &Path, status: &Status) -> String {
-    let verify = verify_command(dest);
-    let bad = status
-        .last_verify
-        .as_ref()
-        .map_or(0, |last| last.entries_bad);
-    if is_finished(status) && bad > 0 {
-        let bad = units::count(bad, "bad entry", "bad entries");
-        return format!("the last verification found {bad}; to see which:\n  {verify}");
-    }
-    if is_finished(status) && status.manifest_damage.is_some() {
-        return format!("to check what the manifest still knows:\n  {verify}");
-    }
-    if is_finished(status) {
-        return format!("nothing half done, nothing failed (use \"{verify}\" to check it)");
-    }
+    let is_complete = status.files_partial == 0 && status.last_run.as_ref().is_none_or(ended_well);
+    let verify = quote::with_operands(["sprag", "verify"], &[], &[dest.as_os_str()]);
     match copy_command(dest, status) {
-        Some(again) => {
-            let sources = status.last_run.iter().flat_map(|run| &run.sources);
-            let place = match sources.into_iter().any(|source| source.is_relative()) {
-                true => ", in the directory where it ran",
-                false => "",
-            };
-            format!("not finished; to go on, with the options that it had{place}:\n  {again}")
-        }
-        None => "not finished; to go on, rerun the copy that began this".to_owned(),
+        _ if is_complete => vec![verify],
+        Some(again) => vec![again],
+        None => vec!["the copy that began this".to_owned()],
     }
 }
 
-fn verify_command(dest: &Path) -> String {
-    quote::with_operands(["sprag", "verify"], &[dest.as_os_str()])
+/// Returns the last line: one sentence that says how things are.
+pub(super) fn verdict(status: &Status) -> (Tone, String) {
+    let run = status.last_run.as_ref();
+    if status.held_by.is_some() {
+        let what = match run {
+            Some(run) if run.exit.is_none() => "A copy is running.",
+            _ => "Another sprag works on it.",
+        };
+        return (Tone::Unfinished, what.to_owned());
+    }
+    if status.manifest_damage.is_some() {
+        let text = "The manifest is damaged: this is what can still be read of it.";
+        return (Tone::Bad, text.to_owned());
+    }
+    let bad = status.last_verify.as_ref();
+    let bad = bad.map_or(0, |last| last.entries_bad);
+    if bad > 0 {
+        let bad = units::count(bad, "bad entry", "bad entries");
+        let text = format!("Not all is well: the last verification found {bad}.");
+        return (Tone::Bad, text);
+    }
+    let half_done = units::count(status.files_partial, "file is", "files are");
+    let unfinished = match run.map(|run| (run.exit, run.files_failed)) {
+        _ if status.files_partial > 0 => format!("{half_done} half done."),
+        None | Some((Some(Exit::Done), _)) => {
+            let text = "Complete: nothing is half done, and nothing failed.";
+            return (Tone::Good, text.to_owned());
+        }
+        Some((Some(_), failed)) if failed > 0 => {
+            let failed = units::count(failed, "entry", "entries");
+            format!("{failed} failed in the last copy.")
+        }
+        Some((Some(exit), _)) => format!("the last copy ended with {}.", exit.meaning()),
+        Some((None, _)) => "the last copy did not come to its end.".to_owned(),
+    };
+    (Tone::Unfinished, format!("Not complete: {unfinished}"))
 }
 
-/// The copy that goes on, if its sources are known.
+/// Returns the last copy with its options, if its sources are known.
 fn copy_command(dest: &Path, status: &Status) -> Option<String> {
     let run = status.last_run.as_ref()?;
     if run.sources.is_empty() {
         return None;
     }
-    let mut dest: PathBuf = dest.to_path_buf();
-    if run.sources.iter().any(|source| source.is_relative()) {
-        // Where they were relative to is not known here, but where DEST is, is.
-        dest = std::path::absolute(&dest).unwrap_or(dest);
-    }
+    // The sources are absolute: it can be typed anywhere.
+    let dest = std::path::absolute(dest).unwrap_or_else(|_| dest.to_path_buf());
     let sources = run.sources.iter().map(|source| source.as_os_str());
     let operands: Vec<&OsStr> = sources.chain([dest.as_os_str()]).collect();
-    Some(quote::with_operands(["sprag", "copy"], &operands))
+    let command = ["sprag", "copy"];
+    Some(quote::with_operands(command, &run.options, &operands))
 }
 
 #[cfg(test)]
@@ -267,12 +283,15 @@ mod tests {
                 started_ms: 0,
                 ended_ms: Some(2000),
                 sources: vec!["/a b".into(), "/c/".into()],
+                options: vec!["--delete".into()],
                 exit: Some(Exit::Done),
                 files_copied: 1,
                 files_failed: 0,
                 bytes_copied: 10,
                 failures: Vec::new(),
             }),
+            earlier_sources: Vec::new(),
+            held_by: None,
             last_verify: None,
             verified: Vec::new(),
             manifest_damage: None,
@@ -325,24 +344,19 @@ mod tests {
     }
 
     #[test]
-    fn relative_sources_make_the_destination_absolute() {
+    fn a_running_copy_is_told_with_what_it_has_done_so_far() {
         let mut status = sample();
-        status.last_run.as_mut().unwrap().sources = vec!["a".into()];
-        let again = copy_command(Path::new("d"), &status).unwrap();
-        assert!(again.starts_with("sprag copy a /"), "{again}");
-        assert_eq!(
-            copy_command(
-                Path::new("d"),
-                &Status {
-                    last_run: None,
-                    ..sample()
-                }
-            ),
-            None
-        );
+        status.held_by = Some("another sprag: process 7 on host".into());
+        status.earlier_sources = vec!["/music".into()];
+        if let Some(run) = &mut status.last_run {
+            run.exit = None;
+            run.ended_ms = None;
+        }
+        insta::assert_snapshot!(status_of(&status));
     }
 
     fn status_of(status: &Status) -> String {
-        super::status(Path::new("/mnt/d"), status)
+        let (_, verdict) = verdict(status);
+        super::status(Path::new("/mnt/d"), status) + "\n" + &verdict
     }
 }

@@ -35,16 +35,9 @@ impl<F: Fs> Store<F> {
     fn compact_into(&self, new: &mut Store<F>) -> Result<(), ManifestError> {
         new.latch = self.latch.clone();
         new.stopper = self.stopper.clone();
-        if let Some((begin, end)) = self.last_run {
-            new.append(&self.read(begin)?)?;
-            for mounted in self.mounted() {
-                if !new.mounted().contains(mounted) {
-                    new.append(&Record::Mounted(mounted.clone()))?;
-                }
-            }
-            if let Some(end) = end {
-                new.append(&self.read(end)?)?;
-            }
+        if let Some((begin, Some(end))) = self.last_run {
+            self.copy_run_begin(new, begin)?;
+            new.append(&self.read(end)?)?;
         }
         let mut due = self.read_back_due;
         let mut history = Carried::from(self)?;
@@ -68,11 +61,26 @@ impl<F: Fs> Store<F> {
             };
             history.moved(pos, moved);
         }
+        if let Some((begin, None)) = self.last_run {
+            // What follows is of this run.
+            self.copy_run_begin(new, begin)?;
+        }
         if due.is_some() {
             new.append(&Record::ReadBack { due: true })?;
         }
         history.append(self, new)?;
         new.seal()
+    }
+
+    /// Appends the beginning of the last run, with the mounts that were noted since.
+    fn copy_run_begin(&self, new: &mut Store<F>, at: u64) -> Result<(), ManifestError> {
+        new.append(&self.read(at)?)?;
+        for mounted in self.mounted() {
+            if !new.mounted().contains(mounted) {
+                new.append(&Record::Mounted(mounted.clone()))?;
+            }
+        }
+        Ok(())
     }
 
     /// The directory of the manifest, once more: a store has one of its own.

@@ -12,6 +12,40 @@ pub(super) fn name_of(path: &Path) -> &[u8] {
     path.file_name().map_or(MANIFEST, |name| name.as_bytes())
 }
 
+/// A scan that a writer disturbs by writing the next records is made again so often.
+const LOOKS_MAX: u32 = 20;
+
+impl<F: Fs> Store<F> {
+    /// As [`Store::open_to_read`], and beside a writer as well: then it is what the writer has recorded so far,
+    /// and [`Store::written_by`] says who that is.
+    pub(crate) fn open_to_look(
+        fs: &Arc<F>,
+        dest: &Path,
+    ) -> Result<Option<Store<F>>, ManifestError> {
+        let mut opened = Self::open_to_read(fs, dest);
+        for _ in 0..LOOKS_MAX {
+            let Err(ManifestError::Locked { holder, .. }) = opened else {
+                return opened;
+            };
+            match Self::open(fs, dest, OpenMode::Look) {
+                Ok(Some(mut store)) => {
+                    store.written_by = Some(holder);
+                    return Ok(Some(store));
+                }
+                Ok(None) | Err(ManifestError::Damaged { .. }) => {}
+                failed => return failed,
+            }
+            opened = Self::open_to_read(fs, dest);
+        }
+        opened
+    }
+
+    /// Who writes it now.
+    pub(crate) fn written_by(&self) -> Option<&str> {
+        self.written_by.as_deref()
+    }
+}
+
 /// Opens the manifest and locks it, again if it was replaced between the two.
 pub(super) fn open_locked<F: Fs>(
     fs: &Arc<F>,
@@ -19,15 +53,15 @@ pub(super) fn open_locked<F: Fs>(
     path: &Path,
     mode: OpenMode,
 ) -> Result<Option<F::File>, ManifestError> {
-    let (access, lock_mode) = match mode {
-        OpenMode::Read => (Access::Read, lock::Mode::Shared),
-        _ => (Access::Write, lock::Mode::Exclusive),
+    let (access, lock_mode) = match mode.only_reads() {
+        true => (Access::Read, lock::Mode::Shared),
+        false => (Access::Write, lock::Mode::Exclusive),
     };
     for _ in 0..RELOCKS_MAX {
         let Some(file) = fs::found(fs.open(dir, name_of(path), access)).at("open", path)? else {
             return Ok(None);
         };
-        if !lock::try_lock(&file, lock_mode).at("lock", path)? {
+        if mode != OpenMode::Look && !lock::try_lock(&file, lock_mode).at("lock", path)? {
             return Err(locked(path, Some(&file)));
         }
         if still_named(fs, dir, name_of(path), &file).at("look at", path)? {

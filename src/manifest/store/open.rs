@@ -17,6 +17,8 @@ use crate::time;
 pub(crate) enum OpenMode {
     /// To read, under a shared lock.
     Read,
+    /// To read without a lock, beside a writer: that only appends, or puts another file in its place.
+    Look,
     /// To write, under an exclusive lock; it must be there.
     Write,
     /// As `Write`, but only to note verifications: where that cannot be done without deciding
@@ -26,6 +28,12 @@ pub(crate) enum OpenMode {
     Create(BlockSize),
     /// To write, under an exclusive lock; begun afresh even if it is there.
     Restart(BlockSize),
+}
+
+impl OpenMode {
+    pub(super) fn only_reads(self) -> bool {
+        matches!(self, OpenMode::Read | OpenMode::Look)
+    }
 }
 
 /// What became of opening a manifest.
@@ -58,7 +66,7 @@ impl<F: Fs> Store<F> {
                 (None, OpenMode::Create(size) | OpenMode::Restart(size)) => {
                     Self::make(fs, dir, &path, size, None, None)?
                 }
-                (None, OpenMode::Read | OpenMode::Write | OpenMode::Note) => return Ok(None),
+                (None, _) => return Ok(None),
             };
             match made {
                 Found::Store(store) => return Ok(Some(*store)),
@@ -291,13 +299,13 @@ impl<F: Fs> Store<F> {
         let mut refused = None;
         // After a failed flush the page cache may show frames that the medium does not have.
         let medium = match mode {
-            OpenMode::Read => None,
+            OpenMode::Read | OpenMode::Look => None,
             _ => Some(fs.open_medium(&store.dir, name_of(path)).at("open", path)?),
         };
         let file = store.file();
         let to_scan = medium.as_ref().unwrap_or(&file);
         let cut_at = match mode {
-            OpenMode::Read | OpenMode::Note => None,
+            OpenMode::Read | OpenMode::Look | OpenMode::Note => None,
             _ => store.cut_at(to_scan)?,
         };
         store.was_cut = cut_at.is_some();
@@ -332,7 +340,10 @@ impl<F: Fs> Store<F> {
             return Ok(store);
         }
         store.may_note = mode == OpenMode::Note;
-        if scanned.end < len && mode != OpenMode::Read {
+        if mode.only_reads() {
+            return Ok(store);
+        }
+        if scanned.end < len {
             if let Some(position) = cut_at {
                 // The barrier that covers what is kept stands behind it, and goes with the rest.
                 store.note_cut(position).at("flush", path)?;
@@ -341,11 +352,9 @@ impl<F: Fs> Store<F> {
             file.set_len(scanned.end).at("cut the torn tail of", path)?;
             file.sync().at("flush", path)?;
         }
-        if mode != OpenMode::Read {
-            // Whoever put it in place may have been killed before its name was durable.
-            fs.sync_dir(&store.dir).at("flush the directory of", path)?;
-            fs.sync_dir(&fs.root()).at("flush the directory of", path)?;
-        }
+        // Whoever put it in place may have been killed before its name was durable.
+        fs.sync_dir(&store.dir).at("flush the directory of", path)?;
+        fs.sync_dir(&fs.root()).at("flush the directory of", path)?;
         Ok(store)
     }
 
@@ -432,6 +441,7 @@ impl<F: Fs> Store<F> {
             read_back_due: None,
             last_said: None,
             stands_for: None,
+            written_by: None,
             salvaged: None,
             _lock: None,
             begins: HashMap::new(),
@@ -480,7 +490,8 @@ pub(super) fn state_dir<F: Fs>(
         return Ok(None);
     };
     let mode = match (owner::must_be_ours(&**fs, &dir, state), mode) {
-        (Ok(()), _) | (Err(ManifestError::NotOurs { .. }), OpenMode::Read) => mode,
+        (Ok(()), _) => mode,
+        (Err(ManifestError::NotOurs { .. }), mode) if mode.only_reads() => mode,
         (Err(ManifestError::NotOurs { .. }), OpenMode::Note) => OpenMode::Read,
         (Err(error), _) => return Err(error),
     };

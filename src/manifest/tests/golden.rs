@@ -14,7 +14,7 @@ use std::fs;
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use super::support::{Dest, hash, listing, path};
+use super::support::{self, Dest, hash, listing, path};
 use crate::block::BlockSize;
 use crate::fs::{Access, Fs, FsFile, FsMeta, Special};
 use crate::manifest::header::{HOLDER_OFFSET, Header};
@@ -90,8 +90,18 @@ fn lesser() -> DestMeta {
 fn put_all(mut put: impl FnMut(Record) -> u64) {
     put(Record::RunBegin(RunBegin {
         started_ms: 1_700_000_000_002,
-        sources: vec![b"photos/".to_vec().into(), b"/mnt/\xff".to_vec().into()],
-        file_systems: vec![b"A1B2-C3D4".to_vec().into(), Vec::new().into()],
+        sources: vec![
+            support::source("/photos/", "A1B2-C3D4"),
+            RunSource {
+                path: b"/mnt/\xff".to_vec().into(),
+                file_system: Vec::new().into(),
+            },
+        ],
+        earlier: vec![support::source("/music", "ext4")],
+        options: vec![
+            b"--delete".to_vec().into(),
+            b"--exclude=\xff".to_vec().into(),
+        ],
         mounts: vec![Mounted {
             mount: 8,
             ..mounted()

@@ -99,7 +99,7 @@ fn a_record_that_is_too_long_is_refused_and_the_manifest_goes_on() {
     let mut store = dest.create();
     let end = store.end();
     let mut run = super::support::run_begin();
-    run.sources = vec![vec![b'x'; FRAME_MAX].into()];
+    run.options = vec![vec![b'x'; FRAME_MAX].into()];
     store.append(&Record::RunBegin(run)).unwrap_err();
     assert_eq!(store.end(), end);
     store

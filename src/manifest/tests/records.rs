@@ -202,9 +202,7 @@ fn the_last_run_is_the_newest_begun_with_its_own_end_only() {
     store.append(&Record::RunEnd(run_end())).unwrap();
     let second = RunBegin {
         started_ms: 9,
-        sources: Vec::new(),
-        file_systems: Vec::new(),
-        mounts: Vec::new(),
+        ..RunBegin::default()
     };
     store.append(&Record::RunBegin(second.clone())).unwrap();
     assert_eq!(store.last_run().unwrap(), Some((second.clone(), None)));

@@ -221,9 +221,7 @@ fn with_a_later_run() -> (Sample, Range<u64>) {
     let mut store = sample.dest.open(OpenMode::Write);
     let start = store.append(&Record::RunBegin(RunBegin {
         started_ms: 1_800_000_000_000,
-        sources: Vec::new(),
-        file_systems: Vec::new(),
-        mounts: Vec::new(),
+        ..RunBegin::default()
     }));
     store.append(&Record::Done(done("file 1", 111, 0))).unwrap();
     store.append(&Record::Done(done("later", 9, 0))).unwrap();

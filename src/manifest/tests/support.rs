@@ -314,9 +314,15 @@ pub(super) fn link(at: &str, to: &str) -> Link {
 pub(super) fn run_begin() -> RunBegin {
     RunBegin {
         started_ms: 1_700_000_000_000,
-        sources: vec![b"/home/photos".to_vec().into(), b"music/".to_vec().into()],
-        file_systems: vec![b"ext4".to_vec().into(), Vec::new().into()],
-        mounts: Vec::new(),
+        sources: vec![source("/home/photos", "ext4"), source("/music/", "")],
+        ..RunBegin::default()
+    }
+}
+
+pub(super) fn source(path: &str, file_system: &str) -> RunSource {
+    RunSource {
+        path: path.as_bytes().to_vec().into(),
+        file_system: file_system.as_bytes().to_vec().into(),
     }
 }
 
