@@ -3,6 +3,7 @@
 //! [`Error`] ends a run and knows its exit code. [`EntryError`] fails one entry while the run goes
 //! on. Every text says what happened, to which path, why, and, where there is one, what to do now.
 
+use std::fmt;
 use std::io;
 use std::path::{Path, PathBuf};
 
@@ -23,9 +24,22 @@ pub use refusal::{Refusal, RefusedGroup, Shortage};
 pub use salvaged::{ManifestCopy, ManifestDamage};
 pub use setup::{SetupError, UsageError};
 
+/// Shows what the system said in its words, without the number that stands for the same.
+pub struct Reason<'a>(pub &'a io::Error);
+
+impl fmt::Display for Reason<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let text = self.0.to_string();
+        let number = self.0.raw_os_error();
+        let number = number.map(|number| format!(" (os error {number})"));
+        let words = number.and_then(|number| text.strip_suffix(&number));
+        f.write_str(words.unwrap_or(&text))
+    }
+}
+
 /// An I/O error with what was being done, and to which path.
 #[derive(Debug, thiserror::Error)]
-#[error("cannot {action} {}: {source}", Printable(path))]
+#[error("cannot {action} {}: {}", Printable(path), Reason(source))]
 pub struct PathError {
     /// What was tried, as it reads after "cannot": "open", "write to".
     pub action: &'static str,

@@ -75,6 +75,7 @@ pub mod path;
 mod plan;
 mod scan;
 mod selection;
+pub mod size;
 mod stop;
 mod system_folders;
 mod throttle;

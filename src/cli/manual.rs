@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 
 use clap::Args;
 use clap_complete::Shell;
+use sprag::error::Reason;
 use sprag::exit::Exit;
 use sprag::path::Printable;
 
@@ -57,7 +58,8 @@ pub(crate) fn man(args: &ManArgs) -> Exit {
             Ok(()) => Exit::Done,
             Err(error) => {
                 let dir = Printable(dir);
-                out::complain(&format!("cannot write manual pages to {dir}: {error}"));
+                let why = Reason(&error);
+                out::complain(&format!("cannot write manual pages to {dir}: {why}"));
                 Exit::Io
             }
         };

@@ -7,7 +7,7 @@
 use std::ffi::OsString;
 
 use clap::FromArgMatches;
-use sprag::error::Error;
+use sprag::error::{Error, Reason};
 use sprag::exit::Exit;
 
 mod args;
@@ -132,10 +132,19 @@ impl From<anyhow::Error> for Failure {
                     true => Exit::Usage,
                     false => Exit::Io,
                 },
-                text: format!("{other:#}"),
+                text: in_words(&other),
             },
         }
     }
+}
+
+/// Returns an error and its causes in one line.
+fn in_words(error: &anyhow::Error) -> String {
+    let words = error.chain().map(|cause| match cause.downcast_ref() {
+        Some(error) => Reason(error).to_string(),
+        None => cause.to_string(),
+    });
+    words.collect::<Vec<_>>().join(": ")
 }
 
 impl From<Error> for Failure {

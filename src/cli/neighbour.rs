@@ -5,6 +5,8 @@ use std::num::NonZeroU64;
 
 use clap::Args;
 
+use sprag::error::Reason;
+
 use super::screen::Screen;
 
 const SPEED: &str = "Speed";
@@ -46,7 +48,8 @@ impl Neighbour {
             ),
             Ok(()) => {}
             Err(error) => screen.complain(&format!(
-                "warning: cannot lower the priority: {error}; going on without"
+                "warning: cannot lower the priority: {}; going on without",
+                Reason(&error)
             )),
         }
     }

@@ -6,6 +6,7 @@ use std::io::{self, IsTerminal, Write};
 
 use console::style;
 use serde::Serialize;
+use sprag::error::Reason;
 use sprag::exit::Exit;
 
 use super::screen::Screen;
@@ -73,7 +74,8 @@ impl Out {
             Err(error) => {
                 self.state = State::Failed;
                 self.screen.complain(&format!(
-                    "cannot write to standard output: {error}; nothing more is printed there"
+                    "cannot write to standard output: {}; nothing more is printed there",
+                    Reason(&error)
                 ));
             }
         }

@@ -2,13 +2,7 @@
 
 use std::time::Duration;
 
-const UNITS: [(&str, u64); 5] = [
-    ("TiB", 1 << 40),
-    ("GiB", 1 << 30),
-    ("MiB", 1 << 20),
-    ("KiB", 1 << 10),
-    ("B", 1),
-];
+use sprag::size::Size;
 
 /// The longest interval that is accepted.
 const INTERVAL_MAX: Duration = Duration::from_secs(24 * 60 * 60);
@@ -65,24 +59,16 @@ fn split_number(text: &str) -> (&str, &str) {
     text.split_at(end)
 }
 
-/// A size for people, rounded down to a tenth so that it never says more than there is.
+/// A size for people.
 pub(crate) fn size(bytes: u64) -> String {
-    let (name, unit) = UNITS
-        .into_iter()
-        .find(|(_, unit)| bytes >= *unit)
-        .unwrap_or(("B", 1));
-    if bytes.is_multiple_of(unit) {
-        return format!("{} {name}", bytes / unit);
-    }
-    let tenths = u128::from(bytes) * 10 / u128::from(unit);
-    format!("{}.{} {name}", tenths / 10, tenths % 10)
+    Size(bytes).to_string()
 }
 
 /// A duration for people, in its two largest units.
 pub(crate) fn duration(duration: Duration) -> String {
     let s = duration.as_secs();
     match s {
-        0 => format!("{} ms", duration.as_millis()),
+        0 => format!("0.{} s", duration.as_millis() / 100),
         1..60 => format!("{s} s"),
         60..3600 => format!("{} min {} s", s / 60, s % 60),
         _ => format!("{} h {} min", s / 3600, s / 60 % 60),
@@ -227,7 +213,8 @@ mod tests {
     #[test]
     fn durations_show_two_units() {
         for (ms, text) in [
-            (12, "12 ms"),
+            (12, "0.0 s"),
+            (971, "0.9 s"),
             (59_999, "59 s"),
             (60_000, "1 min 0 s"),
             (3_720_000, "1 h 2 min"),

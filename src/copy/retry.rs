@@ -11,6 +11,7 @@ use super::Shared;
 use super::batch::BatchSender;
 use super::classify::{Doing, meaning};
 use super::message::Message;
+use crate::error::Reason;
 use crate::event::Retry;
 use crate::fs::Fs;
 use crate::fs::source::{SourceEntry, SourceFile};
@@ -81,7 +82,7 @@ impl<F: Fs> Trier<'_, F> {
             let wait = backoff(attempt);
             let retry = Retry {
                 path: path(),
-                reason: error.to_string(),
+                reason: Reason(&error).to_string(),
                 attempt,
                 of,
                 wait,

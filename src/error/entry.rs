@@ -5,7 +5,7 @@ use std::ops::Range;
 use std::path::PathBuf;
 
 use super::ranges::in_words;
-use super::{PathError, Unread};
+use super::{PathError, Reason, Unread};
 use crate::exit::Exit;
 use crate::limits::Unsupported;
 use crate::path::{Printable, PrintableText};
@@ -24,8 +24,9 @@ pub enum EntryError {
     NotThere(PathBuf),
     /// Some bytes of the source file cannot be read.
     #[error(
-        "cannot read {unread} of {}: {source}; it was not copied, and a rerun tries again",
-        Printable(path)
+        "cannot read {unread} of {}: {}; it was not copied, and a rerun tries again",
+        Printable(path),
+        Reason(source)
     )]
     BadRanges {
         /// The source file.

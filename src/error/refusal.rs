@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 
 use crate::limits::Unsupported;
 use crate::path::Printable;
+use crate::size::Size;
 
 /// So many entries of each kind are named.
 const NAMED_MAX: usize = 5;
@@ -136,7 +137,10 @@ impl fmt::Display for Refusal {
             match shortage {
                 Shortage::Bytes { needed, free } => writeln!(
                     f,
-                    "{dest} has not enough room: {needed} bytes are needed beyond what is there, and {free} are free",
+                    "{dest} has not enough room: {} are needed beyond what is there, and {} are free, {} too few",
+                    Size(*needed),
+                    Size(*free),
+                    Size(needed.saturating_sub(*free))
                 )?,
                 Shortage::Inodes { needed, free } => writeln!(
                     f,
@@ -193,7 +197,7 @@ Nothing was copied. Rename these, leave them out with --skip-unsupported, or cho
     }
 
     #[test]
-    fn a_shortage_is_told_in_bytes_and_left_standing_when_entries_are_left_out() {
+    fn a_shortage_is_told_and_left_standing_when_entries_are_left_out() {
         let mut refusal = Refusal::new(Path::new("/mnt/usb"), "ext4");
         refusal.add(Path::new("x"), Unsupported::Symlink);
         let (needed, free) = (10, 5);
@@ -201,7 +205,7 @@ Nothing was copied. Rename these, leave them out with --skip-unsupported, or cho
         let text = refusal.without_entries().under_way(true).to_string();
         assert_eq!(
             text,
-            "/mnt/usb has not enough room: 10 bytes are needed beyond what is there, and 5 are free
+            "/mnt/usb has not enough room: 10 B are needed beyond what is there, and 5 B are free, 5 B too few
 The run ended here; progress is saved. Free some room, or copy less."
         );
     }

@@ -4,6 +4,8 @@ use std::fmt;
 
 use serde::Serialize;
 
+use crate::size::Size;
+
 /// What is wrong with a manifest, and what of it and of its copy could be read.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct ManifestDamage {
@@ -54,8 +56,8 @@ impl ManifestDamage {
 
     fn lost(&self) -> String {
         let places = |places: u64, bytes: u64| match places {
-            1 => format!("{bytes} bytes in 1 place"),
-            _ => format!("{bytes} bytes in {places} places"),
+            1 => format!("{} in 1 place", Size(bytes)),
+            _ => format!("{} in {places} places", Size(bytes)),
         };
         let of_copy = match self.copy {
             ManifestCopy::Damaged => format!(

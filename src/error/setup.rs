@@ -3,9 +3,10 @@
 use std::io;
 use std::path::{Path, PathBuf};
 
-use super::PathError;
+use super::{PathError, Reason};
 use crate::block::{BlockSize, BlockSizeError};
 use crate::path::{Printable, RelPath};
+use crate::size::Size;
 
 /// Wrong options.
 #[derive(Debug, thiserror::Error)]
@@ -52,8 +53,8 @@ pub enum UsageError {
     DeleteWithRemove,
     /// The block size differs from the one the destination was begun with.
     #[error(
-        "{} was begun with a block size of {} bytes, not {}: leave --block-size out, or begin again with --restart",
-        Printable(dest), have.bytes(), asked.bytes()
+        "{} was begun with a block size of {}, not {}: leave --block-size out, or begin again with --restart",
+        Printable(dest), Size(have.bytes()), Size(asked.bytes())
     )]
     OtherBlockSize {
         /// The destination.
@@ -69,7 +70,7 @@ pub enum UsageError {
 #[derive(Debug, thiserror::Error)]
 pub enum SetupError {
     /// A source is missing or cannot be looked at.
-    #[error("cannot use source {}: {source}", Printable(path))]
+    #[error("cannot use source {}: {}", Printable(path), Reason(source))]
     Source {
         /// The source as it was given.
         path: PathBuf,
@@ -78,8 +79,9 @@ pub enum SetupError {
     },
     /// A checksum list cannot be read.
     #[error(
-        "cannot read the list {}: {source}; nothing was verified",
-        Printable(path)
+        "cannot read the list {}: {}; nothing was verified",
+        Printable(path),
+        Reason(source)
     )]
     List {
         /// The list as it was given.
@@ -181,7 +183,7 @@ pub enum SetupError {
         path: PathBuf,
     },
     /// The destination is a directory where a single file was meant to go, or cannot be opened.
-    #[error("cannot use destination {}: {source}", Printable(path))]
+    #[error("cannot use destination {}: {}", Printable(path), Reason(source))]
     Dest {
         /// The destination.
         path: PathBuf,
@@ -268,7 +270,7 @@ pub enum SetupError {
         dir: PathBuf,
     },
     /// The manifest that was named, kept elsewhere than in its destination, is none.
-    #[error("cannot use manifest {}: {source}", Printable(path))]
+    #[error("cannot use manifest {}: {}", Printable(path), Reason(source))]
     Manifest {
         /// The manifest as it was given.
         path: PathBuf,

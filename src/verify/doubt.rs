@@ -5,6 +5,7 @@ use super::Shared;
 use crate::event::Verdict;
 use crate::fs::Fs;
 use crate::manifest::Entry;
+use crate::size::Size;
 
 impl<F: Fs> Shared<F> {
     /// Whether records that count may be lost.
@@ -26,7 +27,7 @@ pub(super) fn doubted(verdict: Verdict) -> Verdict {
         Verdict::Modified { what, .. } | Verdict::Metadata { what } => what,
         Verdict::Missing => "it was copied and is not there".to_owned(),
         Verdict::Incomplete { bytes, of } => {
-            format!("{bytes} of {of} bytes are recorded as copied")
+            format!("{} of {} are recorded as copied", Size(bytes), Size(of))
         }
         certain => return certain,
     };

@@ -3,7 +3,7 @@
 use std::io;
 use std::path::PathBuf;
 
-use crate::error::PathError;
+use crate::error::{PathError, Reason};
 use crate::event::{Damage, Shift, Verdict};
 use crate::manifest::{Found, FoundDamage};
 
@@ -27,7 +27,7 @@ pub(super) fn found(verdict: &Verdict) -> Option<Found> {
             bytes: *bytes,
             of: *of,
         },
-        Verdict::Unreadable { error } => Found::Unreadable(cut(&error.source.to_string())),
+        Verdict::Unreadable { error } => Found::Unreadable(cut(&Reason(&error.source).to_string())),
     })
 }
 

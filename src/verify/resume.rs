@@ -22,6 +22,7 @@ use crate::manifest::{
 };
 use crate::options::{Reading, SampleAmount, VerifyOptions};
 use crate::path::Printable;
+use crate::size::Size;
 use crate::time;
 
 /// A shared lock may be in the way for the moment in which a `status` reads the manifest.
@@ -315,7 +316,7 @@ fn what(options: &VerifyOptions, wanted: &Wanted) -> String {
                     format!(", a sample of {} %", f64::from(part) / 10_000.0)
                 }
                 SampleAmount::Blocks(blocks) => format!(", a sample of {blocks} blocks"),
-                SampleAmount::Bytes(bytes) => format!(", a sample of {bytes} bytes"),
+                SampleAmount::Bytes(bytes) => format!(", a sample of {}", Size(bytes)),
             };
         }
     }

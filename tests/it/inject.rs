@@ -51,6 +51,12 @@ struct Case {
     when: String,
 }
 
+/// What the system says of an error.
+fn in_words(number: i32) -> String {
+    let error = std::io::Error::from_raw_os_error(number).to_string();
+    error.replace(&format!(" (os error {number})"), "")
+}
+
 fn args(source: &Path, dest: &Path) -> Vec<String> {
     let fixed = "copy --json --jobs 1 --block-size 64K --checkpoint-size 128K --retries 0";
     let mut args: Vec<String> = fixed.split(' ').map(String::from).collect();
@@ -208,7 +214,7 @@ impl Scene {
         if flush_failed && ![11, 42].contains(&ran.code) {
             return fail("a flush failed and the run went on");
         }
-        let told = ran.stderr.contains(&format!("os error {}", case.error.1))
+        let told = ran.stderr.contains(&in_words(case.error.1))
             && ran.stderr.contains(&*self.temp.path().to_string_lossy());
         if ran.code != 0 && !told && case.call != "write" {
             return fail("path or cause is not told");

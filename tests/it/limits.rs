@@ -151,7 +151,7 @@ fn dry_run_foretells_what_does_not_fit() {
     write(fixture.source.join("large"), Rng::new(1).bytes(24 << 20));
     let dest = ext4.at("dest");
     let dry = copy(43, args(&["-n"], &fixture.source, &dest));
-    let needed = "has not enough room: 25165824 bytes are needed";
+    let needed = "has not enough room: 24 MiB are needed";
     assert!(dry.stderr.contains(needed), "{}", dry.stderr);
     assert!(!dest.exists());
     // The manifest takes some of what was free.

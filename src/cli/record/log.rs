@@ -5,6 +5,7 @@ use std::io::{BufWriter, Write};
 use std::path::{Path, PathBuf};
 
 use anyhow::Context;
+use sprag::error::Reason;
 use sprag::path::Printable;
 
 /// An open log.
@@ -53,7 +54,8 @@ impl Log {
         }
         let path = Printable(&self.path);
         Some(format!(
-            "cannot write to the log file {path}: {error}; nothing more is written there"
+            "cannot write to the log file {path}: {}; nothing more is written there",
+            Reason(&error)
         ))
     }
 }

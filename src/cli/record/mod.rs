@@ -10,6 +10,7 @@ use clap::builder::{PathBufValueParser, TypedValueParser};
 use serde::Serialize;
 use sprag::exit::Exit;
 
+use crate::cli::in_words;
 use crate::cli::screen::Screen;
 use crate::cli::selection::STD_STREAM;
 use log::Log;
@@ -200,7 +201,7 @@ impl Recorder {
         if let Some(page) = self.page.take()
             && let Err(error) = page.write(end)
         {
-            self.complain(Some(format!("no report was written: {error:#}")));
+            self.complain(Some(format!("no report was written: {}", in_words(&error))));
             lost = true;
         }
         match end.exit {

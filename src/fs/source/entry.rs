@@ -166,7 +166,8 @@ impl MovedAside {
     pub fn move_back(self) -> io::Result<()> {
         sys::rename_onto_nothing(&*self.dir, &self.aside, &self.name).map_err(|error| {
             let aside = Printable(Path::new(OsStr::from_bytes(&self.aside)));
-            io::Error::new(error.kind(), format!("{error}; it is called {aside} now"))
+            let kind = error.kind();
+            io::Error::new(kind, format!("{kind}; it is called {aside} now"))
         })
     }
 }
