@@ -204,6 +204,8 @@ pub struct InFlight {
     pub bytes_done: u64,
     /// Its size.
     pub bytes_total: u64,
+    /// A hole of it is being hashed: nothing is read or written.
+    pub in_hole: bool,
 }
 
 /// A flush under way.

@@ -8,6 +8,8 @@
 //! What this is not: it reads nothing, and it does not know how long a file is. Giving it whole
 //! blocks in order, all full but the last, is up to the caller.
 
+use std::num::NonZero;
+use std::ops::Range;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use blake3::Hasher;
@@ -78,6 +80,34 @@ pub fn hash_block(bytes: &[u8], offset: u64, single: bool) -> Hash32 {
     let mut hasher = BlockHasher::new(offset, single);
     hasher.update(bytes);
     hasher.finish()
+}
+
+/// Returns the hashes of full blocks of zeros with these indices, calculated on all processors. Each is
+/// another one: where a block is in its file is part of its hash.
+pub fn hash_zeros(blocks: Range<u64>, size: BlockSize) -> Vec<Hash32> {
+    static ZEROS: [u8; 64 << 10] = [0; 64 << 10];
+    let hash = |index: u64| {
+        let mut hasher = BlockHasher::new(index * size.bytes(), false);
+        for _ in 0..size.bytes() / ZEROS.len() as u64 {
+            hasher.update(&ZEROS);
+        }
+        hasher.finish()
+    };
+    let count = blocks.end.saturating_sub(blocks.start);
+    let threads = std::thread::available_parallelism().map_or(1, NonZero::get) as u64;
+    let each = count.div_ceil(threads).max(1);
+    std::thread::scope(|scope| {
+        let parts = blocks.clone().step_by(each as usize).map(|first| {
+            let part = first..blocks.end.min(first + each);
+            scope.spawn(move || part.map(hash).collect::<Vec<_>>())
+        });
+        let parts: Vec<_> = parts.collect();
+        let hashed = parts.into_iter().flat_map(|part| match part.join() {
+            Ok(hashes) => hashes,
+            Err(panic) => std::panic::resume_unwind(panic),
+        });
+        hashed.collect()
+    })
 }
 
 /// Merges the block hashes of one file, pushed in order, into its file hash.

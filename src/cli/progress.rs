@@ -163,7 +163,10 @@ impl Meter {
             facts.ahead = Some(amount("written", written));
         }
         for file in &standing.in_flight {
-            let name = file.path.to_string();
+            let mut name = file.path.to_string();
+            if file.in_hole {
+                name += " (hashing a hole)";
+            }
             facts.files.push((name, file.bytes_done, file.bytes_total));
         }
         facts

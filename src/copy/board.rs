@@ -117,13 +117,24 @@ impl Board {
             path: path.clone(),
             bytes_done: 0,
             bytes_total,
+            in_hole: false,
         });
     }
 
     /// It is at this offset of it.
     pub(super) fn reached(&self, worker: usize, bytes_done: u64) {
+        self.is_at(worker, bytes_done, false);
+    }
+
+    /// It is at this offset of it, and hashes a hole.
+    pub(super) fn hashes_hole(&self, worker: usize, bytes_done: u64) {
+        self.is_at(worker, bytes_done, true);
+    }
+
+    fn is_at(&self, worker: usize, bytes_done: u64, in_hole: bool) {
         if let Some(Some(place)) = lock_mutex(&self.in_flight).get_mut(worker) {
             place.bytes_done = bytes_done;
+            place.in_hole = in_hole;
         }
     }
 
@@ -168,7 +179,8 @@ mod tests {
             [InFlight {
                 path,
                 bytes_done: 4,
-                bytes_total: 10
+                bytes_total: 10,
+                in_hole: false
             }]
         );
         board.put_down(2);

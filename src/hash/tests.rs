@@ -28,6 +28,17 @@ fn size(log2: u8) -> BlockSize {
 }
 
 #[test]
+fn zeros_hashed_on_all_processors_are_those_hashed_block_by_block() {
+    let size = BlockSize::MIN;
+    let zeros = vec![0; size.bytes() as usize];
+    for blocks in [0..0, 0..1, 3..4, 2..19, 1000..1064] {
+        let one_by_one = blocks.clone();
+        let one_by_one = one_by_one.map(|index| hash_block(&zeros, index * size.bytes(), false));
+        assert_eq!(hash_zeros(blocks, size), one_by_one.collect::<Vec<_>>());
+    }
+}
+
+#[test]
 fn merged_blocks_give_the_standard_hash_around_every_boundary() {
     let bytes = content((3 << 26) + 1);
     for log2 in 16..=26 {

@@ -1,7 +1,11 @@
 //! Files of several blocks: each block is reported when it is written, so that the next run can go on
 //! behind it.
 
+use std::ops::Range;
+
 use super::*;
+use crate::fs::source::Extent;
+use crate::hash::hash_zeros;
 use crate::manifest::Entry;
 use crate::plan::may_resume;
 
@@ -152,9 +156,17 @@ impl<F: Fs> Worker<'_, F> {
     ) -> Result<Option<(Hash32, DestMeta)>, Failure> {
         let size = self.shared.block_size;
         let mut begun = size.range(merger.count(), stat.size).start;
-        for index in merger.count()..size.count(stat.size) {
+        let mut index = merger.count();
+        while index < size.count(stat.size) {
             if self.shared.should_stop() {
                 return Err(Failure::Stopped);
+            }
+            let in_hole = self.blocks_in_hole(source, index, stat.size);
+            if in_hole > 1 {
+                let blocks = index..index + in_hole;
+                self.write_hole(work, file, blocks, &mut merger)?;
+                index += in_hole;
+                continue;
             }
             let range = size.range(index, stat.size);
             self.shared.board.reached(self.number, range.start);
@@ -173,12 +185,55 @@ impl<F: Fs> Worker<'_, F> {
                 file.begin_writing_out(begun..end);
                 begun = end;
             }
+            index += 1;
         }
         if !self.is_unchanged(work, source, &source_id(stat))? {
             return Ok(None);
         }
         let dest = self.set_meta(work, source, file, stat)?;
         Ok(Some((merger.finish(), dest)))
+    }
+
+    /// Returns how many full blocks from this one on lie in a hole of the source, at most a checkpoint of them: after
+    /// so many the run may have to wait, or to stop. The last of a file is none of them: reading it shows
+    /// where the file ends.
+    fn blocks_in_hole(&self, source: &SourceFile, index: u64, size: u64) -> u64 {
+        let block = self.shared.block_size;
+        let start = block.range(index, size).start;
+        let last = block.range(block.count(size) - 1, size).start;
+        match source.extent(start) {
+            Extent::Hole(end) => {
+                let bytes = end.min(last).saturating_sub(start);
+                bytes.min(self.shared.options.checkpoint_bytes) / block.bytes()
+            }
+            Extent::Data(_) => 0,
+        }
+    }
+
+    /// Leaves blocks out that lie in a hole, and reports them as written.
+    fn write_hole(
+        &mut self,
+        work: &Work<F>,
+        file: &F::File,
+        blocks: Range<u64>,
+        merger: &mut TreeMerger,
+    ) -> Result<(), Failure> {
+        let bytes = self.shared.block_size.bytes();
+        let range = blocks.start * bytes..blocks.end * bytes;
+        self.shared.board.hashes_hole(self.number, range.start);
+        let hashes = hash_zeros(blocks, self.shared.block_size);
+        let sink = Sink::<F>::new(self.shared, file, range.start);
+        let made = self.writes.make(|| sink.finish(range.end));
+        made.map_err(self.at_dest("write to the partial copy of", &work.path))?;
+        for hash in hashes {
+            merger.push(hash);
+            self.send(Message::Block {
+                worker: self.number,
+                hash,
+                bytes,
+            })?;
+        }
+        Ok(())
     }
 
     /// Tells the committer how the writing of blocks ended, and makes a completion of it.
