@@ -14,7 +14,8 @@ use crate::path::RelPath;
 mod verify;
 
 pub use verify::{
-    Damage, PassedOver, ReadHow, Shift, Sides, SourceState, Verdict, VerifyEvent, VerifySummary,
+    ComparedSource, Damage, PassedOver, ReadHow, Shift, Sides, SourceState, Verdict, VerifyEvent,
+    VerifySummary,
 };
 
 /// One step of a copy, as [`CopyRun`](crate::CopyRun) yields it.

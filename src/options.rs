@@ -220,11 +220,12 @@ pub struct VerifyOptions {
     /// Build a new manifest of what is as `list` or `from` say, for a destination whose own is lost
     /// or damaged.
     pub rebuild: bool,
-    /// What a manifest is rebuilt from: the sources, as they were given to the copy.
+    /// What a manifest is rebuilt from, or what will be repaired from: the sources of the copy, each with
+    /// or without its slash.
     pub from: Vec<PathBuf>,
     /// Patterns that leave entries out, with all that is below them.
     pub filter: Filter,
-    /// Compare with these sources too, given as to the copy.
+    /// Compare with these sources too, each with or without its slash.
     pub against: Vec<PathBuf>,
     /// How much is read.
     pub reading: Reading,

@@ -17,11 +17,13 @@ use crate::path::{Printable, RelPath, bytes_below};
 use crate::selection::Selection;
 use crate::system_folders::LOST_AND_FOUND;
 
+mod copied;
 mod first_names;
 mod given;
 mod listed;
 mod walked;
 
+pub(crate) use copied::{origin, recorded};
 pub(crate) use first_names::FirstNames;
 use listed::Listed;
 pub(crate) use walked::{MountPoints, Walked};

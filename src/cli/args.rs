@@ -275,7 +275,7 @@ pub(crate) struct VerifyArgs {
     #[arg(long, requires = "good", conflicts_with_all = ["repair", "paths"], help_heading = REPAIR)]
     pub(crate) rebuild: bool,
 
-    /// What DEST was copied from: as the SOURCE of the copy, with its slash if it had one
+    /// What DEST was copied from: the SOURCE of the copy, with or without its slash
     #[arg(long, value_name = "SOURCE", requires = "mend", conflicts_with = "check", help_heading = REPAIR)]
     pub(crate) from: Vec<PathBuf>,
 

@@ -42,7 +42,7 @@ pub(crate) struct Checks {
 
     /// Also compare with SOURCE, and say which side is not what was copied
     ///
-    /// Give it as to the copy, with or without the slash, and once for each source.
+    /// With or without its slash, and once for each source.
     #[arg(long, value_name = "SOURCE", conflicts_with_all = ["check", "rebuild"], help_heading = READING)]
     pub(crate) against: Vec<PathBuf>,
 

@@ -180,6 +180,27 @@ pub(crate) enum EntryOutcome {
     Verify(&'static str),
 }
 
+/// A source, and how much was compared with it.
+#[derive(Debug, Serialize)]
+pub(crate) struct Compared {
+    #[serde(flatten)]
+    path: JsonPath,
+    entries_compared: u64,
+}
+
+impl Summary<'_> {
+    pub(crate) fn verify(figures: &VerifySummary) -> Summary<'_> {
+        let sources = figures.sides.sources.iter().map(|source| Compared {
+            path: JsonPath::from(&*source.path),
+            entries_compared: source.entries_compared,
+        });
+        Summary::Verify {
+            sources: sources.collect(),
+            figures,
+        }
+    }
+}
+
 /// What a repair came to.
 #[derive(Debug, Serialize)]
 pub(crate) struct RepairFigures {
@@ -201,6 +222,9 @@ pub(crate) enum Summary<'a> {
     Verify {
         #[serde(flatten)]
         figures: &'a VerifySummary,
+        /// Those that were compared with.
+        #[serde(skip_serializing_if = "Vec::is_empty")]
+        sources: Vec<Compared>,
     },
     Repair {
         #[serde(flatten)]
@@ -243,9 +267,7 @@ mod tests {
     #[test]
     fn the_summary_of_a_verification_has_its_fields_in_order() {
         let line = text(&Line::Summary {
-            what: Summary::Verify {
-                figures: &VerifySummary::default(),
-            },
+            what: Summary::verify(&VerifySummary::default()),
         });
         assert_eq!(
             line,

@@ -125,10 +125,6 @@ pub(crate) fn verify(args: &VerifyArgs) -> anyhow::Result<VerifyOptions> {
     options.against.clone_from(&checks.against);
     options.older_than = checks.older_than;
     options.require_medium = checks.require_medium;
-    if args.repair {
-        // Not after hours of reading.
-        args.from.iter().try_for_each(|path| is_there(path))?;
-    }
     // What is to be repaired has to be found by this very run.
     options.restart = checks.restart || args.repair;
     options.record = true;
@@ -159,13 +155,6 @@ fn list(path: &Path) -> Result<ChecksumList, Error> {
         }
         .into()),
     }
-}
-
-fn is_there(source: &Path) -> Result<(), Error> {
-    let path = source.to_path_buf();
-    let looked = sprag::fs::source::lstat(source);
-    looked.map_err(|source| SetupError::Source { path, source })?;
-    Ok(())
 }
 
 pub(crate) fn jobs(args: &Common) -> Option<NonZeroUsize> {

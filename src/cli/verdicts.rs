@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use sprag::event::{Damage, Sides, SourceState, Verdict, VerifySummary};
 use sprag::exit::Exit;
+use sprag::path::Printable;
 
 use super::scope::{By, Scope};
 use super::{medium, units};
@@ -136,7 +137,7 @@ pub(crate) fn summary_text(
     ]);
     text += &passed_text(summary, scope);
     text += &extra_text(summary.files_extra, scope.by, extra_listed);
-    text += &sources_text(summary.sides);
+    text += &sources_text(&summary.sides);
     if scope.rebuild {
         return text + &rebuilt_text(summary);
     }
@@ -186,14 +187,23 @@ fn extra_text(extra: u64, by: By, listed: bool) -> String {
     )
 }
 
-/// How many sources are not what was copied.
-fn sources_text(sides: Sides) -> String {
+/// How much was compared with which source, and how many sources are not what was copied.
+fn sources_text(sides: &Sides) -> String {
+    let compared = sides.sources.iter().map(|source| {
+        let entries = units::count(source.entries_compared, "entry", "entries");
+        format!("{entries} with {}", Printable(&source.path))
+    });
+    let compared: Vec<String> = compared.collect();
+    let mut text = match compared.is_empty() {
+        true => String::new(),
+        false => format!("\nCompared {}.", compared.join(", ")),
+    };
     let changed =
         sides.source_edited + sides.source_rotten + sides.source_missing + sides.source_unreadable;
     if changed == 0 {
-        return String::new();
+        return text;
     }
-    format!(
+    text += &format!(
         "\nOf the sources, {} edited since, {} damaged, {} missing and {} unreadable; of \
          these, {} a copy that changed too.",
         sides.source_edited,
@@ -201,7 +211,8 @@ fn sources_text(sides: Sides) -> String {
         sides.source_missing,
         sides.source_unreadable,
         units::count(sides.both_changed, "has", "have"),
-    )
+    );
+    text
 }
 
 /// What became of the manifest that was to be rebuilt.

@@ -349,7 +349,7 @@ impl Report {
     fn json_summary(&mut self, figures: &VerifySummary) {
         if self.view.json {
             self.out.json(&Line::Summary {
-                what: json::Summary::Verify { figures },
+                what: json::Summary::verify(figures),
             });
         }
     }

@@ -85,12 +85,12 @@ pub(super) fn begin_os(
 /// Opens the manifest.
 pub(super) fn begin<F: Fs>(
     fs: Arc<F>,
-    setup: setup::Setup,
+    mut setup: setup::Setup,
     options: CopyOptions,
     repair: Option<repair::Repair>,
     handles: &Handles,
 ) -> Result<Begun<F>, Error> {
-    let (mut store, after_cut, cuts) = run::open(&fs, &setup, &options)?;
+    let (mut store, after_cut, cuts) = run::open(&fs, &mut setup, &options, repair.is_some())?;
     store.heed(&handles.stopper);
     let mut notices = Vec::from_iter(setup.notice());
     let limits = run::measure(&fs, &setup)?;

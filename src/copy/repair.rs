@@ -21,7 +21,7 @@ use crate::manifest::{DirRecord, Done, Entry, Link, Record, SymlinkRecord, open_
 use crate::options::{CopyOptions, RepairOptions};
 use crate::path::RelPath;
 use crate::plan::is_as_published;
-use crate::scan::Source;
+use crate::scan::{self, Source};
 
 mod mend;
 
@@ -255,10 +255,7 @@ impl<F: Fs> Repairer<'_, F> {
 
     /// Where a path would come from.
     fn source_of(&self, path: &RelPath) -> Option<PathBuf> {
-        self.sources.iter().find_map(|source| {
-            let below = path.strip_prefix(&source.dest)?;
-            Some(below.below(&source.path))
-        })
+        scan::origin(self.sources, path).map(|(_, source)| source)
     }
 
     fn file(&self, path: &RelPath, done: Done) -> Result<(), Failure> {

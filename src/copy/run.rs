@@ -32,7 +32,7 @@ use crate::lock_mutex;
 use crate::manifest::{Holder, OpenMode, Record, RunBegin, RunSource, Store};
 use crate::options::CopyOptions;
 use crate::path::{Printable, RelPath};
-use crate::scan::Source;
+use crate::scan::{self, Source};
 use crate::time;
 use crate::verify::streams::Streams;
 
@@ -40,8 +40,9 @@ use crate::verify::streams::Streams;
 /// whether the run before was cut short, and where power was lost since.
 pub(super) fn open<F: Fs>(
     fs: &Arc<F>,
-    setup: &Setup,
+    setup: &mut Setup,
     options: &CopyOptions,
+    repairs: bool,
 ) -> Result<(Store<F>, bool, PowerCuts), Error> {
     let asked = options.block_size;
     let mode = match (options.restart, setup.requires_manifest(options)) {
@@ -67,6 +68,9 @@ pub(super) fn open<F: Fs>(
     if let Some(asked) = asked.filter(|asked| *asked != have) {
         let dest = setup.root.clone();
         return Err(UsageError::OtherBlockSize { dest, have, asked }.into());
+    }
+    if repairs {
+        setup.sources = scan::recorded(&options.sources, &store, &setup.root)?;
     }
     must_be_the_sources(&**fs, &store, setup, options)?;
     let after_cut = store.was_cut_short().map(|cut| cut || store.was_cut());

@@ -116,6 +116,27 @@ pub enum SetupError {
         /// A name that looks like it.
         nearest: Option<Box<RelPath>>,
     },
+    /// Nothing of a source to compare with, or to repair from, is recorded.
+    #[error(
+        "nothing of source {} is recorded in {}, neither under its name nor as its contents: is it what was copied there, and is its drive mounted? Nothing was done",
+        Printable(path),
+        Printable(dest)
+    )]
+    SourceNotRecorded {
+        /// The source as it was given.
+        path: PathBuf,
+        /// The destination.
+        dest: PathBuf,
+    },
+    /// Nothing that was verified comes from the sources that it was to be compared with.
+    #[error(
+        "nothing was compared with source {}: nothing that was verified was copied from there",
+        Printable(path)
+    )]
+    NothingCompared {
+        /// The first of the sources, as it was given.
+        path: PathBuf,
+    },
     /// The source has no name to give to its copy.
     #[error(
         "source {} has no name to copy it under: end it with / to copy its contents",

@@ -1,6 +1,7 @@
 //! What a verification tells: how files were read, verdicts with their damage, totals.
 
 use std::ops::Range;
+use std::path::PathBuf;
 
 use serde::Serialize;
 
@@ -100,9 +101,12 @@ impl SourceState {
     }
 }
 
-/// How many entries differ from their sources, and on which side.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize)]
+/// How many entries were compared with their sources, how many differ, and on which side.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
 pub struct Sides {
+    /// The sources that were compared with.
+    #[serde(skip)]
+    pub sources: Vec<ComparedSource>,
     /// Sources that were changed since they were copied.
     pub source_edited: u64,
     /// Sources whose content differs though their stat does not.
@@ -113,6 +117,15 @@ pub struct Sides {
     pub source_unreadable: u64,
     /// Of all these, those whose copy is not what was copied either.
     pub both_changed: u64,
+}
+
+/// One of the sources that were compared with.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ComparedSource {
+    /// The source as it was given.
+    pub path: PathBuf,
+    /// Recorded entries that it has, and that were compared with it.
+    pub entries_compared: u64,
 }
 
 /// What is not looked at, because it was verified already.
@@ -268,9 +281,9 @@ pub struct VerifySummary {
     /// What was not looked at, because it was verified already.
     #[serde(flatten)]
     pub passed: PassedOver,
-    /// How many entries differ from their sources.
+    /// What the comparison with the sources came to.
     #[serde(flatten)]
-    pub sides: Sides,
+    pub sides: Box<Sides>,
     /// Blocks read back.
     pub blocks_read: u64,
     /// Blocks, of files that were looked at, that were not read because only a sample or nothing
@@ -312,7 +325,7 @@ impl Default for VerifySummary {
             files_unreadable: 0,
             files_unknown: 0,
             passed: PassedOver::default(),
-            sides: Sides::default(),
+            sides: Box::default(),
             blocks_read: 0,
             blocks_unread: 0,
             bytes_read: 0,

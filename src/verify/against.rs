@@ -5,97 +5,41 @@
 
 use std::io;
 use std::ops::Range;
-use std::os::unix::ffi::OsStrExt;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use super::check::Checker;
 use super::{Compared, Halt};
 use crate::block::BlockSize;
-use crate::error::{Error, PathError, SetupError};
+use crate::error::PathError;
 use crate::event::{SourceState, Verdict};
-use crate::fs::source::{self, SourceFile, SourceRoot};
+use crate::fs::source::{self, SourceFile};
 use crate::fs::{Fs, Kind, Stat, found};
 use crate::hash::{BlockHasher, Hash32, TreeMerger};
 use crate::manifest::{Done, Entry};
 use crate::options::Reading;
-use crate::path::{self, RelPath};
-
-/// The sources of a destination.
-#[derive(Debug)]
-pub(super) struct Sources {
-    sources: Vec<Source>,
-}
-
-#[derive(Debug)]
-struct Source {
-    path: PathBuf,
-    /// Where it is at the destination.
-    dest: RelPath,
-}
-
-impl Sources {
-    /// Takes sources as they were given to the copy: with a slash at the end, one's contents.
-    pub(super) fn new(given: &[PathBuf]) -> Result<Sources, Error> {
-        let sources = given.iter().map(|path| {
-            let failed = |source| SetupError::Source {
-                path: path.clone(),
-                source,
-            };
-            source::stat_follow(path).map_err(failed)?;
-            let dest = if path::means_contents(path) {
-                RelPath::root()
-            } else {
-                let name = path.file_name().unwrap_or_default();
-                let dest = RelPath::root().join(name.as_bytes());
-                dest.map_err(|_| SetupError::SourceName { path: path.clone() })?
-            };
-            let path = path.clone();
-            Ok(Source { path, dest })
-        });
-        Ok(Sources {
-            sources: sources.collect::<Result<_, Error>>()?,
-        })
-    }
-
-    pub(super) fn is_empty(&self) -> bool {
-        self.sources.is_empty()
-    }
-
-    /// Whether the device of any of them has to seek, as far as the system says.
-    pub(super) fn seek(&self) -> bool {
-        let seeks = |source: &Source| SourceRoot::open(&source.path).is_ok_and(|it| it.seeks());
-        self.sources.iter().any(seeks)
-    }
-
-    /// Where in the sources a path of the destination comes from.
-    fn path_of(&self, path: &RelPath) -> Option<PathBuf> {
-        self.sources.iter().find_map(|source| {
-            let below = path.as_bytes().strip_prefix(source.dest.as_bytes())?;
-            let below = match below.first() {
-                None => return Some(source.path.clone()),
-                Some(b'/') => &below[1..],
-                Some(_) if source.dest.is_root() => below,
-                Some(_) => return None,
-            };
-            let below = std::ffi::OsStr::from_bytes(below);
-            Some(source.path.join(below))
-        })
-    }
-}
+use crate::path::RelPath;
+use crate::scan;
 
 impl<F: Fs> Checker<'_, F> {
-    /// What has become of the source of an entry, and of its copy. `None`: both are as they were,
-    /// or nothing is known of a source.
+    /// Compares an entry with its source, and says whether its copy has changed as well. `None`: nothing
+    /// is known of a source.
     pub(super) fn compare(
         &mut self,
         path: &RelPath,
         entry: &Entry,
         verdict: &Verdict,
     ) -> Result<Option<Compared>, Halt> {
-        let Some(from) = self.shared.against.path_of(path) else {
+        let kind = match entry {
+            Entry::Dir(_) => Kind::Dir,
+            Entry::Symlink(_) => Kind::Symlink,
+            Entry::Done(_) => Kind::File,
+            // Nothing is recorded yet, or it is recorded under another name.
+            _ => return Ok(None),
+        };
+        let Some((nth, from)) = scan::origin(&self.shared.against, path) else {
             return Ok(None);
         };
-        let source = match self.source_state(&from, entry) {
+        let source = match self.source_state(&from, kind, entry) {
             Ok(state) => state,
             Err(Failed::Halt(halt)) => return Err(halt),
             Err(Failed::Io(error)) => {
@@ -106,23 +50,21 @@ impl<F: Fs> Checker<'_, F> {
             verdict,
             Verdict::Corrupt { .. } | Verdict::Modified { .. } | Verdict::Missing
         );
-        let compared = Compared {
+        Ok(Some(Compared {
             path: path.clone(),
+            nth,
             source,
             dest_changed,
-        };
-        let same = compared.source.is_none() && !dest_changed;
-        Ok((!same).then_some(compared))
+        }))
     }
 
-    fn source_state(&mut self, from: &Path, entry: &Entry) -> Result<Option<SourceState>, Failed> {
-        let kind = match entry {
-            Entry::Dir(_) => Kind::Dir,
-            Entry::Symlink(_) => Kind::Symlink,
-            Entry::Done(_) => Kind::File,
-            // Nothing is recorded yet, or it is recorded under another name.
-            _ => return Ok(None),
-        };
+    /// What has become of a source. `None`: it is as it was copied.
+    fn source_state(
+        &mut self,
+        from: &Path,
+        kind: Kind,
+        entry: &Entry,
+    ) -> Result<Option<SourceState>, Failed> {
         let stat = match found(source::lstat(from)) {
             Ok(Some(stat)) => stat,
             Ok(None) => return Ok(Some(SourceState::Missing)),
@@ -220,28 +162,5 @@ pub(super) enum Failed {
 impl From<io::Error> for Failed {
     fn from(error: io::Error) -> Failed {
         Failed::Io(error)
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_path_comes_from_the_source_that_was_copied_to_it() {
-        let temp = tempfile::tempdir().unwrap();
-        let dir = temp.path();
-        std::fs::create_dir(dir.join("photos")).unwrap();
-        let contents = PathBuf::from(format!("{}/", dir.join("photos").display()));
-        let of = |given: &[PathBuf], path: &str| {
-            let sources = Sources::new(given).unwrap();
-            sources.path_of(&RelPath::new(path).unwrap())
-        };
-        let itself = [dir.join("photos")];
-        assert_eq!(of(&itself, "photos/a/b"), Some(dir.join("photos/a/b")));
-        assert_eq!(of(&itself, "photos"), Some(dir.join("photos")));
-        assert_eq!(of(&itself, "photos2/a"), None);
-        assert_eq!(of(&[contents], "a/b"), Some(dir.join("photos/a/b")));
-        assert!(Sources::new(&[dir.join("gone")]).is_err());
     }
 }

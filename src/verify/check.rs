@@ -89,10 +89,7 @@ impl<F: Fs> Checker<'_, F> {
             true => doubt::doubted(verdict),
             false => verdict,
         };
-        let compared = match self.shared.against.is_empty() {
-            true => None,
-            false => self.compare(&path, &entry, &verdict)?,
-        };
+        let compared = self.compare(&path, &entry, &verdict)?;
         let checked = Checked {
             path,
             verdict,

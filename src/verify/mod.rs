@@ -28,6 +28,7 @@ use crate::fs::{Fs, Times, is_gone};
 use crate::manifest::Store;
 use crate::options::Reading;
 use crate::path::RelPath;
+use crate::scan::Source;
 use crate::stop::{self, Stopper};
 use crate::throttle::Throttle;
 
@@ -80,7 +81,7 @@ enum Report {
     Read { bytes: u64 },
     /// One path was judged.
     Checked(Checked),
-    /// Its source was looked at too, and something differs.
+    /// Its source was looked at too.
     Compared(Compared),
     /// Something that fails no entry.
     Warning(String),
@@ -127,10 +128,12 @@ struct Checked {
     blocks: BlockCount,
 }
 
-/// A path whose source, copy or both are not what was copied.
+/// A path whose source was looked at.
 struct Compared {
     path: RelPath,
-    /// `None`: the source is.
+    /// Which source it comes from.
+    nth: usize,
+    /// What has become of it; `None`: it is as it was copied.
     source: Option<SourceState>,
     dest_changed: bool,
 }
@@ -219,7 +222,7 @@ struct Shared<F: Fs> {
     /// The destination's path, for messages.
     dest: PathBuf,
     wanted: select::Wanted,
-    against: against::Sources,
+    against: Vec<Source>,
     reading: Reading,
     require_medium: bool,
     throttle: Arc<Throttle>,

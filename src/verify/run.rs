@@ -13,13 +13,15 @@ use super::elsewhere::Elsewhere;
 use super::medium::Medium;
 use super::streams::Streams;
 use super::{Checked, REPORTS_MAX, Report, Shared, Signals, WORK_MAX};
-use super::{against, check, cover, feed, ledger, list, rebuild, resume, select, tally};
+use super::{check, cover, feed, ledger, list, rebuild, resume, select, tally};
 use crate::concurrency::{self, Seeks};
 use crate::error::{Error, ManifestError, PathError};
 use crate::event::{Concurrency, Pull, VerifyEvent};
+use crate::fs::source::SourceRoot;
 use crate::fs::{Fs, Times};
 use crate::manifest::open_destination;
 use crate::options::{Reading, VerifyOptions};
+use crate::scan::{self, Source};
 use crate::stop::Stopper;
 use crate::throttle::Throttle;
 
@@ -93,13 +95,15 @@ impl VerifyRun {
     ) -> Result<VerifyRun, Error> {
         let filter = std::mem::take(&mut options.filter);
         let wanted = select::Wanted::new(&options.paths, filter, &options.dest)?;
-        let against = against::Sources::new(&options.against)?;
         let at = match elsewhere {
             Some(elsewhere) => resume::At::Elsewhere(elsewhere),
             None => resume::At::Dest(&fs, &options.dest),
         };
         let mut opened = resume::open(&at, options.record)?;
         cover::check(&opened.store, &wanted, &options.dest)?;
+        let against = scan::recorded(&options.against, &opened.store, &options.dest)?;
+        // What repairs is asked for before hours of reading.
+        scan::recorded(&options.from, &opened.store, &options.dest)?;
         let unnoted = opened.warning.take();
         let other = elsewhere.and_then(|at| at.warning(&opened.store, &fs));
         let begun = resume::begin(opened, &mut options, &wanted)?;
@@ -114,6 +118,7 @@ impl VerifyRun {
         let said = damage.map(|damage| format!("{}; nothing is noted in it", damage.short()));
         run.following.extend(said.map(VerifyEvent::Unnoted));
         run.tally.manifest_damaged(damage.cloned());
+        run.tally.against(&options.against);
         run.seed = match options.reading {
             Reading::Sample { seed, .. } => seed,
             _ => None,
@@ -121,7 +126,7 @@ impl VerifyRun {
         let signals = run.signals();
         let seeks = Seeks {
             dest: fs.seeks(),
-            source: against.seek(),
+            source: against.iter().any(seeks),
         };
         let concurrency = run.work_at_a_time(options.jobs, seeks);
         let throttle = Arc::new(Throttle::new(options.bytes_per_s, signals.stopper.clone()));
@@ -246,7 +251,10 @@ impl VerifyRun {
                 self.note(&checked);
                 self.tally.entry(checked)
             }
-            Report::Compared(compared) => self.tally.compared(compared),
+            Report::Compared(compared) => match self.tally.compared(compared) {
+                Some(event) => event,
+                None => return,
+            },
             Report::Warning(text) => VerifyEvent::Warning(text),
             Report::Rebuilt { entries } => return self.tally.rebuilt(entries),
         };
@@ -272,8 +280,12 @@ impl VerifyRun {
                 panic::resume_unwind(panicked);
             }
         }
-        let error = self.error.take();
         let cut_short = self.signals.is_cut_short();
+        let error = self.error.take();
+        let error = error.or_else(|| match cut_short {
+            true => None,
+            false => self.tally.compared_nothing(),
+        });
         let summary = self.tally.summary(error.as_ref(), cut_short);
         if let Some(mut ledger) = self.ledger.take()
             && let Err(error) = ledger.close(tally::end(&summary))
@@ -282,6 +294,11 @@ impl VerifyRun {
         }
         self.due.push_back(VerifyEvent::Finished { summary, error });
     }
+}
+
+/// Whether the device of a source has to seek, as far as the system says.
+fn seeks(source: &Source) -> bool {
+    SourceRoot::of(&source.path, source.held.as_ref()).is_ok_and(|root| root.seeks())
 }
 
 fn unnoted(error: &ManifestError) -> String {

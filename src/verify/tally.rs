@@ -1,16 +1,21 @@
 //! Counting verdicts, and what they add up to.
 
+use std::path::PathBuf;
 use std::time::Instant;
 
 use super::ledger::End;
 use super::{Checked, Compared};
-use crate::error::{Error, ManifestDamage};
-use crate::event::{PassedOver, ReadHow, Sides, SourceState, Verdict, VerifyEvent, VerifySummary};
+use crate::error::{Error, ManifestDamage, SetupError};
+use crate::event::{
+    ComparedSource, PassedOver, ReadHow, Sides, SourceState, Verdict, VerifyEvent, VerifySummary,
+};
 use crate::exit::Exit;
 
 #[derive(Debug)]
 pub(super) struct Tally {
     counts: VerifySummary,
+    /// Recorded entries that were checked.
+    entries: u64,
     started: Instant,
 }
 
@@ -18,6 +23,7 @@ impl Tally {
     pub(super) fn new() -> Tally {
         Tally {
             counts: VerifySummary::default(),
+            entries: 0,
             started: Instant::now(),
         }
     }
@@ -41,9 +47,10 @@ impl Tally {
             path,
             verdict,
             how,
+            at,
             blocks,
-            ..
         } = checked;
+        self.entries += u64::from(at.is_some());
         let counts = &mut self.counts;
         *match verdict {
             Verdict::Ok => &mut counts.files_ok,
@@ -75,13 +82,43 @@ impl Tally {
         self.counts.entries_recorded = Some(entries);
     }
 
-    pub(super) fn compared(&mut self, compared: Compared) -> VerifyEvent {
+    /// Sources are to be compared with, too.
+    pub(super) fn against(&mut self, sources: &[PathBuf]) {
+        let sources = sources.iter().map(|path| ComparedSource {
+            path: path.clone(),
+            entries_compared: 0,
+        });
+        self.counts.sides.sources = sources.collect();
+    }
+
+    /// Returns an error if entries were checked and none of them was looked for in a source, though
+    /// they were to be compared with some.
+    pub(super) fn compared_nothing(&self) -> Option<Error> {
+        let sides = &self.counts.sides;
+        let compared = sides.sources.iter().map(|it| it.entries_compared);
+        let looked_for = compared.sum::<u64>() + sides.source_missing + sides.source_unreadable;
+        let path = sides.sources.first()?.path.clone();
+        let is_hollow = self.entries > 0 && looked_for == 0;
+        is_hollow.then(|| SetupError::NothingCompared { path }.into())
+    }
+
+    /// Counts a source that was looked at; `None`: it is as its copy is.
+    pub(super) fn compared(&mut self, compared: Compared) -> Option<VerifyEvent> {
         let Compared {
             path,
+            nth,
             source,
             dest_changed,
         } = compared;
+        let is_there = !matches!(
+            source,
+            Some(SourceState::Missing | SourceState::Unreadable(_))
+        );
         let sides = &mut self.counts.sides;
+        sides.sources[nth].entries_compared += u64::from(is_there);
+        if source.is_none() && !dest_changed {
+            return None;
+        }
         if let Some(source) = &source {
             *match source {
                 SourceState::Edited => &mut sides.source_edited,
@@ -91,11 +128,11 @@ impl Tally {
             } += 1;
             sides.both_changed += u64::from(dest_changed);
         }
-        VerifyEvent::Compared {
+        Some(VerifyEvent::Compared {
             path,
             source,
             dest_changed,
-        }
+        })
     }
 
     /// The totals; what ended the run early decides about its exit before anything it found.

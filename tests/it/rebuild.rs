@@ -304,3 +304,15 @@ fn names_that_are_left_out_are_left_out_of_the_manifest_too() {
     assert_eq!((ran.code, ran.problems()), (0, vec![]), "{}", ran.stderr);
     verified(&fixture);
 }
+
+#[test]
+fn a_manifest_is_rebuilt_from_a_source_with_or_without_its_slash() {
+    let fixture = lost();
+    let ran = rebuild_with(
+        &["--from".as_ref(), fixture.source.as_os_str()],
+        &fixture.dest,
+    );
+    assert_eq!((ran.code, ran.problems()), (0, vec![]), "{}", ran.stderr);
+    verified(&fixture);
+    assert_eq!(fixture.copy(0).sum("files_copied"), 0);
+}

@@ -249,3 +249,40 @@ fn a_repair_that_is_stopped_leaves_the_old_file_or_the_right_one_and_goes_on_whe
     fixture.assert_same();
     assert_eq!(run("verify", [&fixture.dest]).code, 0);
 }
+
+#[test]
+fn a_source_repairs_with_or_without_its_slash() {
+    for copied_as_contents in [true, false] {
+        let fixture = Fixture::new();
+        write(fixture.source.join("f"), "a file");
+        let (itself, contents) = (fixture.source.clone(), fixture.contents());
+        let source = [&itself, &contents][usize::from(copied_as_contents)];
+        copy(0, [source, &fixture.dest]);
+        let copy = match copied_as_contents {
+            true => fixture.dest.join("f"),
+            false => fixture.dest.join("source/f"),
+        };
+        for given in [&itself, &contents] {
+            rot(&copy, 2);
+            let from = format!("--from={}", given.display());
+            let args = ["--repair".as_ref(), from.as_ref(), fixture.dest.as_os_str()];
+            let ran = run("verify", args);
+            assert_eq!(ran.code, 0, "{given:?}: {}", ran.stderr);
+            assert_eq!(fs::read(&copy).unwrap(), b"a file");
+        }
+    }
+}
+
+#[test]
+fn a_source_of_which_nothing_is_recorded_is_refused_before_anything_is_read() {
+    let fixture = copied();
+    rot(&fixture.dest.join("large0"), 7);
+    let other = fixture.temp.path().join("other");
+    write(other.join("other"), "another");
+    let from = format!("--from={}", other.display());
+    let args = ["--repair".as_ref(), from.as_ref(), fixture.dest.as_os_str()];
+    let ran = run("verify", args);
+    assert_eq!(ran.code, 3, "{}", ran.stderr);
+    assert_eq!(ran.sum("bytes_read"), 0);
+    assert!(ran.stderr.contains("nothing of source"), "{}", ran.stderr);
+}

@@ -1,7 +1,9 @@
 //! What verify finds, and that it never finds what is not there.
 
+use std::ffi::OsString;
 use std::fs;
 use std::os::unix::fs::{PermissionsExt, chown};
+use std::path::Path;
 
 use crate::support::user::{USER, as_user, program_in};
 use crate::support::*;
@@ -345,4 +347,102 @@ fn a_source_that_was_edited_since_is_no_damage_and_still_not_0() {
     assert_eq!(against(), 0);
     write(fixture.source.join("f"), "after that");
     assert_eq!(against(), 23);
+}
+
+fn against<'a>(sources: impl IntoIterator<Item = &'a Path>, paths: &[&Path]) -> Ran {
+    let flags = sources
+        .into_iter()
+        .map(|source| format!("--against={}", source.display()).into());
+    let paths = paths.iter().map(|path| path.as_os_str().to_owned());
+    run("verify", flags.chain(paths).collect::<Vec<OsString>>())
+}
+
+/// How many entries were compared with each source.
+fn compared(ran: &Ran) -> Vec<u64> {
+    let sources = ran.lines.last().unwrap()["sources"].as_array().unwrap();
+    let entries = sources.iter().map(|source| &source["entries_compared"]);
+    entries.map(|entries| entries.as_u64().unwrap()).collect()
+}
+
+#[test]
+fn a_source_is_compared_with_or_without_its_slash_and_it_is_said_how_much_was() {
+    for copied_as_contents in [true, false] {
+        let fixture = Fixture::new();
+        write(fixture.source.join("f"), "a file");
+        write(fixture.source.join("dir/g"), "another");
+        let (itself, contents) = (fixture.source.clone(), fixture.contents());
+        let source = [&itself, &contents][usize::from(copied_as_contents)];
+        copy(0, [source, &fixture.dest]);
+        // DEST or the directory under the source's name, `f`, `dir` and `dir/g`.
+        for given in [&itself, &contents] {
+            let ran = against([&**given], &[&fixture.dest]);
+            assert_eq!((ran.code, compared(&ran)), (0, vec![4]), "{}", ran.stderr);
+            assert_eq!(
+                ran.lines.last().unwrap()["sources"][0]["path"],
+                given.to_str().unwrap()
+            );
+        }
+        let people = sprag()
+            .args(["verify", "--against"])
+            .args([&itself, &fixture.dest])
+            .output()
+            .unwrap();
+        let text = String::from_utf8_lossy(&people.stdout);
+        let said = format!("Compared 4 entries with {}.", itself.display());
+        assert!(text.contains(&said), "{text}");
+        rot(&fixture.source.join("f"), 2);
+        for given in [&itself, &contents] {
+            let ran = against([&**given], &[&fixture.dest]);
+            assert_eq!((ran.code, ran.sum("source_rotten")), (40, 1));
+        }
+    }
+}
+
+#[test]
+fn an_entry_is_compared_with_the_first_source_that_has_it() {
+    let fixture = Fixture::new();
+    let [one, two] = ["one/", "two/"].map(|name| fixture.temp.path().join(name));
+    write(one.join("in both"), "as copied");
+    write(two.join("in both"), "not copied");
+    write(two.join("in two"), "as copied");
+    // The second file of the same name is refused.
+    copy(23, [&one, &two, &fixture.dest]);
+    let ran = against([&*one, &*two], &[&fixture.dest]);
+    assert_eq!(
+        (ran.code, compared(&ran)),
+        (0, vec![2, 1]),
+        "{}",
+        ran.stderr
+    );
+}
+
+#[test]
+fn a_source_that_nothing_can_be_compared_with_is_never_said_to_be_as_it_was_copied() {
+    let fixture = Fixture::new();
+    write(fixture.source.join("f"), "a file");
+    let music = fixture.temp.path().join("music");
+    write(music.join("song"), "a song");
+    copy(0, [&fixture.contents(), &music, &fixture.dest]);
+    let (other, empty) = (
+        fixture.temp.path().join("other"),
+        fixture.temp.path().join("empty"),
+    );
+    write(other.join("g"), "never copied");
+    fs::create_dir(&empty).unwrap();
+    for source in [&other, &empty] {
+        let ran = against([&*fixture.source, &**source], &[&fixture.dest]);
+        assert_eq!(ran.code, 3, "{}", ran.stderr);
+        let said = format!("nothing of source {} is recorded", source.display());
+        assert!(ran.stderr.contains(&said), "{}", ran.stderr);
+        assert_eq!(ran.sum("files_ok"), 0);
+    }
+    let ran = against([&*music], &[&fixture.dest, Path::new("f")]);
+    assert_eq!((ran.code, compared(&ran)), (3, vec![0]), "{}", ran.stderr);
+    assert!(
+        ran.stderr.contains("nothing was compared"),
+        "{}",
+        ran.stderr
+    );
+    let ran = against([&*music], &[&fixture.dest, Path::new("music")]);
+    assert_eq!((ran.code, compared(&ran)), (0, vec![2]), "{}", ran.stderr);
 }

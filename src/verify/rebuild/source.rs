@@ -56,7 +56,16 @@ pub(in crate::verify) fn start<F: Fs>(
     options: VerifyOptions,
 ) -> Result<VerifyRun, Error> {
     let sources = options.from.iter().map(|path| {
-        let source = Source::given(path)?;
+        let is_there = |at: &RelPath| {
+            let there = stat(&*fs, at)
+                .map_err(|error| PathError::new("look at", at.below(&options.dest), error));
+            Ok(there?.is_some())
+        };
+        // Where nothing of it is, everything is missing, in whichever form.
+        let source = match Source::copied(path, is_there)? {
+            Some(source) => source,
+            None => Source::given(path)?,
+        };
         let ids = |path: &Path| source::ids_upwards(path).unwrap_or_default();
         let (from, dest) = (ids(&source.path), ids(&options.dest));
         let holds = |above: &[FileId], id: Option<&FileId>| id.is_some_and(|id| above.contains(id));
@@ -231,13 +240,7 @@ impl<F: Fs> Shared<F> {
     }
 
     pub(super) fn stat(&self, path: &RelPath) -> io::Result<Option<Stat>> {
-        let Some((parent, name)) = path.split() else {
-            return self.fs.stat_dir(&self.fs.root()).map(Some);
-        };
-        match found(self.fs.open_dir(&parent))? {
-            Some(dir) => self.fs.stat(&dir, name),
-            None => Ok(None),
-        }
+        stat(&*self.fs, path)
     }
 
     pub(super) fn open_source(&self, path: &Path) -> io::Result<SourceFile> {
@@ -249,6 +252,16 @@ impl<F: Fs> Shared<F> {
 
     pub(super) fn failed(&self, error: ManifestError) -> Halt {
         super::failed(&*self.fs, error)
+    }
+}
+
+fn stat<F: Fs>(fs: &F, path: &RelPath) -> io::Result<Option<Stat>> {
+    let Some((parent, name)) = path.split() else {
+        return fs.stat_dir(&fs.root()).map(Some);
+    };
+    match found(fs.open_dir(&parent))? {
+        Some(dir) => fs.stat(&dir, name),
+        None => Ok(None),
     }
 }
 
