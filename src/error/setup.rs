@@ -137,6 +137,15 @@ pub enum SetupError {
         /// The first of the sources, as it was given.
         path: PathBuf,
     },
+    /// The user's rules leave out everything.
+    #[error(
+        "of all that is recorded in {}, or asked for of it, --exclude, --include and --exclude-from leave nothing. Nothing was verified",
+        Printable(of)
+    )]
+    NothingLeft {
+        /// The destination, the list or the source that has it.
+        of: Box<Path>,
+    },
     /// The source has no name to give to its copy.
     #[error(
         "source {} has no name to copy it under: end it with / to copy its contents",

@@ -1,6 +1,6 @@
-//! Whether each PATH that is to be verified covers something that is recorded. One that does not is
-//! most likely misspelled: checking nothing of it must not look like success. The nearest name that is
-//! recorded helps to see what was meant.
+//! Whether each PATH that is to be verified covers something that is recorded, and whether the rules
+//! leave anything of all that. A PATH that covers nothing is most likely misspelled: checking nothing of
+//! it must not look like success. The nearest name that is recorded helps to see what was meant.
 
 use std::path::Path;
 
@@ -8,12 +8,17 @@ use super::select::Wanted;
 use crate::error::{Error, SetupError};
 use crate::fs::Fs;
 use crate::limits::fold_key;
-use crate::manifest::Store;
+use crate::manifest::{Entry, Store};
 use crate::path::RelPath;
 
-/// The wanted paths, and which of them cover something so far.
-pub(super) struct Cover {
+/// The wanted paths, which of them cover something so far, and what the rules do with that.
+pub(super) struct Cover<'a> {
+    wanted: &'a Wanted,
     tops: Vec<Top>,
+    /// Something is to be verified, besides the destination itself.
+    is_any_left: bool,
+    /// Something is left out by a rule.
+    is_any_left_out: bool,
 }
 
 struct Top {
@@ -29,24 +34,28 @@ struct Nearest {
     distance: usize,
 }
 
-/// Returns an error if a wanted path covers nothing that the manifest records. What a damaged
-/// manifest lost may be just that, so it is not asked.
+/// Returns an error if a wanted path covers nothing that the manifest records, or if the rules leave
+/// nothing. What a damaged manifest lost may be just that, so it is not asked.
 pub(super) fn check<F: Fs>(store: &Store<F>, wanted: &Wanted, dest: &Path) -> Result<(), Error> {
     let mut cover = Cover::new(wanted);
     for top in &mut cover.tops {
         top.is_covered = top.path.is_root() || store.lookup(&top.path)?.is_some();
     }
-    if store.salvaged().is_some() || cover.is_complete() {
+    if store.salvaged().is_some() {
         return Ok(());
     }
-    for pos in store.positions() {
-        cover.meet(&store.entry_at(pos)?.0);
+    let mut positions = store.positions().into_iter();
+    while !cover.is_settled()
+        && let Some(pos) = positions.next()
+    {
+        let (path, entry) = store.entry_at(pos)?;
+        cover.meet(&path, matches!(entry, Entry::Dir(_)));
     }
     cover.end(dest)
 }
 
-impl Cover {
-    pub(super) fn new(wanted: &Wanted) -> Cover {
+impl Cover<'_> {
+    pub(super) fn new(wanted: &Wanted) -> Cover<'_> {
         let tops = wanted.tops().iter().map(|path| Top {
             path: path.clone(),
             is_covered: path.is_root(),
@@ -54,24 +63,36 @@ impl Cover {
             compared: RelPath::root(),
         });
         Cover {
+            wanted,
             tops: tops.collect(),
+            is_any_left: !wanted.has_rules(),
+            is_any_left_out: false,
         }
     }
 
-    fn is_complete(&self) -> bool {
-        self.tops.iter().all(|top| top.is_covered)
+    /// Whether no further path can make a difference.
+    fn is_settled(&self) -> bool {
+        self.is_any_left && self.tops.iter().all(|top| top.is_covered)
     }
 
     /// Notes a path that is recorded.
-    pub(super) fn meet(&mut self, path: &RelPath) {
+    pub(super) fn meet(&mut self, path: &RelPath, is_dir: bool) {
+        if !self.is_any_left && !path.is_root() && self.wanted.top_of(path).is_some() {
+            match self.wanted.leaves_out(path, is_dir) {
+                true => self.is_any_left_out = true,
+                false => self.is_any_left = true,
+            }
+        }
         for top in self.tops.iter_mut().filter(|top| !top.is_covered) {
             top.is_covered = path.is_within(&top.path);
             top.compare(path);
         }
     }
 
-    /// Returns an error for the first path that covers nothing. `of`: where all was recorded.
+    /// Returns an error for the first path that covers nothing, or if a rule leaves out all there is. `of`:
+    /// where all was recorded.
     pub(super) fn end(self, of: &Path) -> Result<(), Error> {
+        let rules_leave_nothing = self.is_any_left_out && !self.is_any_left;
         match self.tops.into_iter().find(|top| !top.is_covered) {
             Some(top) => Err(SetupError::NotRecorded {
                 path: top.path.below(Path::new("")).into(),
@@ -79,6 +100,7 @@ impl Cover {
                 nearest: top.nearest.map(|nearest| nearest.path.into()),
             }
             .into()),
+            None if rules_leave_nothing => Err(SetupError::NothingLeft { of: of.into() }.into()),
             None => Ok(()),
         }
     }
@@ -143,7 +165,7 @@ mod tests {
         let wanted = Wanted::new(&[wanted], Filter::default(), Path::new("/d")).unwrap();
         let mut cover = Cover::new(&wanted);
         for path in recorded {
-            cover.meet(&RelPath::new(*path).unwrap());
+            cover.meet(&RelPath::new(*path).unwrap(), false);
         }
         match cover.end(Path::new("/d")) {
             Ok(()) => Ok(()),

@@ -147,7 +147,7 @@ impl<F: Fs> Shared<F> {
                 Err(_) => bad += 1,
                 Ok(listed) => {
                     good += 1;
-                    cover.meet(&listed.path);
+                    cover.meet(&listed.path, false);
                     if self.top_of(&listed.path).is_some() {
                         totals.0 += 1;
                         let stat = self.stat(&listed.path).ok().flatten();

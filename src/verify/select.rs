@@ -45,6 +45,11 @@ impl Wanted {
         self.tops.iter().any(RelPath::is_root) && self.filter.is_empty()
     }
 
+    /// Whether rules leave anything out.
+    pub(super) fn has_rules(&self) -> bool {
+        !self.filter.is_empty()
+    }
+
     /// Whether a rule leaves a path out, or a directory above it.
     pub(super) fn leaves_out(&self, path: &RelPath, is_dir: bool) -> bool {
         if self.filter.is_empty() {

@@ -446,3 +446,57 @@ fn a_source_that_nothing_can_be_compared_with_is_never_said_to_be_as_it_was_copi
     let ran = against([&*music], &[&fixture.dest, Path::new("music")]);
     assert_eq!((ran.code, compared(&ran)), (0, vec![2]), "{}", ran.stderr);
 }
+
+#[test]
+fn rules_that_leave_nothing_to_check_are_refused() {
+    let fixture = Fixture::new();
+    write(fixture.source.join("a.jpg"), "a");
+    write(fixture.source.join("dir/b.jpg"), "b");
+    fixture.copy(0);
+    let list = fixture.temp.path().join("list");
+    write(&list, format!("{}  a.jpg\n", blake3::hash(b"a")));
+    let list = format!("--check={}", list.display());
+    let from = format!("--from={}", fixture.source.display());
+    let dest = fixture.dest.as_os_str();
+    let verify = |flags: &[&str], paths: &[&str]| {
+        let words = flags.iter().chain(paths).map(OsString::from);
+        let mut words: Vec<OsString> = words.collect();
+        words.insert(flags.len(), dest.to_owned());
+        run("verify", words)
+    };
+    for (rule, paths) in [
+        ("*", &[][..]),
+        ("*.jpg", &["a.jpg"]),
+        ("dir", &["dir/b.jpg"]),
+    ] {
+        let exclude = format!("--exclude={rule}");
+        for flags in [
+            &[][..],
+            &["--quick"],
+            &["--sample=1"],
+            &["--repair", &*from],
+        ] {
+            let flags: Vec<&str> = flags.iter().copied().chain([&*exclude]).collect();
+            let ran = verify(&flags, paths);
+            assert_eq!(ran.code, 3, "{flags:?} {paths:?}: {}", ran.stderr);
+            assert!(ran.stderr.contains("leave nothing"), "{}", ran.stderr);
+        }
+    }
+    for flags in [
+        &[&*list][..],
+        &["--rebuild", &*list],
+        &["--rebuild", &*from],
+    ] {
+        let flags: Vec<&str> = flags.iter().copied().chain(["--exclude=*"]).collect();
+        let ran = verify(&flags, &[]);
+        assert_eq!(ran.code, 3, "{flags:?}: {}", ran.stderr);
+    }
+    let ran = verify(&["--exclude=*.jpg"], &[]);
+    assert_eq!(ran.code, 0, "a directory is left: {}", ran.stderr);
+    fs::remove_dir_all(&fixture.dest).unwrap();
+    fs::remove_dir_all(&fixture.source).unwrap();
+    fs::create_dir(&fixture.source).unwrap();
+    fixture.copy(0);
+    let ran = verify(&["--exclude=*.jpg"], &[]);
+    assert_eq!(ran.code, 0, "no rule left anything out: {}", ran.stderr);
+}

@@ -22,7 +22,7 @@ use crate::manifest::{Link, Record};
 use crate::options::{CopyOptions, VerifyOptions};
 use crate::path::RelPath;
 use crate::plan::wanted::Own;
-use crate::scan::{self, FirstNames, Scan, Scanned, Source};
+use crate::scan::{self, FirstNames, LeftOut, Scan, Scanned, Source};
 use crate::selection::Selection;
 use crate::throttle::Throttle;
 use crate::verify::medium::Medium;
@@ -165,9 +165,11 @@ impl<F: Fs> Shared<F> {
 
     /// A walk that only counts.
     fn count(&self, reports: &Sender<Report>) -> Result<(), Halt> {
-        let (mut entries, mut bytes) = (0, 0);
+        let (mut entries, mut bytes, mut left, mut left_out) = (0, 0, false, false);
         let counted = scan::each(&self.sources, &self.selection, |scanned| {
+            left_out |= scanned.left_out == Some(LeftOut::Rule);
             if scanned.left_out.is_none() {
+                left |= !scanned.dest.is_root();
                 entries += 1;
                 bytes += match scanned.stat.kind {
                     Kind::File => scanned.stat.size,
@@ -181,6 +183,10 @@ impl<F: Fs> Shared<F> {
         });
         if counted.is_break() {
             return Err(Halt::Stopped);
+        }
+        if left_out && !left {
+            let of = self.dest.clone().into();
+            return Err(Halt::Failed(SetupError::NothingLeft { of }.into()));
         }
         let opened = Report::Opened {
             entries,
