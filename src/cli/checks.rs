@@ -54,6 +54,8 @@ pub(crate) struct Checks {
     pub(crate) manifest: Option<PathBuf>,
 
     /// Begin anew, even if an earlier verification was stopped
+    ///
+    /// Without it what that one checked is not read again, unless that was more than 30 days ago.
     #[arg(long, help_heading = READING)]
     pub(crate) restart: bool,
 }

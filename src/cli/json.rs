@@ -271,7 +271,7 @@ mod tests {
         });
         assert_eq!(
             line,
-            r#"{"type":"summary","command":"verify","exit_code":0,"files_ok":0,"files_sampled":0,"files_unread":0,"files_unproven":0,"files_corrupt":0,"files_modified":0,"files_metadata":0,"files_missing":0,"files_incomplete":0,"files_extra":0,"files_unreadable":0,"files_unknown":0,"entries_before":0,"entries_recent":0,"source_edited":0,"source_rotten":0,"source_missing":0,"source_unreadable":0,"both_changed":0,"blocks_read":0,"blocks_unread":0,"bytes_read":0,"bytes_unread":0,"read_direct":0,"read_evicted":0,"read_cached":0,"elapsed_ms":0,"manifest_damage":null}"#
+            r#"{"type":"summary","command":"verify","exit_code":0,"files_ok":0,"files_sampled":0,"files_unread":0,"files_unproven":0,"files_corrupt":0,"files_modified":0,"files_metadata":0,"files_missing":0,"files_incomplete":0,"files_extra":0,"files_unreadable":0,"files_unknown":0,"entries_before":0,"before_since_ms":null,"entries_stale":0,"entries_recent":0,"source_edited":0,"source_rotten":0,"source_missing":0,"source_unreadable":0,"both_changed":0,"blocks_read":0,"blocks_unread":0,"bytes_read":0,"bytes_unread":0,"read_direct":0,"read_evicted":0,"read_cached":0,"elapsed_ms":0,"manifest_damage":null}"#
         );
     }
 

@@ -3,7 +3,7 @@
 use std::ops::Range;
 use std::time::Duration;
 
-use sprag::event::{Damage, Sides, SourceState, Verdict, VerifySummary};
+use sprag::event::{Damage, PassedOver, Sides, SourceState, Verdict, VerifySummary};
 use sprag::exit::Exit;
 use sprag::path::Printable;
 
@@ -260,19 +260,35 @@ fn read_text(summary: &VerifySummary, scope: &Scope, seed: Option<u64>) -> Strin
     )
 }
 
+/// What a run that was stopped had checked, and how long ago.
+pub(crate) fn before_text(passed: PassedOver) -> String {
+    let mut text = format!(
+        "{} checked and as copied",
+        units::count(passed.entries_before, "entry was", "entries were")
+    );
+    if let Some(since_ms) = passed.before_since_ms {
+        text += &format!(", the first on {}", units::utc(since_ms));
+    }
+    if passed.entries_stale > 0 {
+        text += &format!(
+            "; {} checked more than {} ago and {} checked again",
+            units::count(passed.entries_stale, "entry was", "entries were"),
+            humantime::format_duration(PassedOver::BEFORE_MAX),
+            match passed.entries_stale {
+                1 => "is",
+                _ => "are",
+            }
+        );
+    }
+    text
+}
+
 /// What was passed over because it was verified already.
 fn passed_text(summary: &VerifySummary, scope: &Scope) -> String {
     let mut text = String::new();
     let passed = summary.passed;
-    if passed.entries_before > 0 {
-        text += &format!(
-            "\n{} checked before the stop, and as copied.",
-            units::count(
-                passed.entries_before,
-                "further entry was",
-                "further entries were"
-            )
-        );
+    if passed.entries_before + passed.entries_stale > 0 {
+        text += &format!("\nBefore the stop, {}.", before_text(passed));
     }
     if let Some(age) = scope.older_than {
         text += &format!(
@@ -324,6 +340,27 @@ mod tests {
         let text = summary_text(&summary, &scope, None, false);
         assert!(!text.contains("Everything"), "{text}");
         assert!(text.contains("No content was read"), "{text}");
+    }
+
+    #[test]
+    fn of_what_was_checked_before_a_stop_it_is_said_how_long_ago() {
+        let mut passed = PassedOver {
+            entries_before: 2,
+            before_since_ms: Some(1_795_394_498_000),
+            ..PassedOver::default()
+        };
+        assert_eq!(
+            before_text(passed),
+            "2 entries were checked and as copied, the first on 2026-11-23 00:41:38 UTC"
+        );
+        passed = PassedOver {
+            entries_stale: 1,
+            ..PassedOver::default()
+        };
+        assert_eq!(
+            before_text(passed),
+            "0 entries were checked and as copied; 1 entry was checked more than 30days ago and is checked again"
+        );
     }
 
     #[test]

@@ -23,7 +23,7 @@ use super::quote::Rerun;
 use super::record::{Damaged, End, Manifest, Recorder, Subject};
 use super::scope::{By, Scope};
 use super::screen::Screen;
-use super::verdicts::{detail, sides_text, summary_text};
+use super::verdicts::{before_text, detail, sides_text, summary_text};
 use super::{Failure, concurrency, repair, units};
 
 const STOPPING: &str = "stopping; press Ctrl-C again to stop at once";
@@ -209,10 +209,10 @@ impl Report {
                     seed,
                 },
             });
-        } else if passed.entries_before > 0 && !self.view.quiet {
+        } else if passed.entries_before + passed.entries_stale > 0 && !self.view.quiet {
             self.screen.note(&format!(
-                "going on with the verification that was stopped: {} checked before, {entries} to go",
-                units::count(passed.entries_before, "entry was", "entries were")
+                "going on with the verification that was stopped: {}, {entries} to go",
+                before_text(passed)
             ));
         }
     }

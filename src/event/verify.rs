@@ -2,6 +2,7 @@
 
 use std::ops::Range;
 use std::path::PathBuf;
+use std::time::Duration;
 
 use serde::Serialize;
 
@@ -133,8 +134,18 @@ pub struct ComparedSource {
 pub struct PassedOver {
     /// Entries that the run which is gone on with had checked, and found as recorded.
     pub entries_before: u64,
+    /// When the first of them was checked, in ms since the Unix epoch. `None`: there are none.
+    pub before_since_ms: Option<u64>,
+    /// Entries that it had checked too long ago ([`PassedOver::BEFORE_MAX`]): they are looked at again.
+    pub entries_stale: u64,
     /// Entries that were verified too recently.
     pub entries_recent: u64,
+}
+
+impl PassedOver {
+    /// The longest time for which what a stopped run had checked is not looked at again: 30 days. A run
+    /// that is gone on with speaks of the destination as a whole, and rot does not wait.
+    pub const BEFORE_MAX: Duration = Duration::from_secs(30 * 86_400);
 }
 
 /// Where the content of a file is not what was recorded, and what is there instead.

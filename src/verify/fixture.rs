@@ -98,8 +98,8 @@ impl Fixture {
         self.record_file(path, path, content);
     }
 
-    /// Records `path` as done with the stat of what stands at `stands`.
-    pub(crate) fn record_file(&mut self, path: &str, stands: &str, content: &[u8]) {
+    /// Records `path` as done with the stat of what stands at `stands`; gives the record's position.
+    pub(crate) fn record_file(&mut self, path: &str, stands: &str, content: &[u8]) -> u64 {
         let size = content.len() as u64;
         let hashes = block_hashes(content);
         let mut merger = TreeMerger::new(BlockSize::MIN);
@@ -119,7 +119,7 @@ impl Fixture {
             chain,
             ctimes: None,
             unsettled: false,
-        }));
+        }))
     }
 
     /// Records a file by the blocks of its content, but with the file hash of something else.

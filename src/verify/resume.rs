@@ -153,6 +153,9 @@ pub(super) struct Resume {
     /// finding is.
     pub(super) findings: Vec<(u64, u64)>,
     done: Spans<LastVerified>,
+    /// The times at which a stopped run may have checked what is not looked at again, in ms since the
+    /// Unix epoch. They end now, as those of `recent_ms` do.
+    done_ms: RangeInclusive<u64>,
     recent: Spans<LastVerified>,
     /// The times of verification that are recent enough, in ms since the Unix epoch. They end now:
     /// a later time was noted while a clock was wrong, and says nothing.
@@ -165,12 +168,19 @@ impl Resume {
         self.done.is_empty() && self.recent.is_empty() && self.findings.is_empty()
     }
 
-    /// Whether the run that is gone on with has looked at a record; what it found as recorded is
-    /// counted.
+    /// Whether the run that is gone on with has looked at a record, and not too long ago; what it found
+    /// as recorded is counted.
     pub(super) fn is_done(&self, pos: u64, passed: &mut PassedOver) -> bool {
-        if self.done.get(pos).is_some() {
-            passed.entries_before += 1;
-            return true;
+        if let Some(last) = self.done.get(pos) {
+            if self.done_ms.contains(&last.at_ms) {
+                passed.entries_before += 1;
+                let first = passed
+                    .before_since_ms
+                    .map_or(last.at_ms, |ms| ms.min(last.at_ms));
+                passed.before_since_ms = Some(first);
+                return true;
+            }
+            passed.entries_stale += 1;
         }
         let found = self.findings.binary_search_by_key(&pos, |(at, _)| *at);
         found.is_ok()
@@ -213,24 +223,28 @@ pub(super) fn begin<F: Fs>(
     let mut resume = Resume {
         findings: Vec::new(),
         done: Spans::new(),
+        done_ms: since(PassedOver::BEFORE_MAX, now),
         recent: Spans::new(),
         recent_ms: 0..=now,
     };
     if let Some(age) = options.older_than {
-        let age_ms = u64::try_from(age.as_millis()).unwrap_or(u64::MAX);
-        resume.recent_ms = now.saturating_sub(age_ms)..=now;
+        resume.recent_ms = since(age, now);
         resume.recent = store.history(options.require_medium)?;
     }
     let run = match last {
         Some(last) => {
             resume.done = store.checked_by_last()?;
-            resume.findings = store.last_findings().to_vec();
-            resume.findings.sort_by_key(|(pos, _)| *pos);
+            // A finding has no time but that of its run.
+            if resume.done_ms.contains(&last.begin.started_ms) {
+                resume.findings = store.last_findings().to_vec();
+                resume.findings.sort_by_key(|(pos, _)| *pos);
+            }
             Some(last.pos)
         }
         None => None,
     };
-    let log = log.map(|log| ledger(log, run, now, key, &resume, options, wanted));
+    let findings = run.map_or(0, |_| store.last_findings().len());
+    let log = log.map(|log| ledger(log, run, now, key, findings, options, wanted));
     let (ledger, unnoted) = match log.transpose() {
         Ok(ledger) => (ledger, None),
         Err(error) => (None, Some(error)),
@@ -248,7 +262,7 @@ fn ledger<F: Fs>(
     run: Option<u64>,
     now: u64,
     key: u64,
-    resume: &Resume,
+    findings: usize,
     options: &VerifyOptions,
     wanted: &Wanted,
 ) -> Result<Box<dyn Ledger>, ManifestError> {
@@ -263,8 +277,13 @@ fn ledger<F: Fs>(
     };
     // What is not noted yet need not outlive a power cut; that it can be written is worth knowing.
     log.write_out()?;
-    let findings = resume.findings.len();
     Ok(Box::new(ManifestLedger::new(log, run, now, findings)))
+}
+
+/// The times from `age` ago until `now`, in ms since the Unix epoch.
+fn since(age: Duration, now: u64) -> RangeInclusive<u64> {
+    let age_ms = u64::try_from(age.as_millis()).unwrap_or(u64::MAX);
+    now.saturating_sub(age_ms)..=now
 }
 
 /// Whether a run that was stopped wanted the same as this one does.
@@ -329,7 +348,7 @@ fn what(options: &VerifyOptions, wanted: &Wanted) -> String {
     text
 }
 
-fn key(options: &VerifyOptions, wanted: &Wanted) -> u64 {
+pub(super) fn key(options: &VerifyOptions, wanted: &Wanted) -> u64 {
     // The words leave out what no terminal shows, so the paths are added as they are.
     let mut all = what(options, wanted).into_bytes();
     for top in wanted.tops() {

@@ -1,7 +1,8 @@
 //! What a verification notes in the manifest, and what later ones make of it.
 
 use super::*;
-use crate::manifest::{Depth, Record, Verified, VerifyBegin};
+use crate::filter::Filter;
+use crate::manifest::{Depth, Finding, Found, Record, Verified, VerifyBegin};
 use crate::options::{Reading, SampleAmount};
 
 fn noting(dest: &Path) -> VerifyOptions {
@@ -166,6 +167,66 @@ fn a_time_of_verification_in_the_future_does_not_count() {
     let found = verify_with(options);
     assert_eq!((found.passed.entries_recent, found.verdicts.len()), (2, 1));
     assert_eq!(never(), 1);
+}
+
+#[test]
+fn what_a_stopped_run_had_checked_long_ago_is_checked_again_and_the_rest_is_dated() {
+    let mut fixture = Fixture::new();
+    let mut positions = Vec::new();
+    for nth in 0..6 {
+        let name = format!("f{nth:02}");
+        fs::write(fixture.at(&name), b"content").unwrap();
+        positions.push(fixture.record_file(&name, &name, b"content"));
+    }
+    let options = noting(fixture.root());
+    let wanted = select::Wanted::new(&[""; 0], Filter::default(), fixture.root()).unwrap();
+    let now_ms = crate::time::now_ms();
+    let days_ago = |days: u64| now_ms - days * 86_400_000;
+    let run = fixture.append(&Record::VerifyBegin(VerifyBegin {
+        started_ms: days_ago(40),
+        key: resume::key(&options, &wanted),
+        seed: 0,
+        what: String::new(),
+    }));
+    for (pos, at_ms) in [
+        (positions[0], days_ago(40)),
+        (positions[1], days_ago(31)),
+        (positions[2], days_ago(20)),
+        (positions[3], now_ms + 86_400_000),
+    ] {
+        fixture.append(&Record::Verified(Verified {
+            run,
+            at_ms,
+            depth: Depth::Medium,
+            spans: vec![(pos, 1)],
+        }));
+    }
+    fixture.append(&Record::Finding(Finding {
+        run,
+        pos: positions[5],
+        what: Found::Missing,
+    }));
+    for rotten in ["f00", "f02"] {
+        flip(&fixture.at(rotten), 0);
+    }
+    let temp = fixture.close();
+    let rest = verify_with(options);
+    let checked: Vec<&str> = rest.verdicts.keys().map(String::as_str).collect();
+    assert_eq!(
+        checked,
+        ["f00", "f01", "f03", "f04", "f05"],
+        "{:?}",
+        rest.passed
+    );
+    assert_eq!((rest.kind("f00"), rest.kind("f05")), ("corrupt", "ok"));
+    let expected = PassedOver {
+        entries_before: 1,
+        before_since_ms: Some(days_ago(20)),
+        entries_stale: 3,
+        entries_recent: 0,
+    };
+    assert_eq!((rest.passed, rest.opened.0), (expected, 5));
+    drop(temp);
 }
 
 #[test]
