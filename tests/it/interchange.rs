@@ -368,3 +368,40 @@ fn a_list_that_names_nothing_to_check_proves_nothing() {
     }
     assert!(!fixture.dest.join(".sprag").exists());
 }
+
+#[test]
+fn names_that_a_bag_cannot_tell_are_named_and_left_out_of_it() {
+    let test = "names_that_a_bag_cannot_tell_are_named_and_left_out_of_it";
+    let fixture = Fixture::new();
+    let untold = [
+        "scan ",
+        "tab\t",
+        "nbsp\u{a0}",
+        "a\u{2028}b",
+        "a\u{85}b",
+        "a\u{b}b",
+        "unit\u{1f}",
+    ];
+    let told = ["a b", " leading", "inner\u{a0}space", "dir /f", "line\n"];
+    for name in untold.iter().chain(&told) {
+        write(fixture.source.join(name), name);
+    }
+    fixture.copy(0);
+    let bag = fixture.temp.path().join("bag");
+    let args = ["--format", "bagit", "-o", bag.to_str().unwrap()];
+    let exported = export(&fixture, &args);
+    assert_eq!(exported.status.code(), Some(23));
+    let said = String::from_utf8_lossy(&exported.stderr).into_owned();
+    assert_eq!(
+        said.matches("ends in white space").count(),
+        untold.len(),
+        "{said}"
+    );
+    for name in told {
+        assert!(bag.join("data").join(name).exists(), "{name:?}");
+    }
+    if !has_bagit() {
+        return skip(test, "the Python package bagit (pip install bagit)");
+    }
+    assert!(bag_is_valid(&bag));
+}

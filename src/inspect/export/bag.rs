@@ -6,7 +6,9 @@
 //! is no bag.
 //!
 //! Version 0.97 is written: its paths escape line ends only, as the validators do that are in use;
-//! the later one escapes `%` as well, which the reference validator does not undo.
+//! the later one escapes `%` as well, which the reference validator does not undo. That validator takes
+//! every line end of Unicode's for one, and white space at the end of a line for none of the name: such
+//! names are left out.
 
 use super::*;
 use crate::error::SetupError;
@@ -16,6 +18,10 @@ use crate::tree::{self, Step};
 use sha2::{Digest, Sha256};
 
 const PAYLOAD: &[u8] = b"data";
+/// What ends a line besides line feed and carriage return, which are escaped.
+const LINE_ENDS: [char; 8] = [
+    '\u{b}', '\u{c}', '\u{1c}', '\u{1d}', '\u{1e}', '\u{85}', '\u{2028}', '\u{2029}',
+];
 const BAGIT: &[u8] = b"BagIt-Version: 0.97\nTag-File-Character-Encoding: UTF-8\n";
 
 /// Makes a bag of `dest` in the directory `bag`, which is made if only its last component is
@@ -117,8 +123,7 @@ impl Writer<'_> {
                 continue;
             };
             let Some(name) = self.name_of(&path) else {
-                let why =
-                    "its name is not UTF-8, or has %0A or %0D in it, for which a bag has no form";
+                let why = "its name is not UTF-8, ends in white space, or has %0A, %0D or another line end than those two in it, for which a bag has no form";
                 exporter.leave_out(&path, LeftOut::NotRepresentable(why));
                 continue;
             };
@@ -140,6 +145,11 @@ impl Writer<'_> {
         let path = str::from_utf8(path.as_bytes()).ok()?;
         let lower = path.to_ascii_lowercase();
         if lower.contains("%0a") || lower.contains("%0d") {
+            return None;
+        }
+        // The information separators are white space to Python, which the reference validator is in.
+        let is_space = |c: char| c.is_whitespace() || ('\u{1c}'..='\u{1f}').contains(&c);
+        if path.contains(LINE_ENDS) || path.ends_with(is_space) && !path.ends_with(['\n', '\r']) {
             return None;
         }
         let path = path.replace('\n', "%0A").replace('\r', "%0D");
