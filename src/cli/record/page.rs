@@ -59,6 +59,8 @@ impl Named {
 struct Map {
     path: RelPath,
     ranges: Vec<Range<u64>>,
+    /// There were more of them than are kept.
+    more: bool,
 }
 
 impl Page {
@@ -92,6 +94,7 @@ impl Page {
             self.maps.push(Map {
                 path: damaged.path.clone(),
                 ranges: ranges.collect(),
+                more: damaged.ranges.len() > RANGES_MAX,
             });
         }
     }
@@ -214,6 +217,11 @@ impl Page {
         page.raw("<h2>Damaged and partial files</h2>\n<p class=\"legend\">");
         page.raw("<span class=\"good\"></span> good <span class=\"missing\"></span> not copied ");
         page.raw("<span class=\"bad\"></span> damaged</p>\n");
+        page.element(
+            "p",
+            "Each square is a block, or as many of them as is said; then as much of it is in a \
+             colour as of its blocks are so, and pointing at it shows how many.",
+        );
         for map in &self.maps {
             let end = map.ranges.last().map_or(0, |range| range.end);
             let at = map.path.below(&self.dest);
@@ -221,14 +229,44 @@ impl Page {
             let size = std::fs::symlink_metadata(at).map_or(0, |stat| stat.len());
             let size = size.max(end);
             page.element("h3", format_args!("{} ({})", map.path, units::size(size)));
-            page.raw(&svg::block_map(size, block, size, &map.ranges));
+            if map.more {
+                page.element(
+                    "p",
+                    format_args!(
+                        "Only the first {RANGES_MAX} damaged ranges are shown. Of what is behind \
+                         them, in white, the summary and the log tell."
+                    ),
+                );
+            }
+            let blocks = svg::Blocks {
+                size,
+                block,
+                there: size,
+                bad: &map.ranges,
+                known: if map.more { end } else { size },
+            };
+            picture(page, &blocks);
         }
         for file in partial {
             let (bytes, of) = (units::size(file.bytes), units::size(file.of));
             page.element("h3", format_args!("{} ({bytes} of {of})", file.path));
-            page.raw(&svg::block_map(file.of, block, file.bytes, &[]));
+            let blocks = svg::Blocks {
+                size: file.of,
+                block,
+                there: file.bytes,
+                bad: &[],
+                known: file.of,
+            };
+            picture(page, &blocks);
         }
     }
+}
+
+fn picture(page: &mut Html, blocks: &svg::Blocks<'_>) {
+    if blocks.each() > 1 {
+        page.element("p", format_args!("A square is {} blocks.", blocks.each()));
+    }
+    page.raw(&svg::block_map(blocks));
 }
 
 fn named(page: &mut Html, title: &str, named: &Named) {
