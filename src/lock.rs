@@ -8,10 +8,13 @@
 //! What it is not: a lock on a name. Compaction renames a new manifest over the old one, and
 //! whoever opened the path a moment before then locks a file that no longer has a name. So the
 //! opener, once it has the lock, must check that the path still names the inode it locked, and
-//! open again if it does not. Nor does it reach across machines on every network file system.
+//! open again if it does not. Nor does it reach across machines on every network file system; where there
+//! are no locks at all, reading goes on without, and nothing is written.
 
 use std::fs::File;
 use std::io;
+
+use rustix::io::Errno;
 
 use crate::fs::FsFile;
 
@@ -29,6 +32,13 @@ pub(crate) enum Mode {
 pub(crate) fn try_lock(file: &impl FsFile, mode: Mode) -> io::Result<bool> {
     file.as_std()
         .map_or(Ok(true), |file| try_lock_std(file, mode))
+}
+
+/// Whether locking failed because the file system has no locks: some network file systems, or their
+/// servers, have none.
+pub(crate) fn is_unsupported(error: &io::Error) -> bool {
+    let errno = Errno::from_io_error(error);
+    matches!(errno, Some(Errno::NOLCK | Errno::OPNOTSUPP | Errno::NOSYS))
 }
 
 fn try_lock_std(file: &File, mode: Mode) -> io::Result<bool> {

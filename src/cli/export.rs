@@ -52,6 +52,9 @@ fn end(result: anyhow::Result<Option<ExportSummary>>) -> Exit {
     match result {
         Ok(summary) => {
             let summary = summary.unwrap_or_default();
+            if let Some(warning) = &summary.unlocked {
+                out::complain(&format!("warning: {warning}"));
+            }
             if summary.incomplete > 0 {
                 out::complain(&format!(
                     "{} half copied and left out of the list; rerun the copy to finish",

@@ -20,6 +20,9 @@ pub(crate) fn status(args: &StatusArgs) -> Exit {
         Ok(status) => status,
         Err(error) => return fail(&mut out, error, args.json).exit,
     };
+    if let Some(warning) = &status.unlocked {
+        out::complain(&format!("warning: {warning}"));
+    }
     if args.json {
         out.json(&Line::Status {
             what: Box::new((&status).into()),

@@ -55,6 +55,8 @@ fn open(setup: &Setup, options: &CopyOptions) -> Result<Option<There>, Error> {
                 false => Store::open_or_backup(&fs, &setup.root, OpenMode::Read)?,
             };
             if let Some(store) = &store {
+                // The copy would be refused.
+                store.lock_refused().map_or(Ok(()), Err)?;
                 must_be_the_sources(&*fs, store, setup, options)?;
             }
             let times = Times::of(&*fs);

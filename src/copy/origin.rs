@@ -74,7 +74,10 @@ impl Origins {
                         Ok(store.map(|store| (store, Times::of(&*fs))))
                     });
                 match opened {
-                    Ok(Some((store, times))) => (Arc::new(Mutex::new(store)), times),
+                    Ok(Some((store, times))) => {
+                        warnings.extend(store.unlocked());
+                        (Arc::new(Mutex::new(store)), times)
+                    }
                     Ok(None) => return,
                     Err(why) => {
                         warnings.push(format!(

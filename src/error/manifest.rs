@@ -1,6 +1,7 @@
 //! A manifest that cannot be used.
 
-use std::path::PathBuf;
+use std::io;
+use std::path::{Path, PathBuf};
 
 use super::{ManifestDamage, PathError};
 use crate::exit::Exit;
@@ -19,6 +20,17 @@ pub enum ManifestError {
         path: PathBuf,
         /// Who holds it, in words.
         holder: String,
+    },
+    /// Its file system has no locks.
+    #[error(
+        "{}, and without them two copies at once would destroy each other's work: nothing was copied or changed. Mount the share with file locks (NFS: with a lock service on the server, or with local_lock=flock if only this machine writes to it), or choose another destination",
+        no_locks(path, source)
+    )]
+    NoLocks {
+        /// The manifest.
+        path: PathBuf,
+        /// What the system said.
+        source: io::Error,
     },
     /// Somebody else can have written it.
     #[error(
@@ -105,6 +117,7 @@ impl ManifestError {
             | ManifestError::DamagedElsewhere { path, offset, what } => {
                 format!("{} is damaged at byte {offset}: {what}", Printable(path))
             }
+            ManifestError::NoLocks { path, source } => no_locks(path, source),
             other => other.to_string(),
         }
     }
@@ -113,7 +126,8 @@ impl ManifestError {
     pub fn exit(&self) -> Exit {
         match self {
             ManifestError::Locked { .. } => Exit::Locked,
-            ManifestError::NotOurs { .. }
+            ManifestError::NoLocks { .. }
+            | ManifestError::NotOurs { .. }
             | ManifestError::Newer { .. }
             | ManifestError::Whole { .. } => Exit::Unusable,
             ManifestError::Damaged { .. }
@@ -122,4 +136,9 @@ impl ManifestError {
             ManifestError::Io(_) => Exit::Io,
         }
     }
+}
+
+fn no_locks(path: &Path, source: &io::Error) -> String {
+    let path = Printable(path);
+    format!("{path} cannot be locked, as its file system has no file locks ({source})")
 }

@@ -47,6 +47,9 @@ pub struct ExportSummary {
     pub damaged: u64,
     /// What is wrong with the manifest, if something is: then the list has what can be read of it.
     pub manifest_damage: Option<ManifestDamage>,
+    /// A warning, if the manifest could not be locked while it was read.
+    #[serde(skip)]
+    pub unlocked: Option<String>,
 }
 
 /// Why an entry is not in a list.
@@ -128,6 +131,7 @@ impl<'a> Exporter<'a> {
             fs,
             summary: ExportSummary {
                 manifest_damage: store.salvaged().cloned(),
+                unlocked: store.unlocked(),
                 ..ExportSummary::default()
             },
             store,

@@ -53,6 +53,9 @@ pub struct Status {
     /// What is wrong with the manifest, if something is: then this is what can still be read of it,
     /// and nothing is known of verifications.
     pub manifest_damage: Option<ManifestDamage>,
+    /// A warning, if the manifest could not be locked while it was read.
+    #[serde(skip)]
+    pub unlocked: Option<String>,
 }
 
 /// A file that was begun and is not finished.
@@ -139,6 +142,7 @@ pub fn status(dest: &Path, manifest: Option<&Path>) -> Result<Status, Error> {
         last_verify,
         verified,
         manifest_damage: store.salvaged().cloned(),
+        unlocked: store.unlocked(),
     })
 }
 

@@ -36,6 +36,8 @@ pub(super) struct Opened<F: Fs> {
     log: Option<VerifyLog<F>>,
     /// Why nothing is noted, though it was wanted.
     pub(super) warning: Option<String>,
+    /// What has to be said if it cannot be locked while it is read.
+    pub(super) unlocked: Option<String>,
 }
 
 /// Opens the manifest under a shared lock; with `record`, in such a way that what is verified can
@@ -64,10 +66,12 @@ pub(super) fn open<F: Fs>(at: &At<'_, F>, record: bool) -> Result<Opened<F>, Err
         At::Dest(fs, dest) => found(Store::open_to_read(fs, dest)?, dest)?,
         At::Elsewhere(at) => at.open_to_read()?,
     };
+    let unlocked = store.unlocked();
     Ok(Opened {
         store,
         log: None,
         warning,
+        unlocked,
     })
 }
 
@@ -115,6 +119,9 @@ fn open_to_note<F: Fs>(at: &At<'_, F>) -> Result<Opened<F>, Refused> {
                 thread::sleep(LOCK_PAUSE);
                 continue;
             }
+            Err(Error::Manifest(error @ ManifestError::NoLocks { .. })) => {
+                return Err(Refused::Because(error.what_is_wrong()));
+            }
             Err(Error::Manifest(ManifestError::Io(error))) if is_read_only(&error.source) => {
                 let why = format!("{name} cannot be written to ({})", error.source);
                 return Err(Refused::Because(why));
@@ -131,6 +138,7 @@ fn open_to_note<F: Fs>(at: &At<'_, F>) -> Result<Opened<F>, Refused> {
                 store,
                 log: Some(log),
                 warning: None,
+                unlocked: None,
             });
         }
     }

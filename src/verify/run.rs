@@ -105,12 +105,14 @@ impl VerifyRun {
         // What repairs is asked for before hours of reading.
         scan::recorded(&options.from, &opened.store, &options.dest)?;
         let unnoted = opened.warning.take();
+        let unlocked = opened.unlocked.take();
         let other = elsewhere.and_then(|at| at.warning(&opened.store, &fs));
         let begun = resume::begin(opened, &mut options, &wanted)?;
         // From here on an early return drops the run, which ends what was started.
         let (mut run, report) = VerifyRun::new();
         run.ledger = begun.ledger;
         run.following.extend(unnoted.map(VerifyEvent::Unnoted));
+        run.following.extend(unlocked.map(VerifyEvent::Warning));
         let unnoted = begun.unnoted.as_ref().map(self::unnoted);
         run.following.extend(unnoted.map(VerifyEvent::Unnoted));
         run.following.extend(other.map(VerifyEvent::Warning));

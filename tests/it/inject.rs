@@ -319,3 +319,49 @@ fn a_directory_that_cannot_be_listed_to_its_end_is_named() {
     assert_eq!(ran.code, 23, "{}", ran.stderr);
     assert_eq!(ran.problems(), [("d".into(), "unreadable".into())]);
 }
+
+#[test]
+fn where_there_are_no_file_locks_reading_goes_on_with_a_warning_and_copying_says_what_is_missing() {
+    let test = "where_there_are_no_file_locks_reading_goes_on_with_a_warning_and_copying_says_what_is_missing";
+    if !strace::works(test) {
+        return;
+    }
+    let fixture = Fixture::new();
+    write(fixture.source.join("f"), "content");
+    fixture.copy(0);
+    let (source, dest) = (fixture.contents(), fixture.dest.clone());
+    let list = fixture.temp.path().join("list");
+    let fresh = fixture.temp.path().join("fresh");
+    fs::create_dir(&fresh).unwrap();
+    let text = |path: &Path| path.display().to_string();
+    let run = |words: &[&str]| {
+        let log = fixture.temp.path().join("log");
+        let words: Vec<String> = words.iter().map(ToString::to_string).collect();
+        strace::inject("flock", "error=ENOLCK", &log, &words).ran
+    };
+    for words in [
+        &["verify", "--json", &text(&dest)][..],
+        &["status", "--json", &text(&dest)],
+        &["export", "-o", &text(&list), &text(&dest)],
+    ] {
+        let ran = run(words);
+        assert_eq!(ran.code, 0, "{words:?}: {}", ran.stderr);
+        let warned = "warning: ";
+        assert!(ran.stderr.contains(warned), "{words:?}: {}", ran.stderr);
+        assert!(ran.stderr.contains("no file locks"), "{}", ran.stderr);
+    }
+    assert!(fs::read_to_string(&list).unwrap().ends_with("  f\n"));
+    let before = snapshot(&fixture.temp.path().join("fresh"));
+    for words in [
+        &["copy", "--json", &text(&source), &text(&dest)][..],
+        &["copy", "--json", "-n", &text(&source), &text(&dest)],
+        &["copy", "--json", &text(&source), &text(&fresh)],
+        &["clean", "--json", &text(&dest)],
+    ] {
+        let ran = run(words);
+        assert_eq!(ran.code, 3, "{words:?}: {}", ran.stderr);
+        assert!(ran.stderr.contains("no file locks"), "{}", ran.stderr);
+        assert!(ran.stderr.contains("local_lock"), "{}", ran.stderr);
+    }
+    assert_eq!(snapshot(&fresh), before);
+}

@@ -295,6 +295,7 @@ mod tests {
             last_verify: None,
             verified: Vec::new(),
             manifest_damage: None,
+            unlocked: None,
         }
     }
 

@@ -61,14 +61,53 @@ pub(super) fn open_locked<F: Fs>(
         let Some(file) = fs::found(fs.open(dir, name_of(path), access)).at("open", path)? else {
             return Ok(None);
         };
-        if mode != OpenMode::Look && !lock::try_lock(&file, lock_mode).at("lock", path)? {
-            return Err(locked(path, Some(&file)));
+        let is_ours = match mode {
+            OpenMode::Look => Ok(true),
+            _ => try_lock(&file, lock_mode, path),
+        };
+        match is_ours {
+            Ok(true) => {}
+            Ok(false) => return Err(locked(path, Some(&file))),
+            // Whoever reads says so: see `Store::lock_refused`.
+            Err(ManifestError::NoLocks { .. }) if mode == OpenMode::Read => {}
+            Err(error) => return Err(error),
         }
         if still_named(fs, dir, name_of(path), &file).at("look at", path)? {
             return Ok(Some(file));
         }
     }
     Err(locked::<F::File>(path, None))
+}
+
+/// Tries to lock a manifest; `false` if another holds it.
+pub(super) fn try_lock(
+    file: &impl FsFile,
+    mode: lock::Mode,
+    path: &Path,
+) -> Result<bool, ManifestError> {
+    lock::try_lock(file, mode).map_err(|error| match lock::is_unsupported(&error) {
+        true => ManifestError::NoLocks {
+            path: path.to_path_buf(),
+            source: error,
+        },
+        false => PathError::new("lock", path, error).into(),
+    })
+}
+
+impl<F: Fs> Store<F> {
+    /// Returns why the manifest is not locked while it is read, if its file system has no locks. Only
+    /// for a manifest that is open to be read.
+    pub(crate) fn lock_refused(&self) -> Option<ManifestError> {
+        try_lock(&*self.file(), lock::Mode::Shared, &self.path).err()
+    }
+
+    /// The same as a warning for whoever reads on.
+    pub(crate) fn unlocked(&self) -> Option<String> {
+        let refused = self.lock_refused()?.what_is_wrong();
+        Some(format!(
+            "{refused}: nothing keeps a copy from changing it while it is read"
+        ))
+    }
 }
 
 /// Whether the name still stands for the open file.

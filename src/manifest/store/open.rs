@@ -2,7 +2,7 @@
 
 use super::aside::set_aside;
 use super::head::{header_error, read_header};
-use super::locked::{locked, name_of, open_locked, still_named};
+use super::locked::{locked, name_of, open_locked, still_named, try_lock};
 use super::*;
 use crate::fs::{AlignedBuf, MountNo};
 use crate::id::ManifestId;
@@ -198,9 +198,11 @@ impl<F: Fs> Store<F> {
         let open = || {
             let file = fs.open(&dir, name, Access::WriteOrCreate);
             let file = file.at("create", &new)?;
-            match lock::try_lock(&file, lock::Mode::Exclusive).at("lock", &new)?
-                && still_named(fs, &dir, name, &file).at("look at", &new)?
-            {
+            let is_ours = try_lock(&file, lock::Mode::Exclusive, path).inspect_err(|_| {
+                // What was only made to be locked is of no use.
+                let _ = fs.remove(&dir, name);
+            })?;
+            match is_ours && still_named(fs, &dir, name, &file).at("look at", &new)? {
                 true => Ok((file.stat().at("look at", &new)?.size, file)),
                 false => Err(locked::<F::File>(path, None)),
             }

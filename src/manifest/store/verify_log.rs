@@ -7,6 +7,7 @@
 
 use std::ops::Range;
 
+use super::locked::try_lock;
 use super::*;
 use crate::manifest::verified::{Depth, Finding, Verified};
 
@@ -24,7 +25,7 @@ impl<F: Fs> Store<F> {
     /// between somebody else got the manifest.
     pub(crate) fn share(&self) -> Result<Option<VerifyLog<F>>, ManifestError> {
         let file = self.file();
-        let locked = lock::try_lock(&*file, lock::Mode::Shared).at("lock", &self.path)?;
+        let locked = try_lock(&*file, lock::Mode::Shared, &self.path)?;
         if !locked || file.stat().at("look at", &self.path)?.size != self.end() {
             return Ok(None);
         }
