@@ -14,14 +14,18 @@ pub enum UsageError {
     /// No source was given.
     #[error("a copy needs a SOURCE and a DEST: say what to copy, then where to")]
     NoSource,
-    /// What was given as a checksum list has not one line of one.
+    /// What was given as a checksum list has not one line that can be used.
     #[error(
-        "{} is no checksum list: none of its lines has a hash and a name as b3sum and sha256sum write them",
+        "{} is no checksum list that can be used. Of line {line}: {why}",
         Printable(path)
     )]
     NotAList {
         /// What was given.
         path: PathBuf,
+        /// The number of its first line that is not empty.
+        line: u64,
+        /// Why that cannot be used.
+        why: String,
     },
     /// The block size is not one.
     #[error(transparent)]

@@ -25,23 +25,35 @@ use crate::concurrency::Seeks;
 use crate::error::{Error, PathError, SetupError, UsageError};
 use crate::event::{PassedOver, ReadHow, Verdict};
 use crate::fs::{Fs, Kind, Stat, found, source};
+use crate::hash::Hash32;
 use crate::options::{ChecksumList, VerifyOptions};
 use crate::path::RelPath;
 use crate::system_folders;
 use crate::throttle::Throttle;
 use crate::tree::{self, Step};
 
+mod follow;
 mod judge;
-pub(crate) mod line;
-pub(crate) mod read;
+mod line;
+mod read;
 
-use line::Listed;
+use line::{Line, Tree};
 use read::List;
+
+/// One file of a list.
+struct Listed {
+    path: RelPath,
+    hash: Hash32,
+    /// What the hash is, if the line says so.
+    by: Option<Algorithm>,
+}
 
 /// What the threads of a run share.
 struct Shared<F: Fs> {
     fs: Arc<F>,
     dest: PathBuf,
+    /// The same, to know absolute paths by.
+    tree: Tree,
     list: ChecksumList,
     wanted: select::Wanted,
     require_medium: bool,
@@ -69,6 +81,7 @@ pub(super) fn start<F: Fs>(
     let concurrency = run.work_at_a_time(options.jobs, seeks);
     let mut shared = Shared {
         fs,
+        tree: Tree::at(&options.dest),
         dest: options.dest.clone(),
         list,
         wanted,
@@ -136,17 +149,36 @@ impl<F: Fs> Shared<F> {
         Halt::Failed(Error::Io(PathError::new("read", self.list.path(), error)))
     }
 
+    /// Settles which of its possible names a file has: the likeliest one that is there.
+    fn settle_name(&self, line: Line) -> Listed {
+        let Line {
+            mut paths,
+            hash,
+            by,
+        } = line;
+        let is_there = |path: &RelPath| matches!(self.stat(path), Ok(Some(_)));
+        let nth = match paths.len() {
+            1 => 0,
+            _ => paths.iter().position(is_there).unwrap_or(0),
+        };
+        let path = paths.swap_remove(nth);
+        Listed { path, hash, by }
+    }
+
     /// Goes through the list once to see whether it is one, and how much there is to read.
     fn count(&self) -> Result<Totals, Error> {
         let mut list = self.open_list()?;
-        let (mut totals, mut bad, mut good) = ((0, 0), 0u64, 0u64);
+        let (mut totals, mut good, mut bad) = ((0, 0), false, None);
         let mut cover = Cover::new(&self.wanted);
         let read = |error| Error::Io(PathError::new("read", self.list.path(), error));
-        while let Some((_, listed)) = list.next().map_err(read)? {
-            match listed {
-                Err(_) => bad += 1,
-                Ok(listed) => {
-                    good += 1;
+        while let Some((number, line)) = list.next(&self.tree).map_err(read)? {
+            match line {
+                Err(why) => {
+                    bad.get_or_insert((number, why));
+                }
+                Ok(line) => {
+                    good = true;
+                    let listed = self.settle_name(line);
                     cover.meet(&listed.path, false);
                     if self.top_of(&listed.path).is_some() {
                         totals.0 += 1;
@@ -156,16 +188,17 @@ impl<F: Fs> Shared<F> {
                 }
             }
         }
-        if good == 0 && bad > 0 {
+        if let Some((line, why)) = bad.take_if(|_| !good) {
             let path = self.list.path().to_path_buf();
-            return Err(UsageError::NotAList { path }.into());
+            let why = why.to_string();
+            return Err(UsageError::NotAList { path, line, why }.into());
         }
         if totals.0 == 0 {
             let path = self.list.path().to_path_buf();
             return Err(SetupError::NothingListed { path }.into());
         }
         // A line that cannot be read may have named it.
-        if bad == 0 {
+        if bad.is_none() {
             cover.end(self.list.path())?;
         }
         let (entries, bytes) = totals;
@@ -197,10 +230,12 @@ impl<F: Fs> Shared<F> {
         let mut known = Names::new();
         let mut matched = vec![false; self.wanted.tops().len()];
         let mut list = self.open_list().map_err(Halt::Failed)?;
-        while let Some((number, listed)) = list.next().map_err(|error| self.list_failed(error))? {
+        let failed = |error| self.list_failed(error);
+        while let Some((number, line)) = list.next(&self.tree).map_err(failed)? {
             self.signals.check_stop()?;
-            match listed {
-                Ok(listed) => {
+            match line {
+                Ok(line) => {
+                    let listed = self.settle_name(line);
                     if let Some(top) = self.top_of(&listed.path) {
                         matched[top] = true;
                         let is_new = known.add(&listed.path);

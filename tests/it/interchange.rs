@@ -405,3 +405,194 @@ fn names_that_a_bag_cannot_tell_are_named_and_left_out_of_it() {
     }
     assert!(bag_is_valid(&bag));
 }
+
+/// A tree with a file, a symlink to it, and one to its directory.
+fn plain_tree() -> Fixture {
+    let fixture = Fixture::new();
+    write(fixture.dest.join("dir/a b"), "content");
+    std::os::unix::fs::symlink("dir/a b", fixture.dest.join("link")).unwrap();
+    std::os::unix::fs::symlink("dir", fixture.dest.join("dirlink")).unwrap();
+    fixture
+}
+
+#[test]
+fn lists_are_read_in_the_forms_in_which_tools_systems_and_hands_leave_them() {
+    let fixture = plain_tree();
+    let list = fixture.temp.path().join("list");
+    let blake3 = blake3::hash(b"content").to_hex().to_string();
+    let sha256 = "ed7002b439e9ac845f22357d822bac1444730fbdb6016d3ec9432297b9ec9f73";
+    for (form, line) in [
+        ("b3sum", "BLAKE3HEX  dir/a b"),
+        ("b3sum --tag", "BLAKE3 (dir/a b) = BLAKE3HEX"),
+        ("sha256sum", "SHAHEX  dir/a b"),
+        (
+            "sha256sum -b, shasum -b, openssl dgst -r",
+            "SHAHEX *dir/a b",
+        ),
+        (
+            "sha256sum --tag, cksum -a sha256",
+            "SHA256 (dir/a b) = SHAHEX",
+        ),
+        ("openssl 3", "SHA2-256(dir/a b)= SHAHEX"),
+        ("openssl 1", "SHA256(dir/a b)= SHAHEX"),
+        ("sha256 -r of the BSDs", "SHAHEX dir/a b"),
+        ("a tab", "SHAHEX\tdir/a b"),
+        ("many blanks", "SHAHEX     dir/a b"),
+        ("find . | xargs", "SHAHEX  ./dir//a b"),
+        ("an absolute path", "SHAHEX  DEST/dir/a b"),
+        ("upper case", "SHAUPPER  dir/a b"),
+        ("CRLF", "SHAHEX  dir/a b\r"),
+        ("a byte order mark", "\u{feff}SHAHEX  dir/a b"),
+        ("blanks in front", "  SHAHEX  dir/a b"),
+        (
+            "comments",
+            "; made\n# by hand\n\n \t\r\nSHAHEX  dir/a b\n;end",
+        ),
+        ("Windows", "SHAHEX *dir\\a b"),
+        ("Windows, with a dot", "SHAHEX  .\\dir\\a b"),
+        ("sha256sum on Windows", "\\SHAHEX *dir\\\\a b"),
+        ("a symlink", "SHAHEX  link"),
+        ("a symlink to a directory", "SHAHEX  dirlink/a b"),
+    ] {
+        let text = line
+            .replace("BLAKE3HEX", &blake3)
+            .replace("SHAHEX", sha256)
+            .replace("SHAUPPER", &sha256.to_uppercase())
+            .replace("DEST", fixture.dest.to_str().unwrap());
+        write(&list, format!("{text}\n"));
+        let ran = check(&fixture, &list);
+        assert_eq!(ran.code, 0, "{form}: {} {:?}", ran.stderr, ran.problems());
+        assert_eq!(ran.sum("bytes_read"), 7, "{form}");
+        let other = text.replace("ed70", "ed71").replace("ED70", "ED71");
+        let other = other.replace(&blake3[..4], "0000");
+        write(&list, format!("{other}\n"));
+        assert_eq!(check(&fixture, &list).code, 40, "{form}: another hash");
+    }
+}
+
+#[test]
+fn a_name_is_taken_as_it_stands_if_that_is_there_and_read_otherwise_only_if_not() {
+    let fixture = Fixture::new();
+    let list = fixture.temp.path().join("list");
+    for (name, other) in [("dir\\f", "dir/f"), ("*g", "g"), ("  h", "h")] {
+        write(fixture.dest.join(name), name);
+        write(fixture.dest.join(other), other);
+        let hash = blake3::hash(name.as_bytes()).to_hex();
+        let line = match name {
+            "*g" => format!("{hash}\t{name}\n"),
+            _ => format!("{hash}  {name}\n"),
+        };
+        write(&list, line);
+        assert_eq!(check(&fixture, &list).code, 0, "{name:?}");
+        fs::remove_file(fixture.dest.join(name)).unwrap();
+        // The other file has another content.
+        assert_eq!(check(&fixture, &list).code, 40, "{name:?} is {other:?} now");
+        write(fixture.dest.join(other), name);
+        assert_eq!(check(&fixture, &list).code, 0, "{name:?} is {other:?} now");
+    }
+}
+
+#[test]
+fn a_symlink_is_followed_inside_of_the_tree_alone() {
+    let fixture = plain_tree();
+    let (temp, dest) = (fixture.temp.path(), &fixture.dest);
+    write(temp.join("outside"), "content");
+    for (name, target) in [
+        ("out", "../outside"),
+        ("up", "dir/../../outside"),
+        ("absolute", temp.join("outside").to_str().unwrap()),
+        ("inside", dest.join("dir/a b").to_str().unwrap()),
+        ("around", "dir/../dirlink/../link"),
+        ("loop", "loop"),
+        ("dangling", "gone"),
+    ] {
+        std::os::unix::fs::symlink(target, dest.join(name)).unwrap();
+    }
+    let list = temp.join("list");
+    let hash = blake3::hash(b"content").to_hex();
+    for (name, problem) in [
+        ("inside", None),
+        ("around", None),
+        ("out", Some("modified")),
+        ("up", Some("modified")),
+        ("absolute", Some("modified")),
+        ("dirlink", Some("modified")),
+        ("loop", Some("unreadable")),
+        ("dangling", Some("missing")),
+    ] {
+        write(&list, format!("{hash}  {name}\n"));
+        let ran = run(
+            "verify",
+            ["--check".as_ref(), list.as_os_str(), dest.as_os_str()],
+        );
+        let expected: Vec<_> = problem
+            .map(|kind| (name.into(), kind.into()))
+            .into_iter()
+            .collect();
+        assert_eq!(ran.problems(), expected, "{name}: {}", ran.stderr);
+        assert_eq!(ran.code, if problem.is_some() { 40 } else { 0 }, "{name}");
+    }
+}
+
+#[test]
+fn what_the_tools_here_write_is_read() {
+    for command in [
+        "b3sum",
+        "b3sum --tag",
+        "sha256sum -b",
+        "sha256sum --tag",
+        "shasum -a 256",
+        "shasum -b -a 256",
+        "cksum -a sha256",
+        "cksum -a sha256 --untagged",
+        "openssl dgst -sha256",
+        "openssl dgst -r -sha256",
+    ] {
+        let fixture = plain_tree();
+        let (tool, args) = command.split_once(' ').unwrap_or((command, ""));
+        let made = Command::new("sh")
+            .args(["-c", &format!("{tool} {args} 'dir/a b' link")])
+            .current_dir(&fixture.dest)
+            .output()
+            .unwrap();
+        if !made.status.success() {
+            skip("what_the_tools_here_write_is_read", command);
+            continue;
+        }
+        let list = fixture.temp.path().join("list");
+        write(&list, made.stdout);
+        let ran = check(&fixture, &list);
+        assert_eq!(
+            (ran.code, ran.sum("files_ok")),
+            (0, 2),
+            "{command}: {}",
+            ran.stderr
+        );
+    }
+}
+
+#[test]
+fn a_list_of_another_hash_is_refused_by_its_name() {
+    let fixture = plain_tree();
+    let list = fixture.temp.path().join("list");
+    let md5 = "9a0364b9e99bb480dd25e1f0284c8555";
+    for (line, name) in [
+        (format!("{md5}  dir/a b"), "MD5"),
+        (format!("MD5 (dir/a b) = {md5}"), "MD5"),
+        (
+            format!("BLAKE2B-512(dir/a b)= {}", md5.repeat(4)),
+            "BLAKE2B-512",
+        ),
+        (format!("{}  dir/a b", md5.repeat(4)), "SHA-512"),
+    ] {
+        write(&list, format!("# a comment\n{line}\n"));
+        let ran = check(&fixture, &list);
+        assert_eq!(ran.code, 1, "{line}");
+        let said = format!("Of line 2: its hash is {name}");
+        assert!(ran.stderr.contains(&said), "{}", ran.stderr);
+        let hash = blake3::hash(b"content").to_hex();
+        write(&list, format!("{hash}  dir/a b\n{line}\n"));
+        let ran = check(&fixture, &list);
+        assert_eq!((ran.code, ran.sum("files_unreadable")), (40, 1), "{line}");
+    }
+}

@@ -1,19 +1,30 @@
 //! Judging one file by what a list says of it, and recording it if a manifest is rebuilt.
 
+use std::ffi::OsStr;
 use std::io;
+use std::os::unix::ffi::OsStrExt;
+use std::path::Path;
 
 use crossbeam_channel::Sender;
 
-use super::Shared;
-use super::line::Listed;
+use super::follow::{Leads, follow};
+use super::{Listed, Shared};
 use crate::error::ManifestError;
 use crate::event::{ReadHow, Verdict};
 use crate::fs::{AlignedBuf, FlushBy, Fs, FsFile, Kind, Stat};
+use crate::path::{Printable, RelPath};
 use crate::plan::source_id;
 use crate::verify::rebuild::content::Blocks;
 use crate::verify::rebuild::{self, FileHashes};
 use crate::verify::rehash::{Algorithm, Digests, Hashes, read_whole};
 use crate::verify::{Halt, REPORT_BYTES, Report, check, told};
+
+/// What a listed path names.
+enum Located {
+    /// A file, and where it really is.
+    File(RelPath, Stat),
+    Not(Verdict),
+}
 
 impl<F: Fs> Shared<F> {
     pub(super) fn judge(
@@ -22,16 +33,13 @@ impl<F: Fs> Shared<F> {
         buf: &mut AlignedBuf,
         reports: &Sender<Report>,
     ) -> Result<io::Result<(Verdict, Option<ReadHow>)>, Halt> {
-        let stat = match self.stat(&listed.path) {
-            Ok(Some(stat)) => stat,
-            Ok(None) => return Ok(Ok((Verdict::Missing, None))),
+        let (path, stat) = match self.locate(&listed.path) {
+            Ok(Located::File(path, stat)) => (path, stat),
+            Ok(Located::Not(verdict)) => return Ok(Ok((verdict, None))),
             Err(error) => return Ok(Err(error)),
         };
-        if stat.kind != Kind::File {
-            return Ok(Ok((check::other_kind(stat.kind, Kind::File), None)));
-        }
         let _stream = self.streams.take(stat.size);
-        let (parent, name) = listed.path.split().unwrap_or_default();
+        let (parent, name) = path.split().unwrap_or_default();
         let opened = self.fs.open_dir(&parent);
         let file = match opened.and_then(|dir| self.fs.open_medium(&dir, name)) {
             Ok(file) => file,
@@ -93,6 +101,40 @@ impl<F: Fs> Shared<F> {
             }
         }
         Ok(Ok((verdict, Some(file.how()))))
+    }
+
+    /// Finds the file that a path names, behind symlinks, too. Where a manifest is rebuilt a symlink is
+    /// none: it would be recorded as the file that it leads to.
+    fn locate(&self, path: &RelPath) -> io::Result<Located> {
+        let there = self.stat(path);
+        match &there {
+            Ok(Some(stat)) if stat.kind == Kind::File => {
+                return Ok(Located::File(path.clone(), *stat));
+            }
+            Ok(Some(stat)) if stat.kind != Kind::Symlink || self.scribe.is_some() => {
+                return Ok(Located::Not(check::other_kind(stat.kind, Kind::File)));
+            }
+            Ok(None) | Err(_) if self.scribe.is_some() => {
+                return there.map(|_| Located::Not(Verdict::Missing));
+            }
+            _ => {}
+        }
+        Ok(match follow(&*self.fs, &self.tree, path)? {
+            Leads::To(path) => match self.stat(&path)? {
+                Some(stat) if stat.kind == Kind::File => Located::File(path, stat),
+                Some(stat) => Located::Not(check::other_kind(stat.kind, Kind::File)),
+                None => Located::Not(Verdict::Missing),
+            },
+            Leads::Nowhere => Located::Not(Verdict::Missing),
+            Leads::Out(target) => Located::Not(Verdict::Modified {
+                what: format!(
+                    "a symlink leads to {}, out of {}: that file is no part of the copy",
+                    Printable(Path::new(OsStr::from_bytes(&target))),
+                    Printable(&self.dest)
+                ),
+                damage: None,
+            }),
+        })
     }
 
     fn verdict(&self, listed: &Listed, hashes: Hashes, how: ReadHow) -> Verdict {

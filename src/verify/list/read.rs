@@ -3,7 +3,7 @@
 use std::io::{self, BufRead, BufReader, Cursor, Read};
 use std::sync::Arc;
 
-use super::line::{self, LineError, Listed};
+use super::line::{self, Line, LineError, Tree};
 use crate::file_list::without_byte_order_mark;
 use crate::fs::source;
 use crate::options::ChecksumList;
@@ -31,7 +31,10 @@ impl List {
     }
 
     /// The next line that is neither empty nor a comment, and its number. `None` at the end.
-    pub(super) fn next(&mut self) -> io::Result<Option<(u64, Result<Listed, LineError>)>> {
+    pub(super) fn next(
+        &mut self,
+        tree: &Tree,
+    ) -> io::Result<Option<(u64, Result<Line, LineError>)>> {
         let mut line = Vec::new();
         loop {
             line.clear();
@@ -56,9 +59,9 @@ impl List {
                 1 => without_byte_order_mark(&line),
                 _ => &line,
             };
-            match line::parse(text) {
+            match line::parse(text, tree) {
                 Ok(None) => {}
-                Ok(Some(listed)) => return Ok(Some((self.number, Ok(listed)))),
+                Ok(Some(line)) => return Ok(Some((self.number, Ok(line)))),
                 Err(error) => return Ok(Some((self.number, Err(error)))),
             }
         }
@@ -85,13 +88,16 @@ mod tests {
 
     #[test]
     fn a_byte_order_mark_is_no_part_of_the_first_line() {
-        let hex = "ab".repeat(32);
+        let (hex, tree) = (
+            "ab".repeat(32),
+            Tree::at(std::path::Path::new("/mnt/drive")),
+        );
         for first in ["", "# made by hand\r\n", "\r\n"] {
             let content = format!("\u{feff}{first}{hex}  a\r\n").into_bytes();
             let held = ChecksumList::Held("list".into(), content.into());
             let mut list = List::open(&held).unwrap();
-            let (_, read) = list.next().unwrap().unwrap();
-            assert_eq!(read.unwrap().path.as_bytes(), b"a", "{first:?}");
+            let (_, read) = list.next(&tree).unwrap().unwrap();
+            assert_eq!(read.unwrap().paths[0].as_bytes(), b"a", "{first:?}");
         }
     }
 
@@ -99,15 +105,18 @@ mod tests {
     fn a_line_that_is_too_long_is_passed_over_and_the_next_one_read() {
         let temp = tempfile::tempdir().unwrap();
         let path = temp.path().join("list");
-        let hex = "ab".repeat(32);
+        let (hex, tree) = (
+            "ab".repeat(32),
+            Tree::at(std::path::Path::new("/mnt/drive")),
+        );
         let long = "x".repeat(100_000);
         std::fs::write(&path, format!("\n# a\n{long}\n{hex}  last")).unwrap();
         let mut list = List::open(&ChecksumList::File(path)).unwrap();
-        let (number, read) = list.next().unwrap().unwrap();
+        let (number, read) = list.next(&tree).unwrap().unwrap();
         assert_eq!((number, read), (3, Err(LineError::TooLong)));
-        let (number, read) = list.next().unwrap().unwrap();
+        let (number, read) = list.next(&tree).unwrap().unwrap();
         assert_eq!(number, 4);
-        assert_eq!(read.unwrap().path.as_bytes(), b"last");
-        assert!(list.next().unwrap().is_none());
+        assert_eq!(read.unwrap().paths[0].as_bytes(), b"last");
+        assert!(list.next(&tree).unwrap().is_none());
     }
 }
