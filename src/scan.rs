@@ -88,6 +88,18 @@ impl Source {
         bytes
     }
 
+    /// Where the entry that goes to `dest` would be in it.
+    fn at(&self, dest: &RelPath) -> Option<PathBuf> {
+        let below = dest.strip_prefix(&self.dest)?;
+        Some(below.below(&self.path))
+    }
+
+    /// Whether it is another source, or has that one's entries at the same places.
+    pub(crate) fn holds(&self, other: &Source) -> bool {
+        let there = self.at(&other.dest).map(|path| source::lstat(&path));
+        there.is_some_and(|there| there.is_ok_and(|there| there.id() == other.id))
+    }
+
     /// Its own name, if it is a single entry that gets another one.
     fn name(&self) -> Option<RelPath> {
         let name = self.path.file_name()?.as_bytes();
@@ -107,6 +119,8 @@ pub(crate) struct Scanned {
     pub(crate) stat: Stat,
     /// Why it is left out, if it is.
     pub(crate) left_out: Option<LeftOut>,
+    /// What a source before this one puts at the same place, unless both are directories.
+    pub(crate) earlier: Option<PathBuf>,
 }
 
 /// Why the walk leaves an entry out, with all that is in it.
@@ -160,18 +174,23 @@ pub(crate) struct Scan<'a> {
     walks: Vec<Tree>,
     listed: Option<Listed<'a>>,
     source: &'a Source,
+    /// The sources before it: what they have, too, is theirs.
+    before: &'a [Source],
     selection: &'a Selection,
     /// [`Source::name`].
     renamed: Option<RelPath>,
 }
 
 impl<'a> Scan<'a> {
-    pub(crate) fn new(source: &'a Source, selection: &'a Selection) -> Scan<'a> {
+    /// Walks the source of this number.
+    pub(crate) fn new(sources: &'a [Source], number: usize, selection: &'a Selection) -> Scan<'a> {
+        let source = &sources[number];
         let listed = selection.files_from.as_ref();
         let mut scan = Scan {
             walks: Vec::new(),
             listed: listed.map(|list| Listed::new(source, list)),
             source,
+            before: &sources[..number],
             selection,
             renamed: source.name(),
         };
@@ -207,6 +226,9 @@ impl<'a> Scan<'a> {
     pub(crate) fn next_in(&mut self, spare: &mut Scanned) -> Option<Result<(), ScanFailure>> {
         loop {
             if let Some(item) = self.next_walked(spare) {
+                if item.is_ok() && self.is_given_before(spare) {
+                    continue;
+                }
                 return Some(item);
             }
             match self.listed.as_mut()?.next()? {
@@ -216,6 +238,7 @@ impl<'a> Scan<'a> {
                         dest,
                         stat,
                         left_out: None,
+                        earlier: None,
                     };
                     // The way to what is listed; rules are for what is at its end.
                     spare.left_out = left_out_always(self.source, spare);
@@ -229,6 +252,30 @@ impl<'a> Scan<'a> {
                 listed::Step::Resume => {}
             }
         }
+    }
+
+    /// Whether one of the sources before has this very entry, at the same place. Notes what else they
+    /// have there.
+    fn is_given_before(&self, scanned: &mut Scanned) -> bool {
+        scanned.earlier = None;
+        for source in self.before {
+            let Some(path) = source.at(&scanned.dest) else {
+                continue;
+            };
+            let Ok(there) = source::lstat(&path) else {
+                continue;
+            };
+            // What its walk does not go into, it does not have.
+            let is_walked = !self.selection.one_file_system || there.dev == source.id.dev;
+            if there.id() == scanned.stat.id() && is_walked {
+                return true;
+            }
+            let merges = there.kind == Kind::Dir && scanned.stat.kind == Kind::Dir;
+            if !merges && scanned.left_out.is_none() {
+                scanned.earlier.get_or_insert(path);
+            }
+        }
+        false
     }
 
     /// The next entry of the walk under way. `None`: it is over, or there is none.
@@ -317,6 +364,7 @@ fn unseen(path: &Path, dest: RelPath, is_dir: bool) -> Scanned {
             ..Stat::default()
         },
         left_out: Some(LeftOut::Rule),
+        earlier: None,
     }
 }
 
@@ -402,17 +450,6 @@ fn failure(dest: RelPath, path: &Path, source: std::io::Error) -> ScanFailure {
     ScanFailure { dest, error }
 }
 
-/// What one of the sources before put at the same destination path, unless both are directories.
-pub(crate) fn earlier(before: &[Source], scanned: &Scanned) -> Option<PathBuf> {
-    before.iter().find_map(|earlier| {
-        let below = scanned.dest.strip_prefix(&earlier.dest)?;
-        let path = below.below(&earlier.path);
-        let stat = source::lstat(&path).ok()?;
-        let merges = stat.kind == Kind::Dir && scanned.stat.kind == Kind::Dir;
-        (!merges).then_some(path)
-    })
-}
-
 /// Walks all sources and passes over what cannot be read, which is the real walk's to report.
 pub(crate) fn each(
     sources: &[Source],
@@ -420,8 +457,8 @@ pub(crate) fn each(
     mut visit: impl FnMut(&Scanned) -> ControlFlow<()>,
 ) -> ControlFlow<()> {
     let mut scanned = Scanned::default();
-    for source in sources {
-        let mut scan = Scan::new(source, selection);
+    for number in 0..sources.len() {
+        let mut scan = Scan::new(sources, number, selection);
         while let Some(next) = scan.next_in(&mut scanned) {
             if next.is_ok() {
                 visit(&scanned)?;

@@ -92,7 +92,7 @@ pub(super) fn begin<F: Fs>(
 ) -> Result<Begun<F>, Error> {
     let (mut store, after_cut, cuts) = run::open(&fs, &mut setup, &options, repair.is_some())?;
     store.heed(&handles.stopper);
-    let mut notices = Vec::from_iter(setup.notice());
+    let mut notices = setup.notices();
     let limits = run::measure(&fs, &setup)?;
     let stopper = handles.stopper.clone();
     let throttle = Arc::new(Throttle::new(options.bytes_per_s, stopper.clone()));

@@ -112,7 +112,7 @@ impl<'a, F: Fs> Counter<'a, F> {
     fn walk(&mut self, sources: &[Source], mut keeper: Option<&mut Keeper>) -> ControlFlow<()> {
         let deletes = self.shared.options.delete.is_some();
         for (number, source) in sources.iter().enumerate() {
-            let mut scan = Scan::new(source, &self.shared.options.selection);
+            let mut scan = Scan::new(sources, number, &self.shared.options.selection);
             let mut mount_points = MountPoints::new(source);
             let mut scanned = Box::<Scanned>::default();
             while let Some(next) = scan.next_in(&mut scanned) {

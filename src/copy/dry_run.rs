@@ -144,7 +144,7 @@ impl DryRun {
     }
 
     fn tell_all(&mut self) -> Result<Result<(), Error>, Over> {
-        if let Some(notice) = self.setup.notice() {
+        for notice in self.setup.notices() {
             self.send(Event::Warning(notice))?;
         }
         let setup = std::mem::take(&mut self.setup.sources);
@@ -155,7 +155,7 @@ impl DryRun {
         let mut met = HashSet::new();
         let (mut walked, mut all_walked) = (Walked::default(), true);
         for (number, from) in setup.iter().enumerate() {
-            let mut scan = Scan::new(from, &options.selection);
+            let mut scan = Scan::new(&setup, number, &options.selection);
             let mut mount_points = MountPoints::new(from);
             while let Some(scanned) = scan.next() {
                 let scanned = match scanned {
@@ -177,13 +177,12 @@ impl DryRun {
                 let is_dir = scanned.stat.kind == Kind::Dir;
                 let path = scanned.dest.clone();
                 let stat = scanned.stat;
-                let clash = scan::earlier(&setup[..number], &scanned);
-                let planned = match clash {
-                    Some(earlier) if scanned.left_out.is_none() => Ok(Err(EntryError::Clash {
+                let planned = match scanned.earlier {
+                    Some(earlier) => Ok(Err(EntryError::Clash {
                         path: scanned.source,
                         earlier,
                     })),
-                    _ => self.plan(&scanned, &mut met),
+                    None => self.plan(&scanned, &mut met),
                 };
                 match planned {
                     Err(error) => return Ok(Err(error)),

@@ -22,7 +22,7 @@ use crate::lock_mutex;
 use crate::manifest::{DestMeta, Done, Entry, Record};
 use crate::path::RelPath;
 use crate::plan::{self, DIR_WORKING_BITS, DirPlan, FilePlan, SymlinkPlan};
-use crate::scan::{self, FirstNames, Scanned, Source};
+use crate::scan::{FirstNames, Scanned, Source};
 
 mod alike;
 mod dirs;
@@ -111,7 +111,7 @@ impl<'a, F: Fs> Planner<'a, F> {
                 Ok(mut scanned) => {
                     path.clone_from(&scanned.dest);
                     let stat = scanned.stat;
-                    let planned = self.plan(number, &mut scanned);
+                    let planned = self.plan(&mut scanned);
                     if matches!(planned, Err(Failure::Entry(_))) {
                         // Its other names do without it.
                         self.links.forget(&stat);
@@ -174,7 +174,7 @@ impl<'a, F: Fs> Planner<'a, F> {
     }
 
     /// Plans an entry; what is to be kept of it is taken out.
-    fn plan(&mut self, number: usize, scanned: &mut Scanned) -> Result<Descend, Failure> {
+    fn plan(&mut self, scanned: &mut Scanned) -> Result<Descend, Failure> {
         if let Some(why) = scanned.left_out {
             if let Some(error) = why.error(&scanned.source) {
                 return Err(error.into());
@@ -190,7 +190,7 @@ impl<'a, F: Fs> Planner<'a, F> {
             self.send(Message::Warning(warning))?;
         }
         let dir = scanned.stat.kind == Kind::Dir;
-        if let Some(earlier) = scan::earlier(&self.sources[..number], scanned) {
+        if let Some(earlier) = scanned.earlier.take() {
             let Scanned { source, dest, .. } = std::mem::take(scanned);
             let path = dest;
             let error = EntryError::Clash {

@@ -19,7 +19,7 @@ use crate::hash::{BlockHasher, Hash32};
 use crate::manifest::{Done, Entry, Record};
 use crate::path::RelPath;
 use crate::plan::source_id;
-use crate::scan::{self, Scan, Scanned, Source};
+use crate::scan::{Scan, Scanned, Source};
 use crate::verify::medium;
 
 const UNPROVEN: &str = "source files were kept: the destination allows no reading past its cache, so that their copies cannot be \
@@ -47,15 +47,14 @@ impl<F: Fs> Committer<'_, F> {
         self.enter(Phase::ReadingBack);
         let mut buf = medium::buffer();
         let mut unproven = false;
-        for (number, from) in sources.iter().enumerate() {
+        for number in 0..sources.len() {
             let selection = &self.shared.options.selection;
             // What the walk cannot see, it said the first time.
-            for scanned in Scan::new(from, selection).flatten() {
+            for scanned in Scan::new(sources, number, selection).flatten() {
                 if self.shared.should_stop() {
                     return;
                 }
-                let elsewhere = scan::earlier(&sources[..number], &scanned).is_some();
-                if scanned.left_out.is_some() || elsewhere {
+                if scanned.left_out.is_some() || scanned.earlier.is_some() {
                     continue;
                 }
                 if !matches!(scanned.stat.kind, Kind::File | Kind::Symlink) {

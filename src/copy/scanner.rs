@@ -52,7 +52,7 @@ pub(super) fn scan<F: Fs>(
     }
     let mut spares = Vec::new();
     for (number, source) in sources.iter().enumerate() {
-        let mut scan = Scan::new(source, &shared.options.selection);
+        let mut scan = Scan::new(sources, number, &shared.options.selection);
         let mut mount_points = MountPoints::new(source);
         loop {
             if spares.is_empty() {

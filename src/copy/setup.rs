@@ -18,8 +18,18 @@ pub(super) struct Setup {
     /// The directory that holds, or will hold, `.sprag`.
     pub(super) root: PathBuf,
     pub(super) sources: Vec<Source>,
+    /// What was named more than once among the sources.
+    repeated: Vec<Repeated>,
     /// The destination is where it is known to have held a copy, and holds none: somebody removed it.
     pub(super) was_removed: bool,
+}
+
+/// A source that another one holds, or that is another one.
+#[derive(Debug)]
+struct Repeated {
+    path: PathBuf,
+    holder: PathBuf,
+    is_holder: bool,
 }
 
 impl Setup {
@@ -41,14 +51,16 @@ impl Setup {
         }
     }
 
-    /// What is to be said of a state that was removed.
-    pub(super) fn notice(&self) -> Option<String> {
-        self.was_removed.then(|| {
+    /// What is to be said of a state that was removed, and of sources that are copied once.
+    pub(super) fn notices(&self) -> Vec<String> {
+        let removed = self.was_removed.then(|| {
             format!(
                 "{} held a copy made by sprag, whose state was removed: it is begun afresh",
                 Printable(&self.root)
             )
-        })
+        });
+        let repeated = self.repeated.iter().map(Repeated::notice);
+        removed.into_iter().chain(repeated).collect()
     }
 
     /// Has the walks leave out the destination, which may lie in a source.
@@ -79,6 +91,18 @@ impl Setup {
             }
         }
         Ok(roots)
+    }
+}
+
+impl Repeated {
+    fn notice(&self) -> String {
+        let path = Printable(&self.path);
+        if self.is_holder {
+            format!("{path} is named more than once: it is copied once")
+        } else {
+            let holder = Printable(&self.holder);
+            format!("{path} is in {holder}, which is copied as well: it is copied once")
+        }
     }
 }
 
@@ -138,6 +162,7 @@ pub(super) fn resolve(options: &CopyOptions) -> Result<Setup, Error> {
     let setup = Setup {
         root,
         sources: Vec::new(),
+        repeated: Vec::new(),
         was_removed,
     };
     setup.must_hold_a_manifest(options)?;
@@ -150,11 +175,12 @@ pub(super) fn resolve(options: &CopyOptions) -> Result<Setup, Error> {
             made => made.map_err(|error| missing_or(dest, error))?,
         }
     }
-    let sources = given
-        .iter()
-        .map(|given| source_of(given, file_name))
-        .collect::<Result<_, _>>()?;
-    Ok(Setup { sources, ..setup })
+    let (sources, repeated) = sources_of(&given, file_name)?;
+    Ok(Setup {
+        sources,
+        repeated,
+        ..setup
+    })
 }
 
 /// Whether a destination that is known to have held a copy is where it was, and holds none.
@@ -179,13 +205,11 @@ pub(super) fn no_manifest(options: &CopyOptions, root: &Path) -> SetupError {
 /// Resolves sources alone; the destination is a directory that is known to be good.
 pub(super) fn resolve_onto_root(options: &CopyOptions) -> Result<Setup, Error> {
     let given = look_at(options)?;
-    let sources = given
-        .iter()
-        .map(|given| source_of(given, None))
-        .collect::<Result<_, _>>()?;
+    let (sources, repeated) = sources_of(&given, None)?;
     Ok(Setup {
         root: options.dest.clone(),
         sources,
+        repeated,
         was_removed: false,
     })
 }
@@ -231,9 +255,37 @@ fn look_at(options: &CopyOptions) -> Result<Vec<Given>, Error> {
     sources.iter().map(look).collect()
 }
 
-fn source_of(given: &Given, file_name: Option<&OsStr>) -> Result<Source, Error> {
-    let looked = (given.stat, given.held.clone());
-    Source::resolve(&given.path, given.contents, &looked, file_name)
+/// The sources, each once, and what was named more than once. Entries that two of them have are left to the
+/// first by the walk.
+fn sources_of(
+    given: &[Given],
+    file_name: Option<&OsStr>,
+) -> Result<(Vec<Source>, Vec<Repeated>), Error> {
+    let (mut sources, mut repeated) = (Vec::<Source>::new(), Vec::new());
+    for given in given {
+        let looked = (given.stat, given.held.clone());
+        let source = Source::resolve(&given.path, given.contents, &looked, file_name)?;
+        let overlap = sources.iter().find_map(|other| {
+            if other.holds(&source) {
+                Some((&source, other))
+            } else {
+                source.holds(other).then_some((other, &source))
+            }
+        });
+        let mut is_known = false;
+        if let Some((inner, holder)) = overlap {
+            is_known = inner.dest == holder.dest;
+            repeated.push(Repeated {
+                path: inner.path.clone(),
+                holder: holder.path.clone(),
+                is_holder: is_known,
+            });
+        }
+        if !is_known {
+            sources.push(source);
+        }
+    }
+    Ok((sources, repeated))
 }
 
 /// Refuses a destination inside sprag's own state, one that is a source, and one that holds a source under

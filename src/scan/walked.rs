@@ -159,7 +159,7 @@ mod tests {
             source: dest.below(&from.path),
             dest,
             stat,
-            left_out: None,
+            ..Scanned::default()
         }
     }
 

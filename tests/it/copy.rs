@@ -251,6 +251,53 @@ fn two_sources_with_the_same_name_clash_and_the_first_wins() {
 }
 
 #[test]
+fn a_source_that_is_named_twice_by_any_path_is_copied_once_and_that_is_said() {
+    let fixture = Fixture::new();
+    let link = fixture.temp.path().join("link");
+    write(fixture.source.join("dir/f"), "content");
+    write(fixture.source.join("f"), "more");
+    symlink(&fixture.source, &link).unwrap();
+    fs::create_dir(&fixture.dest).unwrap();
+    let (source, slash) = (&fixture.source, fixture.contents());
+    for (first, second, files) in [
+        (source.join("f"), source.join("f"), 1),
+        (source.join("f"), source.join("dir/../f"), 1),
+        (source.join("f"), link.join("f"), 1),
+        (source.join("dir"), link.join("dir"), 1),
+        (slash.clone(), link.join(""), 2),
+        (slash.clone(), source.join("dir"), 2),
+        (source.join("dir"), slash.clone(), 2),
+        (source.join("f"), slash.clone(), 2),
+    ] {
+        fs::remove_dir_all(&fixture.dest).unwrap();
+        fs::create_dir(&fixture.dest).unwrap();
+        let args = [first.clone(), second.clone(), fixture.dest.clone()];
+        let dry = run("copy", [vec!["-n".into()], args.to_vec()].concat());
+        let ran = copy(0, args);
+        let is_note = |line: &serde_json::Value| {
+            line["type"] == "warning" && line.to_string().contains("copied once")
+        };
+        let says_so = |ran: &Ran| ran.lines.iter().filter(|line| is_note(line)).count() == 1;
+        assert!(says_so(&dry) && says_so(&ran), "{first:?} {second:?}");
+        assert_eq!(dry.sum("files_copied"), files, "{first:?} {second:?}");
+        assert_eq!(ran.sum("files_copied"), files, "{first:?} {second:?}");
+        assert_eq!(ran.sum("bytes_total"), ran.sum("bytes_copied"));
+    }
+}
+
+#[test]
+fn two_files_for_one_name_clash_though_they_have_the_same_content() {
+    let fixture = Fixture::new();
+    for dir in ["a", "b"] {
+        write(fixture.source.join(dir).join("f"), "same");
+    }
+    fs::create_dir(&fixture.dest).unwrap();
+    let from = |dir: &str| fixture.source.join(dir).join("f");
+    let ran = copy(23, [from("a"), from("b"), fixture.dest.clone()]);
+    assert_eq!(ran.problems(), [("f".into(), "clash".into())]);
+}
+
+#[test]
 fn a_file_that_keeps_changing_is_reported_and_not_published() {
     let fixture = Fixture::new();
     let path = fixture.source.join("log");

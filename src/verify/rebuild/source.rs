@@ -204,7 +204,7 @@ impl<F: Fs> Shared<F> {
         work: &Sender<Scanned>,
         rebuilding: &Rebuilding<'_, F>,
     ) -> Result<(), Halt> {
-        for scanned in Scan::new(&self.sources[nth], &self.selection) {
+        for scanned in Scan::new(&self.sources, nth, &self.selection) {
             self.signals.check_stop()?;
             let scanned = match scanned {
                 Ok(scanned) => scanned,
