@@ -172,9 +172,8 @@ fn compare<F: Fs>(
         merger.push(hash);
         each(worker, hash, range.end - range.start)?;
     }
-    let after = source.stat();
-    let after = after.map_err(|error| unreadable(worker.shared, work, error))?;
-    Ok((source_id(&after) == source_id(stat)).then_some(merger))
+    let is_unchanged = worker.is_unchanged(work, source, &source_id(stat))?;
+    Ok(is_unchanged.then_some(merger))
 }
 
 /// Gives the file its source's metadata, if it has other. `None`: it may not have all of it, and is to be

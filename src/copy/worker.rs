@@ -6,6 +6,7 @@
 use std::io;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
+use std::time::Duration;
 
 use crossbeam_channel::{Receiver, Sender, TryRecvError};
 
@@ -28,6 +29,8 @@ use crate::plan::{settled_id, source_id};
 
 /// How often a file that changes while it is read is begun again before it is given up.
 const TRIES: u32 = 3;
+/// A reading that took so long, or longer, is of no use if the name leads to another file by then.
+const LONG: Duration = Duration::from_secs(1);
 /// Files of this size and more are announced to the system as read in sequence.
 const SEQUENTIAL_BYTES: u64 = 4 << 20;
 
@@ -183,7 +186,7 @@ impl<'a, F: Fs> Worker<'a, F> {
         let opened = self
             .trier()
             .read(&work.source, || self.shared.open_source(&work.source));
-        let source = opened.map_err(|error| unreadable(self.shared, work, error))?;
+        let mut source = opened.map_err(|error| unreadable(self.shared, work, error))?;
         if !source.is(&work.stat) {
             return Err(EntryError::Replaced(work.source.clone()).into());
         }
@@ -191,7 +194,11 @@ impl<'a, F: Fs> Worker<'a, F> {
             source.advise_sequential();
         }
         for first in [true, false, false].into_iter().take(TRIES as usize) {
-            let settled = self.settle(work, &source, first)?;
+            let mut is_new = first;
+            if !first && let Some(other) = self.successor(work, &source)? {
+                (source, is_new) = (other, true);
+            }
+            let settled = self.settle(work, &source, is_new)?;
             let stat = settled.stat;
             let reading = match &work.task {
                 Task::Resume(partial) if first => {
@@ -329,7 +336,25 @@ impl<'a, F: Fs> Worker<'a, F> {
         ))
     }
 
-    fn is_unchanged(
+    /// Returns the file that has the source's name now, if that is another one.
+    fn successor(
+        &self,
+        work: &Work<F>,
+        source: &SourceFile,
+    ) -> Result<Option<SourceFile>, Failure> {
+        let opened = self
+            .trier()
+            .read(&work.source, || self.shared.open_source(&work.source));
+        match opened {
+            Ok(now) => Ok((!source.is(now.opened())).then_some(now)),
+            // It was removed, and what is open is all there is of it.
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+            Err(error) => Err(unreadable(self.shared, work, error)),
+        }
+    }
+
+    /// Whether a source is what it was before it was read.
+    pub(super) fn is_unchanged(
         &self,
         work: &Work<F>,
         source: &SourceFile,
@@ -339,7 +364,8 @@ impl<'a, F: Fs> Worker<'a, F> {
             .trier()
             .read(&work.source, || source.stat())
             .map_err(|error| unreadable(self.shared, work, error))?;
-        Ok(source_id(&after) == *before)
+        let is_same = source_id(&after) == *before;
+        Ok(is_same && (source.open_for() < LONG || self.successor(work, source)?.is_none()))
     }
 
     /// Gives the partial the source's metadata; gives back what the destination made of it.

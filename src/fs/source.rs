@@ -12,6 +12,7 @@ use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex};
+use std::time::{Duration, Instant};
 
 use rustix::fs::{Mode, OFlags};
 use rustix::io::Errno;
@@ -174,6 +175,7 @@ fn swapped() -> io::Error {
 pub struct SourceFile {
     file: File,
     opened: Stat,
+    since: Instant,
     holes: RefCell<Holes>,
 }
 
@@ -224,8 +226,14 @@ impl SourceFile {
         Ok(SourceFile {
             file,
             opened,
+            since: Instant::now(),
             holes,
         })
+    }
+
+    /// How long ago it was opened.
+    pub fn open_for(&self) -> Duration {
+        self.since.elapsed()
     }
 
     /// What `fstat` said when it was opened.

@@ -297,6 +297,45 @@ fn two_files_for_one_name_clash_though_they_have_the_same_content() {
     assert_eq!(ran.problems(), [("f".into(), "clash".into())]);
 }
 
+/// Copies a file that takes a while to read, and does something in the middle of that.
+fn copy_while(fixture: &Fixture, change: impl FnOnce()) -> std::process::Output {
+    let mut command = sprag();
+    let child = command
+        .args(["copy", "--bwlimit=12M", "--no-progress"])
+        .args([fixture.contents(), fixture.dest.clone()])
+        .spawn();
+    std::thread::sleep(std::time::Duration::from_millis(1500));
+    change();
+    end_within(120, child.unwrap())
+}
+
+#[test]
+fn a_file_that_another_one_replaces_while_it_is_read_is_copied_anew() {
+    let fixture = Fixture::new();
+    let (file, new) = (
+        fixture.source.join("dir/f"),
+        fixture.temp.path().join("new"),
+    );
+    write(&file, vec![1; 32 << 20]);
+    write(&new, "new");
+    copy_while(&fixture, || fs::rename(&new, &file).unwrap());
+    assert_eq!(fs::read(fixture.dest.join("dir/f")).unwrap(), b"new");
+}
+
+#[test]
+fn a_file_whose_directory_another_one_replaces_while_it_is_read_is_copied_anew() {
+    let fixture = Fixture::new();
+    let (dir, new) = (fixture.source.join("dir"), fixture.temp.path().join("new"));
+    write(dir.join("f"), vec![1; 32 << 20]);
+    write(new.join("f"), "new");
+    // Nothing of it shows in what the file itself says.
+    copy_while(&fixture, || {
+        fs::rename(&dir, fixture.temp.path().join("old")).unwrap();
+        fs::rename(&new, &dir).unwrap();
+    });
+    assert_eq!(fs::read(fixture.dest.join("dir/f")).unwrap(), b"new");
+}
+
 #[test]
 fn a_file_that_keeps_changing_is_reported_and_not_published() {
     let fixture = Fixture::new();
