@@ -190,7 +190,7 @@ fn mend_meta<F: Fs>(
     let xattrs = shared.xattrs(|| source.xattrs());
     let xattrs = xattrs.map_err(|error| unreadable(shared, work, error))?;
     let mut seen = shared.seen_file(file).map_err(&at_dest)?;
-    let wanted = shared.wanted(stat, xattrs, Some(&seen.stat));
+    let wanted = shared.wanted(stat, xattrs, &seen.stat);
     let as_it_is = DestMeta::of(&wanted, stat.mtime_ns, &seen, None);
     if as_it_is.lesser.is_some() {
         let capability = |xattrs: &Option<Xattrs>| {

@@ -8,7 +8,7 @@ use super::Shared;
 use crate::fs::{Fs, FsFile, Meta, SET_IDS, Stat, Xattrs};
 use crate::manifest::{Ctimes, DestMeta, Lesser, Seen};
 use crate::path::Printable;
-pub(super) use crate::plan::wanted::{Own, wanted, wants_xattrs};
+pub(super) use crate::plan::wanted::{Inherited, Own, wanted, wants_xattrs};
 
 /// The coarsest times are FAT's.
 const ROUNDED_NS_MAX: i128 = 2_000_000_000;
@@ -107,9 +107,40 @@ impl Told {
 }
 
 impl<F: Fs> Shared<F> {
-    /// The metadata that a copy of a source shall have. `there` is what it replaces, or what it is.
-    pub(super) fn wanted(&self, source: &Stat, xattrs: Xattrs, there: Option<&Stat>) -> Meta {
-        wanted(&self.options, self.own, source, xattrs, there)
+    /// The metadata that a copy of a source shall have that is `there`.
+    pub(super) fn wanted(&self, source: &Stat, xattrs: Xattrs, there: &Stat) -> Meta {
+        let (options, there) = (&self.options, Some(there));
+        wanted(
+            options,
+            self.own,
+            source,
+            xattrs,
+            there,
+            Inherited::default(),
+        )
+    }
+
+    /// The metadata that a copy of a source shall have that is made in `dir`. `there` is what it replaces.
+    pub(super) fn wanted_in(
+        &self,
+        dir: &F::Dir,
+        source: &Stat,
+        xattrs: Xattrs,
+        there: Option<&Stat>,
+    ) -> io::Result<Meta> {
+        let has_mode = there.is_some_and(|there| there.kind == source.kind);
+        let inherited = match self.options.perms || has_mode {
+            true => Inherited::default(),
+            false => Inherited::from(&self.fs.stat_dir(dir)?, &self.fs.dir_xattrs(dir)?),
+        };
+        Ok(wanted(
+            &self.options,
+            self.own,
+            source,
+            xattrs,
+            there,
+            inherited,
+        ))
     }
 
     /// Whether extended attributes have to be looked at.

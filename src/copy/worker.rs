@@ -379,8 +379,9 @@ impl<'a, F: Fs> Worker<'a, F> {
         let shared = self.shared;
         let xattrs = shared.xattrs(|| source.xattrs());
         let xattrs = xattrs.map_err(|error| unreadable(shared, work, error))?;
-        let wanted = shared.wanted(stat, xattrs, work.there.as_ref());
         let at_dest = self.at_dest("set the metadata of", &work.path);
+        let wanted = shared.wanted_in(&work.dir, stat, xattrs, work.there.as_ref());
+        let wanted = wanted.map_err(&at_dest)?;
         let set = self.writes.make(|| file.settle(&wanted));
         let (seen, xattrs) = set.map_err(at_dest)?;
         let seen = Seen::new(seen, xattrs);

@@ -9,6 +9,8 @@ use crate::hash;
 
 /// The prefix of attributes that only root can see.
 const TRUSTED: &[u8] = b"trusted.";
+/// The ACL that what is made in a directory inherits.
+const DEFAULT_ACL: &[u8] = b"system.posix_acl_default";
 
 /// Attributes with their values, sorted by name.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -50,6 +52,27 @@ impl Xattrs {
         (Xattrs { list: acls }, Xattrs { list: others })
     }
 
+    /// The permission bits that the default ACL of a directory leaves to what is made in it, if it has one.
+    pub(crate) fn default_acl_bits(&self) -> Option<u32> {
+        // A version of 4 bytes, then entries of 8: tag and permissions of 2 bytes each, and whom they are for.
+        const VERSION_BYTES: usize = 4;
+        const ENTRY_BYTES: usize = 8;
+        const USER_OBJ: u16 = 0x01;
+        const GROUP_OBJ: u16 = 0x04;
+        const MASK: u16 = 0x10;
+        const OTHER: u16 = 0x20;
+        let acl = self.get(DEFAULT_ACL)?.get(VERSION_BYTES..)?;
+        let permissions = |wanted: u16| {
+            acl.chunks_exact(ENTRY_BYTES).find_map(|entry| {
+                let number = |at: usize| u16::from_le_bytes([entry[at], entry[at + 1]]);
+                (number(0) == wanted).then(|| u32::from(number(2)) & 0o7)
+            })
+        };
+        let owner = permissions(USER_OBJ)?;
+        let group = permissions(MASK).or_else(|| permissions(GROUP_OBJ))?;
+        Some(owner << 6 | group << 3 | permissions(OTHER)?)
+    }
+
     /// A digest of all of them; 0 if there are none.
     pub(crate) fn digest(&self) -> u64 {
         hash::xattr_digest(self.iter())
@@ -64,10 +87,7 @@ impl Xattrs {
 
 /// Whether an attribute is an ACL: a permission, that is.
 pub(super) fn is_acl(name: &[u8]) -> bool {
-    matches!(
-        name,
-        b"system.posix_acl_access" | b"system.posix_acl_default"
-    )
+    name == b"system.posix_acl_access" || name == DEFAULT_ACL
 }
 
 /// Whether an attribute is of a kind that is kept.

@@ -35,13 +35,43 @@ impl Own {
     }
 }
 
-/// The metadata that a copy of a source shall have. `there` is what it replaces, or what it is.
+/// What a directory passes on to what is made in it.
+#[derive(Debug, Clone, Copy, Default)]
+pub(crate) struct Inherited {
+    /// Its setgid bit, which other directories get.
+    set_gid: u32,
+    /// The permission bits that its default ACL leaves. It takes the place of the umask.
+    acl_bits: Option<u32>,
+}
+
+impl Inherited {
+    /// What is made in a directory with these attributes inherits.
+    pub(crate) fn from(dir: &Stat, xattrs: &Xattrs) -> Inherited {
+        Inherited {
+            set_gid: dir.mode & SET_GID,
+            acl_bits: xattrs.default_acl_bits(),
+        }
+    }
+
+    /// The mode of a new entry of which the source has this one, as `mkdir` and `open` give it.
+    fn mode(self, own: Own, source: &Stat) -> u32 {
+        let bits = source.mode & NEW_BITS & self.acl_bits.unwrap_or(!own.umask);
+        match source.kind {
+            Kind::Dir => bits | self.set_gid,
+            _ => bits,
+        }
+    }
+}
+
+/// The metadata that a copy of a source shall have. `there` is what it replaces, or what it is; if that is
+/// nothing of its kind, it has `inherited` from the directory that it is made in.
 pub(crate) fn wanted(
     options: &CopyOptions,
     own: Own,
     source: &Stat,
     xattrs: Xattrs,
     there: Option<&Stat>,
+    inherited: Inherited,
 ) -> Meta {
     let (acls, xattrs) = xattrs.split();
     let there = there.filter(|there| there.kind == source.kind);
@@ -49,7 +79,7 @@ pub(crate) fn wanted(
         (Kind::Symlink, _) => None,
         _ if options.perms => Some(permitted(options, own, source)),
         (_, Some(there)) => Some(there.mode),
-        (_, None) => Some(source.mode & NEW_BITS & !own.umask),
+        (_, None) => Some(inherited.mode(own, source)),
     };
     Meta {
         mode,

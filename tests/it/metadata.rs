@@ -347,6 +347,63 @@ fn a_read_only_directory_with_an_acl_is_filled_before_it_is_closed() {
 }
 
 #[test]
+fn without_permissions_new_entries_have_the_modes_that_cp_gives_them() {
+    let Some(fixture) =
+        fixture("without_permissions_new_entries_have_the_modes_that_cp_gives_them")
+    else {
+        return;
+    };
+    for (name, mode) in [("f", 0o664), ("program", 0o775), ("secret", 0o600)] {
+        for dir in ["", "d", "d/closed"] {
+            let path = fixture.source.join(dir).join(name);
+            write(&path, "x");
+            chmod(&path, mode);
+        }
+    }
+    chmod(&fixture.source.join("d/closed"), 0o700);
+    chmod(&fixture.source.join("d"), 0o775);
+    let modes = |root: &Path| {
+        let mode = |path: std::path::PathBuf| {
+            let at = root.join(&path);
+            let metadata = fs::metadata(&at).unwrap();
+            (path, metadata.mode(), metadata.gid(), get(&at, ACCESS))
+        };
+        snapshot(root).into_keys().map(mode).collect::<Vec<_>>()
+    };
+    for (parent, acls) in [(0o755, 0), (0o2775, 0), (0o755, 1), (0o2775, 1)] {
+        let [ours, theirs] = ["ours", "theirs"].map(|name| {
+            let dir = fixture
+                .temp
+                .path()
+                .join(format!("{name} {parent:o} {acls}"));
+            fs::create_dir(&dir).unwrap();
+            if is_root() {
+                chown(&dir, None, Some(4711)).unwrap();
+            }
+            chmod(&dir, parent);
+            if acls > 0 {
+                set(&dir, DEFAULT, &acl());
+            }
+            dir
+        });
+        let flags = ["--no-perms", "--no-owner"].map(std::ffi::OsString::from);
+        let paths = [fixture.contents().into(), ours.clone().into_os_string()];
+        for _ in 0..2 {
+            copy(0, flags.iter().chain(&paths));
+        }
+        let mut contents = fixture.source.join("").into_os_string();
+        contents.push(".");
+        let copied = Command::new("cp")
+            .arg("-r")
+            .arg(contents)
+            .arg(&theirs)
+            .status();
+        assert!(copied.unwrap().success());
+        assert_eq!(modes(&ours), modes(&theirs), "{parent:o} {acls}");
+    }
+}
+
+#[test]
 fn what_the_destination_cannot_hold_of_a_file_is_told_with_its_name() {
     let test = "what_the_destination_cannot_hold_of_a_file_is_told_with_its_name";
     let Some(image) = Image::new(test, "ext4", 64 << 20, "") else {

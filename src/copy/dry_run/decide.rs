@@ -56,7 +56,10 @@ impl DryRun {
         };
         let there = there.map(|there| &there.stat);
         let (options, stat) = (&self.options, &scanned.stat);
-        Ok(metadata::wanted(options, self.own, stat, xattrs, there))
+        let inherited = metadata::Inherited::default();
+        Ok(metadata::wanted(
+            options, self.own, stat, xattrs, there, inherited,
+        ))
     }
 
     pub(super) fn plan(

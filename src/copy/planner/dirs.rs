@@ -2,6 +2,8 @@
 
 use super::*;
 
+/// The bit that a directory may have inherited besides.
+const SET_GID: u32 = 0o2000;
 /// So many of the innermost directories are held open; others are opened again when the walk comes back.
 const OPEN_MAX: usize = 32;
 
@@ -110,7 +112,8 @@ impl<F: Fs> Planner<'_, F> {
         }
         let known = self.known(&path)?;
         let before = as_it_was(known.as_ref(), there);
-        let wanted = self.wanted(&scanned, before.as_ref())?;
+        let holder = parent.as_ref().map_or_else(|| fs.root(), Arc::clone);
+        let wanted = self.wanted(&scanned, &holder, before.as_ref())?;
         let seen = match (there, &parent) {
             (Some(stat), Some(dir)) => Some(self.seen(&path, dir, stat)?),
             (Some(stat), None) => Some(self.seen(&path, &fs.root(), stat)?),
@@ -212,7 +215,7 @@ impl<F: Fs> Planner<'_, F> {
 /// it needed for that.
 fn as_it_was(known: Option<&Entry>, there: Option<Stat>) -> Option<Stat> {
     match (known, there) {
-        (Some(Entry::Dir(known)), Some(there)) if there.mode == DIR_WORKING_BITS => {
+        (Some(Entry::Dir(known)), Some(there)) if there.mode & !SET_GID == DIR_WORKING_BITS => {
             let mode = known.dest.asked_mode();
             Some(Stat { mode, ..there })
         }

@@ -5,14 +5,20 @@ use super::*;
 use crate::manifest::{DestMeta, Seen};
 
 impl<F: Fs> Planner<'_, F> {
-    /// The metadata that a source's copy shall have.
-    pub(super) fn wanted(&self, scanned: &Scanned, there: Option<&Stat>) -> Result<Meta, Failure> {
+    /// The metadata that a source's copy shall have, in `dir`.
+    pub(super) fn wanted(
+        &self,
+        scanned: &Scanned,
+        dir: &F::Dir,
+        there: Option<&Stat>,
+    ) -> Result<Meta, Failure> {
         let xattrs = self
             .shared
             .xattrs(|| self.shared.source_entry(&scanned.source)?.xattrs());
         let xattrs =
             xattrs.map_err(|error| failure::at_source(self.shared, &scanned.source, error))?;
-        Ok(self.shared.wanted(&scanned.stat, xattrs, there))
+        let wanted = (self.shared).wanted_in(dir, &scanned.stat, xattrs, there);
+        wanted.map_err(self.at_dest("look at the directory of", &scanned.dest))
     }
 
     /// What stands there: `stat`, and its attributes.

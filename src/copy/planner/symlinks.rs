@@ -51,7 +51,7 @@ impl<F: Fs> Planner<'_, F> {
         there: Option<Stat>,
     ) -> Result<(), Failure> {
         let (path, mtime_ns) = (&scanned.dest, scanned.stat.mtime_ns);
-        let wanted = self.wanted(&scanned, None)?;
+        let wanted = self.wanted(&scanned, dir, None)?;
         let is_it = |stat: &Stat| there.is_some_and(|there| there.id() == stat.id());
         let at = (dir, path.name());
         let set = (self.shared).set_named(at, &is_it, &wanted, mtime_ns, None);

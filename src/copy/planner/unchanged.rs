@@ -38,7 +38,7 @@ impl<F: Fs> Planner<'_, F> {
             return false;
         };
         let shared = self.shared;
-        let wanted = shared.wanted(&scanned.stat, Xattrs::default(), Some(there));
+        let wanted = shared.wanted(&scanned.stat, Xattrs::default(), there);
         plan::is_untouched(&scanned.stat, wanted, *there, done, shared.own.is_root())
     }
 

@@ -35,7 +35,7 @@ impl<F: Fs> Worker<'_, F> {
         };
         let xattrs = shared.xattrs(|| shared.source_entry(&work.source)?.xattrs());
         let xattrs = xattrs.map_err(|error| unreadable(shared, work, error))?;
-        let wanted = shared.wanted(&work.stat, xattrs, Some(&there));
+        let wanted = shared.wanted(&work.stat, xattrs, &there);
         let xattrs = shared.xattrs(|| shared.fs.xattrs(&work.dir, work.path.name()));
         let seen = Seen::new(there, xattrs.map_err(self.naming("look at", &work.path))?);
         if !plan::has_drifted(&work.stat, &wanted, &seen, (dest, mtime_ns)) {

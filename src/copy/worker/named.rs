@@ -77,7 +77,9 @@ impl<F: Fs> Worker<'_, F> {
         };
         let xattrs = (self.shared).xattrs(read);
         let xattrs = xattrs.map_err(|error| unreadable(self.shared, work, error))?;
-        Ok(self.shared.wanted(&work.stat, xattrs, work.there.as_ref()))
+        let there = work.there.as_ref();
+        let wanted = (self.shared).wanted_in(&work.dir, &work.stat, xattrs, there);
+        wanted.map_err(self.naming("look at the directory of", &work.path))
     }
 
     /// Keeps a file whose content was compared with its source; sets only metadata that drifted.

@@ -260,6 +260,7 @@ impl<F: Fs> Worker<'_, F> {
             &scanned.stat,
             xattrs,
             Some(&there),
+            wanted::Inherited::default(),
         );
         let (times, mtime_ns) = (Times::of(fs), scanned.stat.mtime_ns);
         let dest = metadata::recorded(&wanted, mtime_ns, &seen, times);
