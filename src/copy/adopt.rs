@@ -207,6 +207,6 @@ fn mend_meta<F: Fs>(
     }
     let ctimes = shared.ctimes(stat);
     let ctimes = ctimes.map(|ctimes| ctimes.at_ns(seen.stat.ctime_ns));
-    let dest = DestMeta::of(&wanted, stat.mtime_ns, &seen, None);
+    let dest = shared.as_set(&work.path, (&wanted, stat.mtime_ns), &seen, None);
     Ok(Some((dest, ctimes)))
 }

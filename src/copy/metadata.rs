@@ -1,14 +1,22 @@
 //! Metadata: what an entry shall have, what it has, and what the destination made of it.
 
+use std::collections::HashMap;
+use std::ffi::OsStr;
 use std::io;
-use std::path::PathBuf;
+use std::os::unix::ffi::OsStrExt;
+use std::path::{Path, PathBuf};
+use std::sync::Mutex;
 use std::sync::atomic::{AtomicU8, Ordering};
 
 use super::Shared;
-use crate::fs::{Fs, FsFile, Meta, SET_IDS, Stat, Xattrs};
+use crate::fs::{Fs, FsFile, Kind, Meta, SET_IDS, Stat, Xattrs};
+use crate::lock_mutex;
 use crate::manifest::{Ctimes, DestMeta, Lesser, Seen};
-use crate::path::Printable;
+use crate::path::{Printable, RelPath};
 pub(super) use crate::plan::wanted::{Inherited, Own, wanted, wants_xattrs};
+
+/// What begins the names of attributes that the owner of a file may set.
+const OWNERS: &[u8] = b"user.";
 
 /// The coarsest times are FAT's.
 const ROUNDED_NS_MAX: i128 = 2_000_000_000;
@@ -18,9 +26,14 @@ const ROUNDED_NS_MAX: i128 = 2_000_000_000;
 const RANGES_BEGIN_NS: i128 = 315_705_600_000_000_000; // 1980-01-03
 const DAY_NS: i128 = 86_400_000_000_000;
 
-/// The kinds of metadata that the destination cannot hold, each told once.
+/// What was told of metadata that the destination cannot hold: each kind once, but each entry with attributes
+/// that do not fit.
 #[derive(Debug, Default)]
-pub(super) struct Told(AtomicU8);
+pub(super) struct Told {
+    kinds: AtomicU8,
+    /// The attributes that did not fit, until they are told.
+    unfit: Mutex<HashMap<RelPath, String>>,
+}
 
 /// What became of a modification time that is not the one that was asked for, in ns.
 #[derive(Debug, Clone, Copy)]
@@ -44,6 +57,11 @@ impl Mtime {
 }
 
 impl Told {
+    /// Takes out what did not fit of an entry's attributes.
+    pub(super) fn take_unfit(&self, path: &RelPath) -> Option<String> {
+        lock_mutex(&self.unfit).remove(path)
+    }
+
     /// Returns what has to be said of `lesser`, and was not yet. `path`: the entry that it is about.
     pub(super) fn news(
         &self,
@@ -94,7 +112,7 @@ impl Told {
         let mut news = Vec::new();
         for (bit, (lacks, names_first, text)) in kinds.into_iter().enumerate() {
             let bit = 1 << bit;
-            if lacks && self.0.fetch_or(bit, Ordering::Relaxed) & bit == 0 {
+            if lacks && self.kinds.fetch_or(bit, Ordering::Relaxed) & bit == 0 {
                 let mut text = text.to_owned();
                 if names_first {
                     text += &format!("; the first is of {}", Printable(&path()));
@@ -230,18 +248,48 @@ impl<F: Fs> Shared<F> {
                 || wanted.acls.as_ref().is_some_and(|acls| *acls != seen.acls))
     }
 
-    /// Sets metadata of a name that `is_it`; gives what the destination made of it.
+    /// What is to be recorded of metadata that was set: [`DestMeta::of`]. Notes what of it did not fit.
+    pub(super) fn as_set(
+        &self,
+        path: &RelPath,
+        (wanted, source_mtime_ns): (&Meta, i128),
+        seen: &Seen,
+        known: Option<&DestMeta>,
+    ) -> DestMeta {
+        if let Some(xattrs) = &wanted.xattrs
+            && self.limits.kind.keeps_attributes()
+            && matches!(seen.stat.kind, Kind::File | Kind::Dir)
+        {
+            let is_lacking = |name: &[u8], value: &[u8]| {
+                name.starts_with(OWNERS) && seen.xattrs.get(name) != Some(value)
+            };
+            let lacking = xattrs
+                .iter()
+                .filter(|(name, value)| is_lacking(name, value));
+            let lacking = lacking.map(|(name, value)| {
+                let name = Printable(Path::new(OsStr::from_bytes(name)));
+                format!("{name} ({} bytes)", value.len())
+            });
+            let lacking: Vec<_> = lacking.collect();
+            if !lacking.is_empty() {
+                lock_mutex(&self.told.unfit).insert(path.clone(), lacking.join(", "));
+            }
+        }
+        DestMeta::of(wanted, source_mtime_ns, seen, known)
+    }
+
+    /// Sets metadata of a name that `is_it`; gives what the destination made of it, to be recorded of `path`.
     pub(super) fn set_named(
         &self,
+        path: &RelPath,
         (dir, name): (&F::Dir, &[u8]),
         is_it: &dyn Fn(&Stat) -> bool,
-        wanted: &Meta,
-        source_mtime_ns: i128,
+        (wanted, source_mtime_ns): (&Meta, i128),
         known: Option<&DestMeta>,
     ) -> io::Result<DestMeta> {
         self.fs.set_meta(dir, name, is_it, wanted)?;
         let seen = self.seen(dir, name)?.ok_or(io::ErrorKind::NotFound)?;
-        Ok(DestMeta::of(wanted, source_mtime_ns, &seen, known))
+        Ok(self.as_set(path, (wanted, source_mtime_ns), &seen, known))
     }
 }
 

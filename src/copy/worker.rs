@@ -385,7 +385,7 @@ impl<'a, F: Fs> Worker<'a, F> {
         let set = self.writes.make(|| file.settle(&wanted));
         let (seen, xattrs) = set.map_err(at_dest)?;
         let seen = Seen::new(seen, xattrs);
-        Ok(DestMeta::of(&wanted, stat.mtime_ns, &seen, None))
+        Ok(shared.as_set(&work.path, (&wanted, stat.mtime_ns), &seen, None))
     }
 
     /// Makes an empty partial.

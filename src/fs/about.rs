@@ -64,6 +64,11 @@ impl FsKind {
         )
     }
 
+    /// Whether a file can have attributes of its owner's, so that one that it has not did not fit.
+    pub fn keeps_attributes(self) -> bool {
+        matches!(self, FsKind::Ext | FsKind::Xfs | FsKind::Compressing)
+    }
+
     /// Whether it takes every name of up to 255 bytes, so that nothing has to be tried.
     pub fn takes_any_name(self) -> bool {
         matches!(

@@ -426,6 +426,13 @@ fn what_the_destination_cannot_hold_of_a_file_is_told_with_its_name() {
     let value = vec![7; 30_000];
     let none = rustix::fs::XattrFlags::empty();
     let has_large = rustix::fs::lsetxattr(&large, "user.large", &value, none).is_ok();
+    if has_large {
+        let dir = source.path().join("dir");
+        write(dir.join("larger"), "x");
+        for path in [&dir, &dir.join("larger")] {
+            set(path, "user.large", &value);
+        }
+    }
     let mut path = source.path().as_os_str().to_owned();
     path.push("/");
     let ran = copy(0, [path, image.at("dest").into_os_string()]);
@@ -440,7 +447,17 @@ fn what_the_destination_cannot_hold_of_a_file_is_told_with_its_name() {
         "{told}"
     );
     match has_large {
-        true => assert!(told.contains("dest/large"), "{told}"),
+        true => {
+            let unfit =
+                |line: &&str| line.contains("do not all fit") && line.contains("user.large");
+            let unfit: Vec<_> = told.lines().filter(unfit).collect();
+            assert_eq!(unfit.len(), 3, "{told}");
+            for path in ["dest/large", "dest/dir", "dest/dir/larger"] {
+                let path = format!("{} do", image.at(path).display());
+                assert!(unfit.iter().any(|line| line.contains(&path)), "{told}");
+            }
+            assert!(!told.contains("or this user, cannot set"), "{told}");
+        }
         false => skip(test, "a tmpfs that holds attributes of users"),
     }
 }

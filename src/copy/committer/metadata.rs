@@ -5,6 +5,7 @@ use super::*;
 use crate::copy::metadata::Mtime;
 use crate::fs::Stat;
 use crate::manifest::{DestMeta, DirRecord};
+use crate::path::Printable;
 
 impl<F: Fs> Committer<'_, F> {
     /// Notes a directory. `mend`: its metadata is to be set at the end of the run, and this is what
@@ -94,6 +95,13 @@ impl<F: Fs> Committer<'_, F> {
             now_ns: i128::from(crate::time::now_ms()) * 1_000_000,
         };
         let full = || self.shared.full(path);
+        if let Some(unfit) = self.shared.told.take_unfit(path) {
+            lesser.xattrs = None;
+            self.emit(Event::Warning(format!(
+                "the extended attributes of {} do not all fit on the destination: left out is {unfit}",
+                Printable(&full())
+            )));
+        }
         for text in self.shared.told.news(lesser, mtime, full) {
             self.emit(Event::Warning(text));
         }

@@ -162,7 +162,7 @@ impl<F: Fs> Planner<'_, F> {
         let dest = match set {
             Ok(Some(seen)) => {
                 id = Some(seen.stat.id());
-                Self::dir_in_the_end(&scanned, &wanted, &seen)
+                self.dir_in_the_end(&scanned, &wanted, &seen)
             }
             Ok(None) => DestMeta::default(),
             Err(failure) => return self.leave_out(path, failure),

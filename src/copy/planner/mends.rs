@@ -73,13 +73,13 @@ impl<F: Fs> Planner<'_, F> {
     }
 
     /// What a directory will show at the end of the run, if the destination can hold it.
-    pub(super) fn dir_in_the_end(scanned: &Scanned, wanted: &Meta, seen: &Seen) -> DestMeta {
+    pub(super) fn dir_in_the_end(&self, scanned: &Scanned, wanted: &Meta, seen: &Seen) -> DestMeta {
         let (stat, mtime_ns) = (&scanned.stat, scanned.stat.mtime_ns);
         let (uid, gid) = wanted.owner.unwrap_or((seen.stat.uid, seen.stat.gid));
         let mut seen = seen.clone();
         (seen.stat.uid, seen.stat.gid) = (uid, gid);
         seen.stat.mode = wanted.mode.unwrap_or(stat.mode);
         seen.stat.mtime_ns = mtime_ns;
-        DestMeta::of(wanted, mtime_ns, &seen, None)
+        (self.shared).as_set(&scanned.dest, (wanted, mtime_ns), &seen, None)
     }
 }

@@ -54,7 +54,7 @@ impl<F: Fs> Planner<'_, F> {
         let wanted = self.wanted(&scanned, dir, None)?;
         let is_it = |stat: &Stat| there.is_some_and(|there| there.id() == stat.id());
         let at = (dir, path.name());
-        let set = (self.shared).set_named(at, &is_it, &wanted, mtime_ns, None);
+        let set = (self.shared).set_named(path, at, &is_it, (&wanted, mtime_ns), None);
         let dest = set.map_err(self.at_dest("set the metadata of", path))?;
         self.send(Message::Complete {
             worker: None,

@@ -64,7 +64,8 @@ impl<F: Fs> Worker<'_, F> {
     ) -> Result<DestMeta, Failure> {
         let (shared, wanted) = (self.shared, self.wanted(work)?);
         let at = (&*work.dir, name);
-        let set = shared.set_named(at, is_it, &wanted, work.stat.mtime_ns, known);
+        let wanted = (&wanted, work.stat.mtime_ns);
+        let set = shared.set_named(&work.path, at, is_it, wanted, known);
         set.map_err(self.naming("set the metadata of", &work.path))
     }
 
