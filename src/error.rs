@@ -91,7 +91,7 @@ pub enum Error {
     Io(#[from] PathError),
     /// The destination has no room left.
     #[error(
-        "{0}\nThe destination is full; progress is saved. Free some space and rerun the same command to go on."
+        "{0}\nThe destination is full; progress is saved. Free some space and rerun the same command to go on: `sprag clean` on the destination removes half copies, and --delete-before makes room by deleting first."
     )]
     Full(#[source] PathError),
     /// The device that a source is on is gone.

@@ -450,6 +450,32 @@ fn failure(dest: RelPath, path: &Path, source: std::io::Error) -> ScanFailure {
     ScanFailure { dest, error }
 }
 
+/// Walks all sources and gives what was met, and whether all of it could be looked at.
+pub(crate) fn all(
+    sources: &[Source],
+    selection: &Selection,
+    mut visit: impl FnMut(&Scanned) -> ControlFlow<()>,
+) -> ControlFlow<(), (Walked, bool)> {
+    let (mut walked, mut is_whole) = (Walked::default(), true);
+    let mut scanned = Scanned::default();
+    for (number, source) in sources.iter().enumerate() {
+        let mut scan = Scan::new(sources, number, selection);
+        let mut mount_points = MountPoints::new(source);
+        while let Some(next) = scan.next_in(&mut scanned) {
+            if next.is_err() {
+                is_whole = false;
+                continue;
+            }
+            mount_points.meet(&scanned);
+            walked.meet(&scanned.dest);
+            visit(&scanned)?;
+        }
+        walked.mount_points(mount_points);
+    }
+    walked.over();
+    ControlFlow::Continue((walked, is_whole))
+}
+
 /// Walks all sources and passes over what cannot be read, which is the real walk's to report.
 pub(crate) fn each(
     sources: &[Source],

@@ -47,6 +47,8 @@ pub struct Delete {
     pub excluded: bool,
     /// At most so many entries.
     pub max: Option<u64>,
+    /// Before anything is copied, and not last.
+    pub before: bool,
 }
 
 /// What becomes of entries that exist at the destination. By default, one of the same size and

@@ -93,6 +93,13 @@ pub(crate) struct DeleteArgs {
     #[arg(long, help_heading = DELETING)]
     delete: bool,
 
+    /// Delete before anything is copied, to make room for it (implies --delete)
+    ///
+    /// All of SOURCE is walked first, and what is deleted is the same. What replaces it is not yet
+    /// there then: for as long as the copy takes, DEST has less than both had.
+    #[arg(long, help_heading = DELETING)]
+    delete_before: bool,
+
     /// Delete, too, what the rules leave out (implies --delete)
     #[arg(long, help_heading = DELETING)]
     delete_excluded: bool,
@@ -123,9 +130,11 @@ pub(crate) struct DryRunArgs {
 
 impl DeleteArgs {
     pub(crate) fn rules(&self) -> Option<Delete> {
-        (self.delete || self.delete_excluded).then_some(Delete {
+        let is_wanted = self.delete || self.delete_before || self.delete_excluded;
+        is_wanted.then_some(Delete {
             excluded: self.delete_excluded,
             max: self.max_delete,
+            before: self.delete_before,
         })
     }
 }

@@ -16,10 +16,10 @@ use super::batch::BatchSender;
 use super::failure::{self, Failure};
 use super::fit::Fit;
 use super::message::Message;
-use super::room::There;
+use super::room::{self, Reclaimable, There};
 use crate::error::Error;
 use crate::event::Counted;
-use crate::fs::{Fs, Kind};
+use crate::fs::{About, Fs, Kind};
 use crate::lock_mutex;
 use crate::manifest::Entry;
 use crate::plan::may_resume;
@@ -211,7 +211,15 @@ impl<'a, F: Fs> Counter<'a, F> {
         let shortages = self
             .fit
             .shortages(Some(&mut there), sources, selection, &stop)?;
-        let Some(refusal) = self.fit.refusal(shortages) else {
+        let walked = lock_mutex(&shared.walked).mounts_alone();
+        let begun = room::begun(&lock_mutex(&shared.store));
+        let failed = |error| Failure::Fatal(failure::manifest_failed(&*shared.fs, error));
+        let begun = begun.map_err(failed)?;
+        let reclaimable = |about: &About| {
+            let (id, from) = (*shared.names.id(), (sources, &walked));
+            Reclaimable::find(about, &*shared.fs, from, &shared.options, id, &begun)
+        };
+        let Some(refusal) = self.fit.refusal(shortages, reclaimable) else {
             return Ok(());
         };
         let waited_for = !shared.is_rerun && began.elapsed() < WAIT_MAX;

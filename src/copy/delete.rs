@@ -1,9 +1,11 @@
-//! Deleting what the sources do not have, after everything that they have is durable.
+//! Deleting what the sources do not have: after everything that they have is durable or, if that is asked
+//! for to make room, before anything is copied.
 //!
 //! In batches: the manifest forgets a batch of entries, durably; then they are removed; the removals
 //! become durable with the next barrier. So after a crash there may be entries that nothing
 //! speaks for, which a rerun deletes, and never a record of something that was deleted.
 
+use std::ops::ControlFlow;
 use std::sync::atomic::Ordering;
 
 use super::committer::Committer;
@@ -17,7 +19,8 @@ use crate::manifest::{Entry, Record, SlotKind};
 use crate::partial;
 use crate::path::RelPath;
 use crate::plan::DIR_WORKING_BITS;
-use crate::scan::Source;
+use crate::scan::{self, Source, Walked};
+use crate::selection::Delete;
 
 /// So many entries are deleted between two barriers.
 const BATCH_MAX: usize = 1024;
@@ -36,11 +39,43 @@ struct Tally {
 }
 
 impl<F: Fs> Committer<'_, F> {
-    /// Deletes what is extraneous, if that is wanted.
-    pub(super) fn delete(&mut self, sources: &[Source]) {
-        let Some(rules) = self.shared.options.delete else {
+    /// Deletes what is extraneous before anything is copied, if that is wanted.
+    pub(super) fn delete_before(&mut self, sources: &[Source]) {
+        let shared = self.shared;
+        let Some(rules) = shared.options.delete.filter(|rules| rules.before) else {
             return;
         };
+        let walk = scan::all(sources, &shared.options.selection, |_| {
+            match shared.should_stop() {
+                true => ControlFlow::Break(()),
+                false => ControlFlow::Continue(()),
+            }
+        });
+        let ControlFlow::Continue((walked, is_whole)) = walk else {
+            return;
+        };
+        if !is_whole {
+            // The walk that copies tells of it.
+            shared.walk_failed.store(true, Ordering::Relaxed);
+        }
+        self.delete_unmet(sources, walked, rules);
+        if !self.has_failed() {
+            // What was removed gives its room back when that is durable.
+            self.barrier_now();
+        }
+    }
+
+    /// Deletes what is extraneous, if that is wanted and was not done before.
+    pub(super) fn delete(&mut self, sources: &[Source]) {
+        if let Some(rules) = self.shared.options.delete.filter(|rules| !rules.before) {
+            let mut walked = std::mem::take(&mut *lock_mutex(&self.shared.walked));
+            walked.over();
+            self.delete_unmet(sources, walked, rules);
+        }
+    }
+
+    /// Deletes what is extraneous, and was not met by a walk of the sources.
+    fn delete_unmet(&mut self, sources: &[Source], walked: Walked, rules: Delete) {
         if self.shared.walk_failed.load(Ordering::Relaxed) {
             return self.emit(Event::Warning(WALK_FAILED.into()));
         }
@@ -52,8 +87,6 @@ impl<F: Fs> Committer<'_, F> {
             id: *names.id(),
             stays: &stays,
         };
-        let mut walked = std::mem::take(&mut *lock_mutex(&shared.walked));
-        walked.over();
         let from = (sources, &walked);
         let mut walk = Extraneous::new(&*shared.fs, from, &shared.options, untouchable);
         if let Some(error) = walk.moved() {

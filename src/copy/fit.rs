@@ -6,7 +6,7 @@ use std::collections::HashSet;
 use std::path::{Path, PathBuf};
 
 use super::failure::Failure;
-use super::room::{Need, There};
+use super::room::{Need, Reclaimable, There};
 use super::siblings::Siblings;
 use crate::error::{Refusal, Shortage};
 use crate::fs::{About, FileId, Fs, Kind};
@@ -131,6 +131,11 @@ impl<'a> Fit<'a> {
         self.splits_links
     }
 
+    /// Counts space as free that is given back before anything is copied.
+    pub(super) fn give_back(&mut self, bytes: u64) {
+        self.about.free_bytes = self.about.free_bytes.saturating_add(bytes);
+    }
+
     /// What there is too little of, once everything was met.
     pub(super) fn shortages<F: Fs>(
         &self,
@@ -142,8 +147,27 @@ impl<'a> Fit<'a> {
         (self.need).shortages(&self.about, there, sources, selection, should_stop)
     }
 
-    /// Why the copy cannot succeed, if it cannot. What is left out then does not count.
-    pub(super) fn refusal(mut self, shortages: Vec<Shortage>) -> Option<Refusal> {
+    /// Why the copy cannot succeed, if it cannot. What is left out then does not count. `reclaimable`: what
+    /// could make room.
+    pub(super) fn refusal(
+        mut self,
+        shortages: Vec<Shortage>,
+        reclaimable: impl FnOnce(&About) -> Reclaimable,
+    ) -> Option<Refusal> {
+        let lacking = shortages.iter().find_map(|shortage| match shortage {
+            Shortage::Bytes { needed, free } => Some(needed - free),
+            Shortage::Inodes { .. } => None,
+        });
+        if let Some(lacking) = lacking {
+            let found = reclaimable(&self.about);
+            let deletes_last = self.options.delete.is_some_and(|rules| !rules.before);
+            let suffices = found.extraneous.saturating_add(found.partials) >= lacking;
+            let extraneous = match deletes_last && suffices {
+                true => found.extraneous,
+                false => 0,
+            };
+            self.refusal.add_reclaimable(extraneous, found.partials);
+        }
         for shortage in shortages {
             self.refusal.add_shortage(shortage);
         }

@@ -9,11 +9,13 @@ use std::sync::Arc;
 
 use super::failure::{self, Failure};
 use crate::block::BlockSize;
-use crate::error::Shortage;
+use crate::error::{ManifestError, Shortage};
+use crate::extraneous::{Extraneous, Found, Untouchable};
 use crate::fs::{About, FileId, Fs, Kind, Stat, found};
-use crate::manifest::Entry;
+use crate::manifest::{Entry, SlotKind, Store};
+use crate::options::CopyOptions;
 use crate::path::RelPath;
-use crate::scan::{self, Scanned, Source};
+use crate::scan::{self, Scanned, Source, Walked};
 use crate::selection::Selection;
 
 /// What the copy takes.
@@ -100,6 +102,77 @@ impl Need {
         }
         shortages
     }
+}
+
+/// What could give room back at the destination, in bytes.
+#[derive(Debug, Clone, Copy, Default)]
+pub(super) struct Reclaimable {
+    /// What `--delete` is going to take.
+    pub(super) extraneous: u64,
+    /// Half copies of files that no source has any more.
+    pub(super) partials: u64,
+}
+
+impl Reclaimable {
+    /// Adds up what no source has. `partials`: what is begun, with the bytes it takes.
+    pub(super) fn find<F: Fs>(
+        about: &About,
+        fs: &F,
+        (sources, walked): (&[Source], &Walked),
+        options: &CopyOptions,
+        id: [u8; 16],
+        partials: &[(RelPath, u64)],
+    ) -> Reclaimable {
+        // What is begun is counted by itself.
+        let untouchable = Untouchable {
+            id,
+            stays: &|_| true,
+        };
+        let mut extraneous = Extraneous::new(fs, (sources, walked), options, untouchable);
+        let is_gone = |path: &RelPath| extraneous.is_extraneous(path, Kind::File);
+        let gone = partials
+            .iter()
+            .filter(|(path, _)| is_gone(path).unwrap_or(false));
+        let partials = gone.map(|(_, bytes)| rounded(about, *bytes)).sum();
+        let mut found = Reclaimable {
+            extraneous: 0,
+            partials,
+        };
+        let Some(rules) = options.delete else {
+            return found;
+        };
+        let taken = |path: &RelPath| {
+            let (parent, name) = path.split()?;
+            let there = fs.open_dir(&parent).and_then(|dir| fs.stat(&dir, name));
+            let there = there.ok().flatten().filter(|there| there.nlink == 1)?;
+            Some(rounded(about, there.allocated))
+        };
+        let max = usize::try_from(rules.max.unwrap_or(u64::MAX)).unwrap_or(usize::MAX);
+        let named = extraneous.by_ref().filter_map(|found| match found {
+            Found::Extraneous { path, kind } => Some((path, kind)),
+            _ => None,
+        });
+        found.extraneous = named
+            .take(max)
+            .filter(|(_, kind)| *kind == Kind::File)
+            .filter_map(|(path, _)| taken(&path))
+            .sum();
+        found
+    }
+}
+
+/// What is begun and not whole, with the bytes that it takes.
+pub(super) fn begun<F: Fs>(store: &Store<F>) -> Result<Vec<(RelPath, u64)>, ManifestError> {
+    let mut begun = Vec::new();
+    for pos in store.positions_of(SlotKind::Partial) {
+        if let (path, Entry::Partial(partial)) = store.entry_at(pos)?
+            && !partial.begin.adopts
+        {
+            let blocks = partial.blocks.saturating_mul(store.block_size().bytes());
+            begun.push((path, blocks.min(partial.begin.source.size)));
+        }
+    }
+    Ok(begun)
 }
 
 /// What the manifest knows of a path.

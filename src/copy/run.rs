@@ -285,8 +285,11 @@ pub(super) fn run<F: Fs>(
                 };
                 let namers = start_namers(scope, shared, batches_out, named_in);
                 let started = flusher.and(reader).and(namers);
-                if let Err(error) = started.and_then(|()| stages(&mut committer, sources, workers))
-                {
+                let ran = started.and_then(|()| {
+                    committer.delete_before(sources);
+                    stages(&mut committer, sources, workers)
+                });
+                if let Err(error) = ran {
                     let error = PathError::new("start threads for", &shared.dest, error);
                     committer.fail(Error::Io(error));
                 }

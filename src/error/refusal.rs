@@ -18,6 +18,9 @@ pub struct Refusal {
     file_system: &'static str,
     groups: Vec<RefusedGroup>,
     shortages: Vec<Shortage>,
+    /// Bytes that `--delete` would take in the end, and those of half copies that no source has.
+    extraneous: u64,
+    partials: u64,
     /// Something was copied before this was found.
     under_way: bool,
 }
@@ -58,6 +61,8 @@ impl Refusal {
             file_system,
             groups: Vec::new(),
             shortages: Vec::new(),
+            extraneous: 0,
+            partials: 0,
             under_way: false,
         }
     }
@@ -87,6 +92,12 @@ impl Refusal {
     /// Adds what there is too little of.
     pub(crate) fn add_shortage(&mut self, shortage: Shortage) {
         self.shortages.push(shortage);
+    }
+
+    /// Adds what could make room, in bytes: what `--delete` is going to take, and half copies of files that
+    /// no source has.
+    pub(crate) fn add_reclaimable(&mut self, extraneous: u64, partials: u64) {
+        (self.extraneous, self.partials) = (extraneous, partials);
     }
 
     /// Forgets the entries, which are to be left out.
@@ -147,6 +158,20 @@ impl fmt::Display for Refusal {
                     "{dest} has not enough inodes: {needed} are needed beyond what is there, and {free} are free",
                 )?,
             }
+        }
+        if self.extraneous > 0 {
+            let bytes = self.extraneous;
+            writeln!(
+                f,
+                "What --delete takes in the end would make room ({bytes} bytes): with --delete-before it goes first."
+            )?;
+        }
+        if self.partials > 0 {
+            let bytes = self.partials;
+            writeln!(
+                f,
+                "Half copies of files that the source does not have any more hold {bytes} bytes: `sprag clean` on the destination gives that room back."
+            )?;
         }
         f.write_str(match self.under_way {
             true => "The run ended here; progress is saved. ",

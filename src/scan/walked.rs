@@ -75,6 +75,14 @@ impl Walked {
         self.mounts.extend(points.found);
     }
 
+    /// The same mount points, and nothing that was met.
+    pub(crate) fn mounts_alone(&self) -> Walked {
+        Walked {
+            mounts: self.mounts.clone(),
+            ..Walked::default()
+        }
+    }
+
     /// Ends the walk; only then can be asked what was met.
     pub(crate) fn over(&mut self) {
         self.met.sort_unstable();

@@ -307,3 +307,61 @@ fn a_file_that_is_replaced_needs_room_beside_the_old_one() {
     copy(0, args(&["-n"], &fixture.source, &dest));
     copy(0, args(&[], &fixture.source, &dest));
 }
+
+#[test]
+fn a_mirror_for_which_only_deleting_makes_room_deletes_first_if_that_is_asked_for() {
+    let Some(ext4) = Image::new("room for a mirror on ext4", "ext4", 64 << 20, "") else {
+        return;
+    };
+    let fixture = Fixture::new();
+    let dest = ext4.at("dest");
+    let (old, new) = (fixture.source.join("old"), fixture.source.join("new"));
+    write(&old, Rng::new(1).bytes(30 << 20));
+    copy(0, args(&[], &fixture.source, &dest));
+    write(dest.join("own.o"), "excluded");
+    fs::remove_file(&old).unwrap();
+    write(&new, Rng::new(2).bytes(30 << 20));
+    let offers = |code, flags: &[&str]| {
+        let flags = [flags, &["--exclude=*.o"]].concat();
+        let ran = copy(code, args(&flags, &fixture.source, &dest));
+        ran.stderr.contains("with --delete-before it goes first")
+    };
+    assert!(!offers(43, &[]));
+    assert!(offers(43, &["-n", "--delete"]) && offers(43, &["--delete"]));
+    assert!(!offers(43, &["--delete", "--max-delete=0"]));
+    assert!(!offers(43, &["--delete-before", "--max-delete=0"]));
+    assert!(dest.join("old").exists());
+    assert!(!offers(0, &["-n", "--delete-before"]));
+    assert!(dest.join("old").exists());
+    offers(0, &["--delete-before"]);
+    assert_eq!(names(&dest), [".sprag", "new", "own.o"]);
+    assert_eq!(run("verify", [&dest]).code, 0);
+}
+
+#[test]
+fn half_copies_of_files_that_are_gone_are_named_where_room_is_missing_and_give_it_back() {
+    let Some(ext4) = Image::new("room for half copies on ext4", "ext4", 64 << 20, "") else {
+        return;
+    };
+    let mut fixture = Fixture::new();
+    fixture.dest = ext4.at("dest");
+    write(fixture.source.join("begun"), Rng::new(1).bytes(30 << 20));
+    let mut half =
+        sprag::copy(sprag::CopyOptions::new([fixture.contents()], &fixture.dest)).unwrap();
+    let is_enough = |event: &sprag::Event| matches!(event, sprag::Event::Progress(at) if at.bytes_written >= 20 << 20);
+    assert!(half.any(|event| is_enough(&event)));
+    drop(half);
+    fs::remove_file(fixture.source.join("begun")).unwrap();
+    write(fixture.source.join("new"), Rng::new(2).bytes(44 << 20));
+    let refused = fixture.copy(43);
+    assert!(
+        refused.stderr.contains("`sprag clean`"),
+        "{}",
+        refused.stderr
+    );
+    copy(
+        0,
+        args(&["--delete-before"], &fixture.source, &fixture.dest),
+    );
+    assert_eq!(names(&fixture.dest), [".sprag", "new"]);
+}

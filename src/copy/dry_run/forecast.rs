@@ -1,12 +1,13 @@
 //! What the destination cannot hold, as far as that shows without trying it.
 
+use std::ops::ControlFlow;
 use std::path::Path;
 
 use super::*;
 use crate::block::BlockSize;
 use crate::copy::failure::Failure;
 use crate::copy::fit::{Fit, no_hard_links};
-use crate::copy::room;
+use crate::copy::room::{self, Reclaimable};
 use crate::copy::siblings::Siblings;
 use crate::fs::{About, FsMeta};
 use crate::limits::{self, Limits, case_key};
@@ -57,15 +58,24 @@ impl DryRun {
             &self.setup.root,
         );
         let should_stop = || self.stopper.is_stopped();
-        let walked = scan::each(sources, &self.options.selection, |scanned| {
+        let walk = scan::all(sources, &self.options.selection, |scanned| {
             fit.meet(scanned, |one, other| forecast.are_one(one, other));
             match should_stop() {
-                true => std::ops::ControlFlow::Break(()),
-                false => std::ops::ControlFlow::Continue(()),
+                true => ControlFlow::Break(()),
+                false => ControlFlow::Continue(()),
             }
         });
-        if walked.is_break() {
+        let ControlFlow::Continue((walked, is_whole)) = walk else {
             return Err(Over);
+        };
+        let begun = match self.begun() {
+            Ok(begun) => begun,
+            Err(error) => return Ok(Err(error)),
+        };
+        let from = (sources, &walked);
+        if is_whole && self.options.delete.is_some_and(|rules| rules.before) {
+            let found = self.reclaimable(from, &begun);
+            fit.give_back(found.extraneous.saturating_add(found.partials));
         }
         for text in fit.warnings() {
             self.send(Event::Warning(text))?;
@@ -87,10 +97,33 @@ impl DryRun {
             // The walk that tells of entries meets the same trouble.
             Err(Failure::Entry(_)) => Vec::new(),
         };
-        Ok(match fit.refusal(shortages) {
-            Some(refusal) => Err(Error::Refused(Box::new(refusal))),
-            None => Ok(()),
-        })
+        Ok(
+            match fit.refusal(shortages, |_| self.reclaimable(from, &begun)) {
+                Some(refusal) => Err(Error::Refused(Box::new(refusal))),
+                None => Ok(()),
+            },
+        )
+    }
+
+    /// What is begun, with the bytes that it takes.
+    fn begun(&self) -> Result<Vec<(RelPath, u64)>, Error> {
+        let store = self.there.as_ref().and_then(|there| there.store.as_ref());
+        let begun = store.map(room::begun).transpose()?;
+        Ok(begun.unwrap_or_default())
+    }
+
+    /// What could make room at the destination.
+    fn reclaimable(
+        &self,
+        from: (&[scan::Source], &Walked),
+        begun: &[(RelPath, u64)],
+    ) -> Reclaimable {
+        let Some(there) = &self.there else {
+            return Reclaimable::default();
+        };
+        let id = there.store.as_ref().map_or([0; 16], |store| *store.id());
+        let (about, options) = (&self.forecast.about, &self.options);
+        Reclaimable::find(about, &*there.fs, from, options, id, begun)
     }
 
     fn block_size(&self) -> BlockSize {

@@ -32,6 +32,8 @@ pub(crate) struct Case {
     change: Option<fn(&Source)>,
     /// The run deletes what the source does not have, but for [`PROTECTED`].
     deletes: bool,
+    /// It does so before it copies.
+    deletes_first: bool,
     /// The recorded run removes its source files; they are made again for the rerun.
     moves: bool,
     /// So many reads of the medium go wrong while it is recorded.
@@ -192,6 +194,16 @@ pub(crate) const CASES: &[Case] = &[
     },
     Case {
         deletes: true,
+        deletes_first: true,
+        ..Case::new("deleting first", FlushBy::Whole, small_files, deleting)
+    },
+    Case {
+        deletes: true,
+        deletes_first: true,
+        ..Case::new("deleting first each", FlushBy::Each, small_files, deleting)
+    },
+    Case {
+        deletes: true,
         ..Case::new(
             "only deleting",
             FlushBy::Whole,
@@ -270,6 +282,7 @@ impl Case {
             record,
             change: None,
             deletes: false,
+            deletes_first: false,
             moves: false,
             bad_reads: 0,
             strangers: &[],
@@ -323,7 +336,7 @@ impl Lab {
         let mut expected = Expected::of(log, &self.source, self.case.flush_by, self.case.traits);
         expected.below = self.case.below;
         match self.case.deletes {
-            true => expected.deleting(),
+            true => expected.deleting(self.case.deletes_first),
             false => expected,
         }
     }
@@ -355,7 +368,7 @@ impl Lab {
     pub(crate) fn run(&self, fs: &SimFs, stop: Stop) -> End {
         let mut options = engine::options(&self.source.dir);
         if self.case.deletes {
-            engine::delete(&mut options);
+            engine::delete(&mut options, self.case.deletes_first);
         }
         engine::run(fs, options, stop)
     }

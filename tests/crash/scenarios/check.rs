@@ -64,6 +64,8 @@ pub(crate) struct Expected {
     pub(crate) after: Tree,
     /// The runs delete what the source does not have.
     deletes: bool,
+    /// They do so before they copy.
+    deletes_first: bool,
     /// The recorded run removed its sources as it went.
     pub(crate) moves: bool,
     /// So many bytes were called durable before the medium gave them back wrong: they may be
@@ -82,6 +84,7 @@ impl Expected {
         let old = tree::of_disk(&log.base).tree;
         Expected {
             deletes: false,
+            deletes_first: false,
             moves: false,
             spoilt: 0,
             kept: old.clone(),
@@ -97,13 +100,13 @@ impl Expected {
         }
     }
 
-    /// The same for runs that delete.
-    pub(crate) fn deleting(mut self) -> Expected {
+    /// The same for runs that delete, `first` or last.
+    pub(crate) fn deleting(mut self, first: bool) -> Expected {
         let after = &self.after;
         let is_protected = |path: &RelPath| path.components().any(|c| c == PROTECTED.as_bytes());
         self.kept
             .retain(|path, _| after.contains_key(path) || is_protected(path));
-        self.deletes = true;
+        (self.deletes, self.deletes_first) = (true, first);
         self
     }
 
@@ -439,7 +442,7 @@ impl Expected {
     pub(crate) fn run(&self, fs: &SimFs, stop: Stop) -> End {
         let mut options = engine::options(&self.source.dir);
         if self.deletes {
-            engine::delete(&mut options);
+            engine::delete(&mut options, self.deletes_first);
         }
         engine::run(fs, options, stop)
     }

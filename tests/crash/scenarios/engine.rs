@@ -65,12 +65,16 @@ pub(crate) fn options(source: &Path) -> CopyOptions {
     options
 }
 
-/// Makes a run delete what its source does not have, but for what is protected.
-pub(crate) fn delete(options: &mut CopyOptions) {
+/// Makes a run delete what its source does not have, but for what is protected; `before` anything is copied
+/// or last.
+pub(crate) fn delete(options: &mut CopyOptions, before: bool) {
     let mut rules = Rules::new();
     rules.exclude(PROTECTED);
     options.selection.filter = rules.compile().expect("a pattern");
-    options.delete = Some(Delete::default());
+    options.delete = Some(Delete {
+        before,
+        ..Delete::default()
+    });
 }
 
 /// Runs the copy to its end, and notes on the disk what the outside world is told.
