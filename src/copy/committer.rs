@@ -76,6 +76,10 @@ pub(super) struct Committer<'a, F: Fs> {
     reading: Option<Reading>,
     pub(super) summary: CopySummary,
     progress: Progress,
+    /// What of it is durable once the barrier under way is made; without one, what is.
+    bytes_sealing: u64,
+    /// As it was told last. What is given up is taken out of `progress`; what is told only grows.
+    shown: Progress,
     /// As the counting walk said it.
     counted: Counted,
     left_alone_bytes: u64,
@@ -140,6 +144,13 @@ impl<'a, F: Fs> Committer<'a, F> {
             reading: None,
             summary: CopySummary::default(),
             progress: Progress::default(),
+            bytes_sealing: 0,
+            // What was durable before a drive was lost, and is not yet met again, counts as there.
+            shown: Progress {
+                bytes_written: shared.durable_before,
+                bytes_durable: shared.durable_before,
+                bytes_before: shared.durable_before,
+            },
             counted: Counted::default(),
             left_alone_bytes: 0,
             phase: Phase::default(),
@@ -323,11 +334,9 @@ impl<'a, F: Fs> Committer<'a, F> {
         self.progress.bytes_written += bytes;
         self.progress.bytes_durable += bytes;
         self.progress.bytes_before += bytes;
-        // A barrier under way knows the figure of its beginning.
-        if let Some(barrier) = &mut self.barrier {
-            barrier.bytes_written += bytes;
-        }
-        self.shared.board.progress(self.shown_progress());
+        self.bytes_sealing += bytes;
+        let shown = self.shown_progress();
+        self.shared.board.progress(shown);
     }
 
     /// Notes a hard link, to be made when the name it goes to is there.

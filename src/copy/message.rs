@@ -209,6 +209,14 @@ pub(super) enum Content {
 }
 
 impl<F: Fs> Completed<F> {
+    /// Bytes of its content, if it is a regular file.
+    pub(super) fn size(&self) -> u64 {
+        match self.content {
+            Content::File { size, .. } | Content::Repaired { size, .. } => size,
+            Content::Symlink { .. } | Content::Special(_) => 0,
+        }
+    }
+
     /// Bytes that were reported with the completion and not block by block before.
     pub(super) fn bytes_now(&self) -> u64 {
         match self.content {

@@ -225,5 +225,6 @@ impl<F: Fs> Committer<'_, F> {
         self.record(&Record::Removed(done.path.clone()));
         self.summary.files_copied = self.summary.files_copied.saturating_sub(1);
         self.summary.bytes_total = self.summary.bytes_total.saturating_sub(done.size);
+        self.uncount_file(done.size);
     }
 }

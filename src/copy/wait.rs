@@ -141,7 +141,7 @@ pub(super) fn run(
     let mut before = CopySummary::default();
     let mut runs = 0;
     let (mut summary, error) = loop {
-        let (summary, error) = match begun {
+        let (mut summary, error) = match begun {
             Ok(begun) => {
                 let now = Awaited::of(&begun);
                 for dest in &now.dests {
@@ -166,10 +166,12 @@ pub(super) fn run(
                 (summary, Some(error))
             }
         };
-        let (mut summary, error) = (summary, error);
         summary.bytes_copied += before.bytes_copied;
         summary.bytes_rehashed += before.bytes_rehashed;
-        summary.bytes_durable = summary.bytes_durable.max(before.bytes_durable);
+        if error.is_some() || summary.exit_code == Exit::Stopped {
+            // It has not met again all that was durable before.
+            summary.bytes_durable = summary.bytes_durable.max(before.bytes_durable);
+        }
         let (Some(wait), Some(awaited), Some(lost)) = (options.wait, &awaited, &error) else {
             break (summary, error);
         };

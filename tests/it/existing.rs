@@ -186,3 +186,20 @@ fn checksum_finds_a_change_that_time_and_size_hide_on_either_side() {
     fixture.assert_same();
     assert_eq!(run("verify", [&fixture.dest]).code, 0);
 }
+
+#[test]
+fn a_file_of_which_only_the_beginning_is_there_already_is_counted_once() {
+    let fixture = Fixture::new();
+    let content = Rng::new(5).bytes(600 << 10);
+    let mut other = content.clone();
+    *other.last_mut().unwrap() ^= 1;
+    for name in ["one", "two"] {
+        write(fixture.source.join(name), &content);
+        write(fixture.dest.join(name), &other);
+    }
+    let ran = with(&fixture, 0, &["--block-size=64K"]);
+    assert_eq!(ran.sum("files_copied"), 2);
+    assert_eq!(ran.sum("bytes_total"), 2 * (600 << 10));
+    assert_eq!(ran.sum("bytes_durable"), ran.sum("bytes_total"));
+    fixture.assert_same();
+}

@@ -29,6 +29,19 @@ pub(super) struct Active<F: Fs> {
     /// How many blocks the flush under way covers, and how many are flushed.
     flushing: u64,
     flushed: u64,
+    counted: InTotals,
+}
+
+/// Bytes of a file in progress that the totals of the run count: they are taken out again if the
+/// file is given up, lest what takes its place be counted twice.
+#[derive(Default)]
+struct InTotals {
+    written: u64,
+    /// Of these, what was there before this run.
+    before: u64,
+    /// What is durable once the barrier under way is made.
+    sealing: u64,
+    durable: u64,
 }
 
 impl<F: Fs> Committer<'_, F> {
@@ -58,6 +71,7 @@ impl<F: Fs> Committer<'_, F> {
                 resumed: false,
                 flushing: 0,
                 flushed: 0,
+                counted: InTotals::default(),
             });
         }
     }
@@ -88,6 +102,12 @@ impl<F: Fs> Committer<'_, F> {
             resumed: true,
             flushing: blocks,
             flushed: blocks,
+            counted: InTotals {
+                written: bytes,
+                before: bytes,
+                sealing: bytes,
+                durable: bytes,
+            },
         });
         self.tell_progress();
     }
@@ -138,6 +158,7 @@ impl<F: Fs> Committer<'_, F> {
         };
         active.hashes.push(hash);
         active.dirty = true;
+        active.counted.written += bytes;
         if !active.adopts {
             self.summary.bytes_copied += bytes;
         }
@@ -178,8 +199,25 @@ impl<F: Fs> Committer<'_, F> {
             self.note_dirty(worker);
             if let Some(active) = &mut self.active[worker] {
                 active.flushing = active.next;
+                active.counted.sealing = active.counted.written;
             }
         }
+    }
+
+    /// A barrier is made: what it covered of the files in progress is durable.
+    pub(super) fn pending_durable(&mut self) {
+        for active in self.active.iter_mut().flatten() {
+            active.counted.durable = active.counted.sealing;
+        }
+    }
+
+    /// Takes out of the totals what they count of a file beyond its first `keep` bytes.
+    fn uncount(&mut self, counted: &InTotals, keep: u64) {
+        let beyond = |bytes: u64| bytes.saturating_sub(keep);
+        self.progress.bytes_written -= beyond(counted.written);
+        self.progress.bytes_before -= beyond(counted.before);
+        self.progress.bytes_durable -= beyond(counted.durable);
+        self.bytes_sealing -= beyond(counted.sealing);
     }
 
     /// What was noted as to be flushed is, but of a file to which a write failed: the flush may have
@@ -221,6 +259,7 @@ impl<F: Fs> Committer<'_, F> {
                 let Some(active) = self.active[worker].take() else {
                     return;
                 };
+                self.uncount(&active.counted, 0);
                 // What no barrier was ever made over is believed only after it was proved.
                 let is_believed = active.resumed || active.begin_pos < self.covering;
                 let durable = durable.and_then(|durable| match is_believed {
@@ -242,6 +281,8 @@ impl<F: Fs> Committer<'_, F> {
             return;
         };
         let keep = active.flushed;
+        let kept_bytes = keep.saturating_mul(self.shared.block_size.bytes());
+        self.uncount(&active.counted, kept_bytes);
         if active.next > keep {
             self.record(&Record::Cut(Cut {
                 begin: active.begin_pos,

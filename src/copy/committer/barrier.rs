@@ -20,7 +20,6 @@ pub(super) struct Barrier<F: Fs> {
     waiting: Vec<Waiting<F>>,
     /// What of it is not with the namers yet.
     publish: VecDeque<Vec<Completed<F>>>,
-    pub(super) bytes_written: u64,
     /// Positions of the records of what it published.
     published: Vec<u64>,
     step: Step,
@@ -84,11 +83,11 @@ impl<F: Fs> Committer<'_, F> {
             covers: self.covering,
             publish: VecDeque::new(),
             waiting: std::mem::take(&mut self.waiting),
-            bytes_written: self.progress.bytes_written,
             published: Vec::new(),
             step: Step::Flushing,
             asked: self.shared.board.take_asked(),
         });
+        self.bytes_sealing = self.progress.bytes_written;
         let bytes = self.progress.bytes_written - self.progress.bytes_durable;
         self.shared.board.flush_began(bytes);
         self.unsealed = false;
@@ -127,7 +126,8 @@ impl<F: Fs> Committer<'_, F> {
             return;
         }
         if barrier.step == Step::Sealing {
-            self.progress.bytes_durable = barrier.bytes_written;
+            self.progress.bytes_durable = self.bytes_sealing;
+            self.pending_durable();
             self.shared.board.flush_ended(barrier.asked);
             self.tell_progress();
             self.covered(barrier.covers);

@@ -66,6 +66,7 @@ impl<F: Fs> Committer<'_, F> {
     pub(super) fn not_published(&mut self, completed: Completed<F>, failure: Failure) {
         match failure {
             Failure::Entry(error) => {
+                self.uncount_file(completed.size());
                 let path = completed.path;
                 let remove = |attempt| Then::Remove {
                     path: path.clone(),
@@ -81,6 +82,16 @@ impl<F: Fs> Committer<'_, F> {
             }
             Failure::Stopped => {}
         }
+    }
+
+    /// Takes a whole file out of the totals of what is written.
+    pub(in crate::copy) fn uncount_file(&mut self, size: u64) {
+        let now = &mut self.progress;
+        now.bytes_written = now.bytes_written.saturating_sub(size);
+        self.bytes_sealing = self.bytes_sealing.saturating_sub(size);
+        // How much of it was there before, or durable, nobody knows any more.
+        now.bytes_durable = now.bytes_durable.min(self.bytes_sealing);
+        now.bytes_before = now.bytes_before.min(now.bytes_written);
     }
 
     /// Removes a partial that nothing speaks of any more. Left over at worst: its name is ours and is

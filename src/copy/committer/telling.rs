@@ -17,15 +17,13 @@ impl<F: Fs> Committer<'_, F> {
         }
     }
 
-    /// Where the content stands. What was durable before a drive was lost, and is not yet met
-    /// again, counts as there.
-    pub(super) fn shown_progress(&self) -> Progress {
-        let floor = self.shared.durable_before;
-        Progress {
-            bytes_written: self.progress.bytes_written.max(floor),
-            bytes_durable: self.progress.bytes_durable.max(floor),
-            bytes_before: self.progress.bytes_before.max(floor),
-        }
+    /// Where the content stands, as it is told.
+    pub(super) fn shown_progress(&mut self) -> Progress {
+        let (shown, now) = (&mut self.shown, &self.progress);
+        shown.bytes_written = shown.bytes_written.max(now.bytes_written);
+        shown.bytes_durable = shown.bytes_durable.max(now.bytes_durable);
+        shown.bytes_before = shown.bytes_before.max(now.bytes_before);
+        *shown
     }
 
     /// Tells where the content stands.
