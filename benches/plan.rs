@@ -47,7 +47,7 @@ mod inside {
         });
         let summary = summary.last().expect("a run says how it ended");
         assert_eq!(summary.exit_code, Exit::Done);
-        summary
+        *summary
     }
 
     /// The decision about one file, without looking at anything.

@@ -11,8 +11,10 @@ use crate::error::{EntryError, Error};
 use crate::exit::Exit;
 use crate::path::RelPath;
 
+mod entries;
 mod verify;
 
+pub use entries::EntryCounts;
 pub use verify::{
     ComparedSource, Damage, PassedOver, ReadHow, Shift, Sides, SourceState, Verdict, VerifyEvent,
     VerifySummary,
@@ -69,7 +71,7 @@ pub enum Event {
     /// The run is over; the last event.
     Finished {
         /// The totals.
-        summary: CopySummary,
+        summary: Box<CopySummary>,
         /// What ended the run early, if something did.
         error: Option<Error>,
     },
@@ -249,8 +251,9 @@ pub enum Outcome {
     Mended,
 }
 
-/// The totals of a copy. Every source entry is in exactly one of the `files_*`, `dirs` and
-/// `symlinks` and `specials` counts; `files_failed` counts failed entries of every kind.
+/// The totals of a copy. When a run has ended by itself, each source entry is in exactly one of
+/// `files_copied`, `files_unchanged`, `files_adopted`, `dirs`, `symlinks`, `specials`, `skipped` and
+/// `failed`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct CopySummary {
     /// How the run ended.
@@ -264,13 +267,15 @@ pub struct CopySummary {
     pub files_unchanged: u64,
     /// Regular files found with the same content and taken into the manifest.
     pub files_adopted: u64,
-    /// Entries of any kind left out by a rule of the user's; a directory counts as one, whatever
-    /// is in it.
-    pub files_skipped: u64,
-    /// Entries of any kind that failed.
-    pub files_failed: u64,
-    /// Entries of any kind that were deleted at the destination, because no source has them.
-    pub files_deleted: u64,
+    /// Entries left out by a rule of the user's; a directory counts as one, whatever is in it.
+    #[serde(flatten, serialize_with = "entries::skipped")]
+    pub skipped: EntryCounts,
+    /// Entries that failed: those of the sources, and those that `--delete` could not take.
+    #[serde(flatten, serialize_with = "entries::failed")]
+    pub failed: EntryCounts,
+    /// Entries that were deleted at the destination, because no source has them.
+    #[serde(flatten, serialize_with = "entries::deleted")]
+    pub deleted: EntryCounts,
     /// Source files and symlinks that were removed after they were copied.
     pub sources_removed: u64,
     /// Directories that are at the destination.
@@ -279,8 +284,9 @@ pub struct CopySummary {
     pub symlinks: u64,
     /// Fifos, sockets and device nodes that are at the destination.
     pub specials: u64,
-    /// Of the unchanged files, directories and symlinks, those whose metadata alone was set right.
-    pub metadata_mended: u64,
+    /// Of the unchanged entries, those whose metadata alone was set right.
+    #[serde(flatten, serialize_with = "entries::mended")]
+    pub mended: EntryCounts,
     /// Bytes of the regular files that are at the destination now, by this run or before.
     pub bytes_total: u64,
     /// Bytes written to the destination's files in this run.
@@ -313,14 +319,14 @@ impl Default for CopySummary {
             files_copied: 0,
             files_unchanged: 0,
             files_adopted: 0,
-            files_skipped: 0,
-            files_failed: 0,
-            files_deleted: 0,
+            skipped: EntryCounts::default(),
+            failed: EntryCounts::default(),
+            deleted: EntryCounts::default(),
             sources_removed: 0,
             dirs: 0,
             symlinks: 0,
             specials: 0,
-            metadata_mended: 0,
+            mended: EntryCounts::default(),
             bytes_total: 0,
             bytes_copied: 0,
             bytes_resumed: 0,

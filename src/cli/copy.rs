@@ -16,7 +16,7 @@ use super::pull::{self, Ended, Over, Teller};
 use super::quote::Rerun;
 use super::record::{End, Manifest, Recorder, Subject};
 use super::remembered::Remembered;
-use super::summary::{figures, next_step, summary_text};
+use super::summary::{next_step, summary_text};
 
 const STOPPING: &str =
     "stopping: making what was copied durable; press Ctrl-C again to stop at once";
@@ -143,7 +143,7 @@ impl Report {
                 self.out.line(&summary_text(summary, drive.is_removable));
             }
             if stats {
-                for (name, figure) in figures(summary) {
+                for (name, figure) in json::figures(summary) {
                     self.out.line(&format!("{name} {figure}"));
                 }
             }

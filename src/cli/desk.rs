@@ -48,7 +48,7 @@ impl Run for CopyRun {
 
     fn ended(event: Event) -> ControlFlow<(CopySummary, Option<Error>), Event> {
         match event {
-            Event::Finished { summary, error } => ControlFlow::Break((summary, error)),
+            Event::Finished { summary, error } => ControlFlow::Break((*summary, error)),
             event => ControlFlow::Continue(event),
         }
     }
@@ -70,7 +70,7 @@ impl Run for VerifyRun {
 
     fn ended(event: VerifyEvent) -> ControlFlow<(VerifySummary, Option<Error>), VerifyEvent> {
         match event {
-            VerifyEvent::Finished { summary, error } => ControlFlow::Break((summary, error)),
+            VerifyEvent::Finished { summary, error } => ControlFlow::Break((*summary, error)),
             event => ControlFlow::Continue(event),
         }
     }

@@ -5,9 +5,10 @@ use std::path::Path;
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
-use serde::Serialize;
+use serde::{Serialize, Serializer};
 use sprag::event::{
-    Concurrency, CopySummary, Outcome, PassedOver, Phase, ReadHow, Recovered, VerifySummary,
+    Concurrency, CopySummary, EntryCounts, Outcome, PassedOver, Phase, ReadHow, Recovered,
+    VerifySummary,
 };
 use sprag::exit::Exit;
 use sprag::path::RelPath;
@@ -201,15 +202,33 @@ impl Summary<'_> {
     }
 }
 
+/// Every figure of a summary by its name.
+pub(crate) fn figures(summary: &impl Serialize) -> serde_json::Map<String, serde_json::Value> {
+    match serde_json::to_value(summary) {
+        Ok(serde_json::Value::Object(figures)) => figures,
+        _ => serde_json::Map::new(),
+    }
+}
+
 /// What a repair came to.
 #[derive(Debug, Serialize)]
 pub(crate) struct RepairFigures {
     pub(crate) exit_code: Exit,
     pub(crate) files_repaired: u64,
-    pub(crate) files_failed: u64,
-    pub(crate) entries_left: u64,
+    #[serde(flatten, serialize_with = "failed")]
+    pub(crate) failed: EntryCounts,
+    #[serde(flatten, serialize_with = "left")]
+    pub(crate) left: EntryCounts,
     pub(crate) bytes_repaired: u64,
     pub(crate) elapsed_ms: u64,
+}
+
+fn failed<S: Serializer>(counts: &EntryCounts, serializer: S) -> Result<S::Ok, S::Error> {
+    counts.named("failed", serializer)
+}
+
+fn left<S: Serializer>(counts: &EntryCounts, serializer: S) -> Result<S::Ok, S::Error> {
+    counts.named("left", serializer)
 }
 
 #[derive(Debug, Serialize)]
@@ -260,7 +279,7 @@ mod tests {
         });
         assert_eq!(
             line,
-            r#"{"type":"summary","command":"copy","exit_code":23,"files_copied":1,"files_unchanged":0,"files_adopted":0,"files_skipped":0,"files_failed":0,"files_deleted":0,"sources_removed":0,"dirs":0,"symlinks":0,"specials":0,"metadata_mended":0,"bytes_total":0,"bytes_copied":0,"bytes_resumed":0,"bytes_rehashed":0,"bytes_durable":0,"files_read_back":0,"bytes_read_back":0,"read_direct":0,"read_evicted":0,"read_cached":0,"elapsed_ms":0}"#
+            r#"{"type":"summary","command":"copy","exit_code":23,"files_copied":1,"files_unchanged":0,"files_adopted":0,"entries_skipped":0,"files_skipped":0,"dirs_skipped":0,"symlinks_skipped":0,"specials_skipped":0,"entries_failed":0,"files_failed":0,"dirs_failed":0,"symlinks_failed":0,"specials_failed":0,"entries_deleted":0,"files_deleted":0,"dirs_deleted":0,"symlinks_deleted":0,"specials_deleted":0,"sources_removed":0,"dirs":0,"symlinks":0,"specials":0,"entries_mended":0,"files_mended":0,"dirs_mended":0,"symlinks_mended":0,"specials_mended":0,"bytes_total":0,"bytes_copied":0,"bytes_resumed":0,"bytes_rehashed":0,"bytes_durable":0,"files_read_back":0,"bytes_read_back":0,"read_direct":0,"read_evicted":0,"read_cached":0,"elapsed_ms":0}"#
         );
     }
 
@@ -271,7 +290,7 @@ mod tests {
         });
         assert_eq!(
             line,
-            r#"{"type":"summary","command":"verify","exit_code":0,"files_ok":0,"files_sampled":0,"files_unread":0,"files_unproven":0,"files_corrupt":0,"files_modified":0,"files_metadata":0,"files_missing":0,"files_incomplete":0,"files_extra":0,"files_unreadable":0,"files_unknown":0,"entries_before":0,"before_since_ms":null,"entries_stale":0,"entries_recent":0,"source_edited":0,"source_rotten":0,"source_missing":0,"source_unreadable":0,"both_changed":0,"blocks_read":0,"blocks_unread":0,"bytes_read":0,"bytes_unread":0,"read_direct":0,"read_evicted":0,"read_cached":0,"elapsed_ms":0,"manifest_damage":null}"#
+            r#"{"type":"summary","command":"verify","exit_code":0,"entries_ok":0,"files_ok":0,"dirs_ok":0,"symlinks_ok":0,"specials_ok":0,"files_sampled":0,"files_unread":0,"files_unproven":0,"files_corrupt":0,"entries_modified":0,"files_modified":0,"dirs_modified":0,"symlinks_modified":0,"specials_modified":0,"entries_metadata":0,"files_metadata":0,"dirs_metadata":0,"symlinks_metadata":0,"specials_metadata":0,"entries_missing":0,"files_missing":0,"dirs_missing":0,"symlinks_missing":0,"specials_missing":0,"entries_incomplete":0,"files_incomplete":0,"dirs_incomplete":0,"symlinks_incomplete":0,"specials_incomplete":0,"entries_unreadable":0,"files_unreadable":0,"dirs_unreadable":0,"symlinks_unreadable":0,"specials_unreadable":0,"entries_unknown":0,"files_unknown":0,"dirs_unknown":0,"symlinks_unknown":0,"specials_unknown":0,"entries_extra":0,"files_extra":0,"dirs_extra":0,"symlinks_extra":0,"specials_extra":0,"entries_before":0,"files_before":0,"dirs_before":0,"symlinks_before":0,"specials_before":0,"before_since_ms":null,"entries_stale":0,"files_stale":0,"dirs_stale":0,"symlinks_stale":0,"specials_stale":0,"entries_recent":0,"files_recent":0,"dirs_recent":0,"symlinks_recent":0,"specials_recent":0,"source_edited":0,"source_rotten":0,"source_missing":0,"source_unreadable":0,"both_changed":0,"blocks_read":0,"blocks_unread":0,"bytes_read":0,"bytes_unread":0,"read_direct":0,"read_evicted":0,"read_cached":0,"elapsed_ms":0,"manifest_damage":null}"#
         );
     }
 

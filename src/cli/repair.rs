@@ -1,11 +1,12 @@
 //! `sprag verify --repair`: what was found damaged is mended from a source, then told.
 
-use std::collections::BTreeSet;
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use serde::Serialize;
-use sprag::event::{CopySummary, Event, Outcome, VerifySummary};
+use sprag::event::{CopySummary, EntryCounts, Event, Outcome, VerifySummary};
 use sprag::exit::Exit;
+use sprag::fs::Kind;
 use sprag::path::RelPath;
 use sprag::{CopyRun, RepairOptions};
 
@@ -28,15 +29,16 @@ const DAMAGED_MAX: usize = 1 << 20;
 /// What verification found that can be repaired.
 #[derive(Debug, Default)]
 pub(crate) struct Damaged {
-    paths: BTreeSet<RelPath>,
+    paths: BTreeMap<RelPath, Option<Kind>>,
     /// There were more than are kept.
     more: bool,
 }
 
 impl Damaged {
-    pub(crate) fn add(&mut self, path: &RelPath) {
+    /// `kind`: what it was copied as; `None` if that is not known.
+    pub(crate) fn add(&mut self, path: &RelPath, kind: Option<Kind>) {
         match self.paths.len() < DAMAGED_MAX {
-            true => drop(self.paths.insert(path.clone())),
+            true => drop(self.paths.insert(path.clone(), kind)),
             false => self.more = true,
         }
     }
@@ -79,7 +81,7 @@ pub(crate) fn run(args: &VerifyArgs, damaged: Damaged, before: Before) -> Exit {
     if let Some(failure) = &over.failure {
         repairing.report.failure(failure);
     }
-    let other = found.files_modified + found.files_incomplete > 0;
+    let other = found.modified.total() + found.incomplete.total() > 0;
     let whole = repairing.left.is_empty() && !repairing.more && !other;
     over.summary.exit_code = match over.summary.exit_code {
         Exit::Done if whole => Exit::Done,
@@ -125,7 +127,7 @@ fn drive(
             what: json::Opened::Repair { entries_total },
         });
     } else if !report.view.quiet {
-        let entries = units::count(entries_total, "damaged entry", "damaged entries");
+        let entries = EntryCounts::of(repairing.left.values().copied());
         report.screen.note(&format!("repairing {entries}"));
     }
     report.meter.opening();
@@ -133,7 +135,7 @@ fn drive(
         trust_state: args.trust.trust_state,
         dest: args.dest.clone(),
         from: args.from.clone(),
-        paths: repairing.left.iter().cloned().collect(),
+        paths: repairing.left.keys().cloned().collect(),
         jobs: options::jobs(&args.common),
         bytes_per_s: args.common.neighbour.limit(),
     })?;
@@ -144,7 +146,7 @@ fn drive(
 struct Repairing {
     report: Report,
     /// What was found damaged and is not mended yet.
-    left: BTreeSet<RelPath>,
+    left: BTreeMap<RelPath, Option<Kind>>,
     more: bool,
 }
 
@@ -152,7 +154,7 @@ impl Teller<CopyRun> for Repairing {
     fn event(&mut self, _run: &CopyRun, event: Event) {
         match event {
             Event::Entry { path, outcome } => {
-                let was_damaged = self.left.remove(&path);
+                let was_damaged = self.left.remove(&path).is_some();
                 if outcome == Outcome::Copied && was_damaged {
                     self.repaired(&path);
                 }
@@ -183,12 +185,12 @@ impl Repairing {
 
     /// Tells what it came to, as figures and in words.
     fn summary(&mut self, summary: &CopySummary) -> (RepairFigures, String) {
-        let left = self.left.len() as u64;
+        let left = EntryCounts::of(self.left.values().copied());
         let figures = RepairFigures {
             exit_code: summary.exit_code,
             files_repaired: summary.files_copied,
-            files_failed: summary.files_failed,
-            entries_left: left,
+            failed: summary.failed,
+            left,
             bytes_repaired: summary.bytes_copied,
             elapsed_ms: summary.elapsed_ms,
         };
@@ -205,13 +207,12 @@ impl Repairing {
     }
 }
 
-fn text(summary: &CopySummary, left: u64, more: bool) -> String {
+fn text(summary: &CopySummary, left: EntryCounts, more: bool) -> String {
     let mut text = format!(
-        "repaired {} ({} from the source) in {}; {} left.",
+        "repaired {} ({} from the source) in {}; {left} left damaged.",
         units::count(summary.files_copied, "file", "files"),
         units::size(summary.bytes_copied),
         units::duration(Duration::from_millis(summary.elapsed_ms)),
-        units::count(left, "damaged entry is", "damaged entries are"),
     );
     if more {
         text += " There are more than are repaired in one go: run the command again.";
@@ -235,7 +236,7 @@ mod tests {
                 exit_code,
                 ..CopySummary::default()
             };
-            let said = text(&summary, 0, false).contains("Everything");
+            let said = text(&summary, EntryCounts::default(), false).contains("Everything");
             assert_eq!(said, exit_code == Exit::Done);
         }
     }

@@ -3,7 +3,7 @@
 use std::ops::Range;
 use std::time::Duration;
 
-use sprag::event::{Damage, PassedOver, Sides, SourceState, Verdict, VerifySummary};
+use sprag::event::{Damage, EntryCounts, PassedOver, Sides, SourceState, Verdict, VerifySummary};
 use sprag::exit::Exit;
 use sprag::path::Printable;
 
@@ -110,23 +110,30 @@ pub(crate) fn summary_text(
     seed: Option<u64>,
     extra_listed: bool,
 ) -> String {
-    let some = |number: u64, word: &str| match number {
-        0 => String::new(),
-        _ => format!(", {number} {word}"),
+    let files = |files| EntryCounts {
+        files,
+        ..EntryCounts::default()
     };
-    let mut text = format!(
-        "{} ok{}{}, {} corrupt, {} modified, {} missing{}{}{}; {} read in {}.",
-        units::count(summary.files_ok, "entry", "entries"),
-        some(summary.files_sampled, "read in part"),
-        some(summary.files_unread, "not read"),
-        summary.files_corrupt,
-        summary.files_modified,
-        summary.files_missing,
-        some(summary.files_metadata, "with other metadata")
-            + &some(summary.files_unproven, "not proved")
-            + &some(summary.files_unknown, "unknown"),
-        some(summary.files_unreadable, "unreadable"),
-        some(summary.files_incomplete, "incomplete"),
+    let mut text = String::new();
+    for (counts, what, always) in [
+        (summary.ok, "ok", true),
+        (files(summary.files_sampled), "read in part", false),
+        (files(summary.files_unread), "not read", false),
+        (files(summary.files_corrupt), "corrupt", true),
+        (summary.modified, "modified", true),
+        (summary.missing, "missing", true),
+        (summary.metadata, "with other metadata", false),
+        (files(summary.files_unproven), "not proved", false),
+        (summary.unknown, "unknown", false),
+        (summary.unreadable, "unreadable", false),
+        (summary.incomplete, "incomplete", false),
+    ] {
+        if always || counts.total() > 0 {
+            text += &format!("{counts} {what}; ");
+        }
+    }
+    text += &format!(
+        "{} read in {}.",
         units::size(summary.bytes_read),
         units::duration(Duration::from_millis(summary.elapsed_ms)),
     );
@@ -136,7 +143,7 @@ pub(crate) fn summary_text(
         summary.read_cached,
     ]);
     text += &passed_text(summary, scope);
-    text += &extra_text(summary.files_extra, scope.by, extra_listed);
+    text += &extra_text(summary.extra, scope.by, extra_listed);
     text += &sources_text(&summary.sides);
     if scope.rebuild {
         return text + &rebuilt_text(summary);
@@ -152,9 +159,9 @@ pub(crate) fn summary_text(
     } else if summary.files_corrupt > 0 {
         text += "\n`sprag verify --repair --from SOURCE` mends corrupt files; \
                  what is modified or missing, a rerun of the copy brings back by itself.";
-    } else if summary.files_modified + summary.files_missing > 0 {
+    } else if summary.modified.total() + summary.missing.total() > 0 {
         text += "\nA rerun of the copy brings back what is modified or missing.";
-    } else if summary.files_metadata > 0 {
+    } else if summary.metadata.total() > 0 {
         text += "\nA rerun of the copy sets the metadata right, without copying.";
     }
     text += &read_text(summary, scope, seed);
@@ -168,13 +175,13 @@ pub(crate) fn summary_text(
 }
 
 /// What is there besides what was to be there.
-fn extra_text(extra: u64, by: By, listed: bool) -> String {
-    if extra == 0 {
+fn extra_text(extra: EntryCounts, by: By, listed: bool) -> String {
+    if extra.total() == 0 {
         return String::new();
     }
     format!(
-        "\n{} here that {}{}.",
-        units::count(extra, "entry is", "entries are"),
+        "\n{extra} {} here that {}{}.",
+        is_are(extra),
         match by {
             By::Manifest => "sprag did not copy",
             By::List => "the list does not name",
@@ -185,6 +192,13 @@ fn extra_text(extra: u64, by: By, listed: bool) -> String {
             false => " (--extra lists them)",
         }
     )
+}
+
+fn is_are(counts: EntryCounts) -> &'static str {
+    match counts.total() {
+        1 => "is",
+        _ => "are",
+    }
 }
 
 /// How much was compared with which source, and how many sources are not what was copied.
@@ -218,16 +232,16 @@ fn sources_text(sides: &Sides) -> String {
 /// What became of the manifest that was to be rebuilt.
 fn rebuilt_text(summary: &VerifySummary) -> String {
     let all = summary.exit_code == Exit::Done;
-    match summary.entries_recorded {
-        None | Some(0) => match summary.exit_code {
+    match summary.recorded.filter(|recorded| recorded.total() > 0) {
+        None => match summary.exit_code {
             Exit::Done | Exit::Damaged | Exit::Partial => {
                 "\nNo manifest was made: not one file is as it should be.".to_owned()
             }
             _ => "\nNo manifest was made, and nothing at DEST was changed.".to_owned(),
         },
         Some(entries) => format!(
-            "\nA new manifest is in place, and {} recorded in it.{}",
-            units::count(entries, "entry is", "entries are"),
+            "\nA new manifest is in place, and {entries} {} recorded in it.{}",
+            is_are(entries),
             match all {
                 true => "",
                 false =>
@@ -262,22 +276,15 @@ fn read_text(summary: &VerifySummary, scope: &Scope, seed: Option<u64>) -> Strin
 
 /// What a run that was stopped had checked, and how long ago.
 pub(crate) fn before_text(passed: PassedOver) -> String {
-    let mut text = format!(
-        "{} checked and as copied",
-        units::count(passed.entries_before, "entry was", "entries were")
-    );
+    let mut text = format!("checked and as copied: {}", passed.before);
     if let Some(since_ms) = passed.before_since_ms {
         text += &format!(", the first on {}", units::utc(since_ms));
     }
-    if passed.entries_stale > 0 {
+    if passed.stale.total() > 0 {
         text += &format!(
-            "; {} checked more than {} ago and {} checked again",
-            units::count(passed.entries_stale, "entry was", "entries were"),
+            "; checked more than {} ago, and checked again: {}",
             humantime::format_duration(PassedOver::BEFORE_MAX),
-            match passed.entries_stale {
-                1 => "is",
-                _ => "are",
-            }
+            passed.stale
         );
     }
     text
@@ -287,14 +294,14 @@ pub(crate) fn before_text(passed: PassedOver) -> String {
 fn passed_text(summary: &VerifySummary, scope: &Scope) -> String {
     let mut text = String::new();
     let passed = summary.passed;
-    if passed.entries_before + passed.entries_stale > 0 {
+    if passed.before.total() + passed.stale.total() > 0 {
         text += &format!("\nBefore the stop, {}.", before_text(passed));
     }
     if let Some(age) = scope.older_than {
         text += &format!(
-            "\n{} verified within {}, and not looked at.",
-            units::count(passed.entries_recent, "entry was", "entries were"),
-            humantime::format_duration(age)
+            "\nVerified within {}, and not looked at: {}.",
+            humantime::format_duration(age),
+            passed.recent
         );
     }
     text
@@ -304,6 +311,7 @@ fn passed_text(summary: &VerifySummary, scope: &Scope) -> String {
 mod tests {
     use super::*;
     use sprag::event::Shift;
+    use sprag::fs::Kind;
 
     fn everything() -> Scope {
         Scope {
@@ -345,21 +353,21 @@ mod tests {
     #[test]
     fn of_what_was_checked_before_a_stop_it_is_said_how_long_ago() {
         let mut passed = PassedOver {
-            entries_before: 2,
+            before: EntryCounts::of([Some(Kind::File), Some(Kind::Dir)]),
             before_since_ms: Some(1_795_394_498_000),
             ..PassedOver::default()
         };
         assert_eq!(
             before_text(passed),
-            "2 entries were checked and as copied, the first on 2026-11-23 00:41:38 UTC"
+            "checked and as copied: 1 file, 1 directory, the first on 2026-11-23 00:41:38 UTC"
         );
         passed = PassedOver {
-            entries_stale: 1,
+            stale: EntryCounts::of([Some(Kind::File)]),
             ..PassedOver::default()
         };
         assert_eq!(
             before_text(passed),
-            "0 entries were checked and as copied; 1 entry was checked more than 30days ago and is checked again"
+            "checked and as copied: 0; checked more than 30days ago, and checked again: 1 file"
         );
     }
 
@@ -390,7 +398,10 @@ mod tests {
     #[test]
     fn a_read_through_the_page_cache_is_never_passed_over() {
         let mut summary = VerifySummary {
-            files_ok: 3,
+            ok: EntryCounts {
+                files: 3,
+                ..EntryCounts::default()
+            },
             read_direct: 1,
             read_evicted: 2,
             bytes_read: 1 << 20,
@@ -410,7 +421,11 @@ mod tests {
             let text = summary_text(
                 &VerifySummary {
                     exit_code,
-                    files_extra: 2,
+                    extra: EntryCounts {
+                        files: 1,
+                        dirs: 1,
+                        ..EntryCounts::default()
+                    },
                     ..VerifySummary::default()
                 },
                 &everything(),
@@ -419,7 +434,7 @@ mod tests {
             );
             assert_eq!(text.contains("Everything"), exit_code == Exit::Done);
             assert!(
-                text.contains("2 entries are here that sprag did not copy"),
+                text.contains("1 file, 1 directory are here that sprag did not copy"),
                 "{text}"
             );
         }

@@ -169,13 +169,18 @@ impl Report {
                 self.warning(&text);
             }
             VerifyEvent::Progress { bytes_read } => self.bytes_read = bytes_read,
-            VerifyEvent::Entry { path, verdict, how } => {
+            VerifyEvent::Entry {
+                path,
+                kind,
+                verdict,
+                how,
+            } => {
                 let mendable = matches!(
                     verdict,
                     Verdict::Corrupt { .. } | Verdict::Missing | Verdict::Unreadable { .. }
                 );
                 if mendable {
-                    self.damaged.add(&path);
+                    self.damaged.add(&path, kind);
                 }
                 self.entry(&path, &verdict, how);
             }
@@ -209,9 +214,9 @@ impl Report {
                     seed,
                 },
             });
-        } else if passed.entries_before + passed.entries_stale > 0 && !self.view.quiet {
+        } else if passed.before.total() + passed.stale.total() > 0 && !self.view.quiet {
             self.screen.note(&format!(
-                "going on with the verification that was stopped: {}, {entries} to go",
+                "going on with the verification that was stopped: {}, to go: {entries}",
                 before_text(passed)
             ));
         }
@@ -362,7 +367,7 @@ impl Report {
         }
         if summary.exit_code == Exit::Stopped {
             self.screen.note(&match self.is_noted {
-                _ if summary.entries_recorded.is_some() => {
+                _ if summary.recorded.is_some() => {
                     format!("Stopped; no manifest was made. To begin anew:\n  {rerun}")
                 }
                 true => format!("Stopped; what was verified is noted. To go on:\n  {rerun}"),

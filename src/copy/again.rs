@@ -38,7 +38,7 @@ pub(super) fn read_back_all<F: Fs>(committer: &mut Committer<'_, F>, sources: &[
                     ranges,
                     tries,
                 };
-                committer.entry_failed(done.path, error);
+                committer.entry_failed(done.path, Some(Kind::File), error);
             }
             break;
         }
@@ -102,6 +102,11 @@ fn feed<F: Fs>(
     messages: &BatchSender<Message<F>>,
 ) -> Result<(), ()> {
     let path = done.path;
+    let failed = |path, error| Message::Failed {
+        path,
+        kind: Some(Kind::File),
+        error,
+    };
     let (parent, _) = path.split().unwrap_or_default();
     let found = sources.iter().find_map(|source| {
         let from = path.strip_prefix(&source.dest)?.below(&source.path);
@@ -110,7 +115,7 @@ fn feed<F: Fs>(
     });
     let Some((source, stat)) = found else {
         let error = EntryError::Vanished(shared.full(&path));
-        return messages.send(Message::Failed { path, error }).map_err(drop);
+        return messages.send(failed(path, error)).map_err(drop);
     };
     let naming = failure::naming(&shared.fs, "open the directory of", shared.full(&path));
     let opened = shared.fs.open_dir(&parent).and_then(|dir| {
@@ -128,7 +133,7 @@ fn feed<F: Fs>(
                 task: Task::Copy,
             })
             .map_err(drop),
-        Err(Failure::Entry(error)) => messages.send(Message::Failed { path, error }).map_err(drop),
+        Err(Failure::Entry(error)) => messages.send(failed(path, error)).map_err(drop),
         Err(Failure::Fatal(error)) => messages.send(Message::Fatal(error)).map_err(drop),
         Err(Failure::Stopped) => Err(()),
     }

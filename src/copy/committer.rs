@@ -24,7 +24,7 @@ use super::{Shared, failure, namer};
 use crate::error::{EntryError, Error, ManifestError, PathError, Refusal};
 use crate::event::{CopySummary, Counted, Event, Outcome, Phase, Progress};
 use crate::exit::Exit;
-use crate::fs::Fs;
+use crate::fs::{Fs, Kind};
 use crate::lock_mutex;
 use crate::manifest::{Blocks, Done, Entry, Link, Record, RunEnd, Store, SymlinkRecord};
 use crate::path::RelPath;
@@ -236,7 +236,7 @@ impl<'a, F: Fs> Committer<'a, F> {
             Message::Mended { path, record } => self.mended(path, &record),
             Message::Confirmed(done) => self.confirmed(*done),
             Message::Link { path, to } => self.link(path, to),
-            Message::Failed { path, error } => self.entry_failed(path, error),
+            Message::Failed { path, kind, error } => self.entry_failed(path, kind, error),
             Message::Begin {
                 worker,
                 begin,
@@ -288,9 +288,9 @@ impl<'a, F: Fs> Committer<'a, F> {
         match what {
             Settled::Symlink => self.summary.symlinks += 1,
             Settled::Special => self.summary.specials += 1,
-            Settled::LeftOut => self.summary.files_skipped += 1,
-            Settled::LeftAlone { bytes } => {
-                self.summary.files_skipped += 1;
+            Settled::LeftOut(kind) => self.summary.skipped.add(Some(kind)),
+            Settled::LeftAlone { kind, bytes } => {
+                self.summary.skipped.add(Some(kind));
                 self.left_alone_bytes += bytes;
                 self.counted(self.counted);
             }
@@ -357,8 +357,9 @@ impl<'a, F: Fs> Committer<'a, F> {
         }
     }
 
-    pub(super) fn entry_failed(&mut self, path: RelPath, error: EntryError) {
-        self.summary.files_failed += 1;
+    /// `kind`: `None` if it could not be looked at.
+    pub(super) fn entry_failed(&mut self, path: RelPath, kind: Option<Kind>, error: EntryError) {
+        self.summary.failed.add(kind);
         self.problem(path, error);
     }
 

@@ -92,6 +92,7 @@ impl CopyRun {
         let begun = begin(fs, setup, options, repair, &handles)?;
         CopyRun::spawn(handles, move |_, events| {
             let (summary, error) = run::run(&begun.shared, &begun.sources, events.clone());
+            let summary = Box::new(summary);
             // Fails only if nobody wants to know.
             let _ = events.send(vec![Event::Finished { summary, error }]);
         })
@@ -181,10 +182,10 @@ impl CopyRun {
 fn panicked(payload: &(dyn Any + Send)) -> Event {
     let text = super::thread::text("sprag-committer", payload);
     let error = super::thread::panic_error(Path::new("the copy"), text);
-    let summary = CopySummary {
+    let summary = Box::new(CopySummary {
         exit_code: error.exit(),
         ..CopySummary::default()
-    };
+    });
     let error = Some(error);
     Event::Finished { summary, error }
 }

@@ -10,7 +10,7 @@ use std::sync::atomic::Ordering;
 
 use super::committer::Committer;
 use super::failure;
-use crate::event::{Event, Outcome};
+use crate::event::{EntryCounts, Event, Outcome};
 use crate::exit::Exit;
 use crate::extraneous::{Extraneous, Found, Untouchable, left_mounted};
 use crate::fs::{Fs, Kind, Meta, found};
@@ -33,7 +33,7 @@ pub(super) const WALK_FAILED: &str = "nothing was deleted, because not all of th
 struct Tally {
     named: u64,
     kept: u64,
-    over: u64,
+    over: EntryCounts,
     /// A source is not what was walked.
     moved: bool,
 }
@@ -90,7 +90,7 @@ impl<F: Fs> Committer<'_, F> {
         let from = (sources, &walked);
         let mut walk = Extraneous::new(&*shared.fs, from, &shared.options, untouchable);
         if let Some(error) = walk.moved() {
-            return self.entry_failed(RelPath::root(), error);
+            return self.entry_failed(RelPath::root(), Some(Kind::Dir), error);
         }
         self.drop_partials(&walk);
         let mut tally = Tally::default();
@@ -122,7 +122,7 @@ impl<F: Fs> Committer<'_, F> {
         match found {
             Found::Extraneous { path, kind } => {
                 if tally.named >= max {
-                    tally.over += 1;
+                    tally.over.add(Some(kind));
                     return None;
                 }
                 tally.named += 1;
@@ -143,12 +143,12 @@ impl<F: Fs> Committer<'_, F> {
             Found::Unlisted { path, error } => {
                 let full = self.shared.full(&path);
                 let failure = failure::naming(&self.shared.fs, "list", full)(error);
-                self.finish_failed(path, failure);
+                self.finish_failed(path, Some(Kind::Dir), failure);
             }
-            Found::Unseen { path, error } => self.entry_failed(path, error),
+            Found::Unseen { path, error } => self.entry_failed(path, None, error),
             Found::Moved { path, error } => {
                 tally.moved = true;
-                self.entry_failed(path, error);
+                self.entry_failed(path, Some(Kind::Dir), error);
             }
         }
         None
@@ -194,7 +194,7 @@ impl<F: Fs> Committer<'_, F> {
         }
         // A source that was unmounted meanwhile looks empty.
         if let Some(error) = walk.moved() {
-            self.entry_failed(RelPath::root(), error);
+            self.entry_failed(RelPath::root(), Some(Kind::Dir), error);
             return false;
         }
         for (path, kind) in batch {
@@ -202,7 +202,7 @@ impl<F: Fs> Committer<'_, F> {
                 return false;
             }
             if self.remove(path, path.name(), *kind) {
-                self.summary.files_deleted += 1;
+                self.summary.deleted.add(Some(*kind));
                 let (path, outcome) = (path.clone(), Outcome::Deleted);
                 self.emit(Event::Entry { path, outcome });
             }
@@ -255,7 +255,7 @@ impl<F: Fs> Committer<'_, F> {
             Err(error) => {
                 let full = self.shared.full(path);
                 let failure = failure::naming(&self.shared.fs, "delete", full)(error);
-                self.finish_failed(path.clone(), failure);
+                self.finish_failed(path.clone(), Some(kind), failure);
                 false
             }
         }
@@ -292,13 +292,11 @@ impl<F: Fs> Committer<'_, F> {
             );
             self.emit(Event::Warning(text));
         }
-        if tally.over > 0 {
-            let more = match tally.over {
-                1 => "1 more entry",
-                many => &format!("{many} more entries"),
-            };
-            let text =
-                format!("--max-delete stopped the deletions: {more} would have been deleted");
+        if tally.over.total() > 0 {
+            let text = format!(
+                "--max-delete stopped the deletions; not deleted, though no source has it: {}",
+                tally.over
+            );
             self.emit(Event::Warning(text));
             self.note_exit(Exit::DeleteLimit);
         }

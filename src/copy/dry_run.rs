@@ -138,7 +138,7 @@ impl DryRun {
             }
             Err(Over) => self.summary.exit_code = Exit::Stopped,
         }
-        let summary = self.summary;
+        let summary = Box::new(self.summary);
         // Nobody is left to tell if this fails.
         let _ = self.events.send(vec![Event::Finished { summary, error }]);
     }
@@ -162,7 +162,7 @@ impl DryRun {
                     Ok(scanned) => scanned,
                     Err(failed) => {
                         all_walked = false;
-                        self.problem(failed.dest, failed.error)?;
+                        self.problem(failed.dest, None, failed.error)?;
                         continue;
                     }
                 };
@@ -191,7 +191,7 @@ impl DryRun {
                         if is_dir {
                             scan.skip_dir();
                         }
-                        self.problem(path, error)?;
+                        self.problem(path, Some(stat.kind), error)?;
                     }
                 }
             }
@@ -218,8 +218,14 @@ impl DryRun {
         }
     }
 
-    fn problem(&mut self, path: RelPath, error: EntryError) -> Result<(), Over> {
-        self.summary.files_failed += 1;
+    /// `kind`: `None` if it could not be looked at.
+    fn problem(
+        &mut self,
+        path: RelPath,
+        kind: Option<Kind>,
+        error: EntryError,
+    ) -> Result<(), Over> {
+        self.summary.failed.add(kind);
         self.summary.exit_code = match (self.summary.exit_code, error.exit()) {
             (Exit::Partial, _) | (_, Exit::Partial) => Exit::Partial,
             (_, exit) => exit,
@@ -231,7 +237,7 @@ impl DryRun {
     fn entry(&mut self, path: RelPath, stat: &Stat, outcome: Outcome) -> Result<(), Over> {
         let summary = &mut self.summary;
         match (stat.kind, outcome) {
-            (_, Outcome::Skipped) => summary.files_skipped += 1,
+            (kind, Outcome::Skipped) => summary.skipped.add(Some(kind)),
             (Kind::Dir, _) => summary.dirs += 1,
             (Kind::Symlink, _) => summary.symlinks += 1,
             (Kind::Special(_), _) => summary.specials += 1,

@@ -87,13 +87,18 @@ impl<F: Fs> Committer<'_, F> {
                 }
                 self.tell_entry(link.path, outcome);
             }
-            Err(failure) => self.finish_failed(link.path, failure),
+            Err(failure) => {
+                let link = Entry::Link(link);
+                let kind = self.store().kind_of(&link);
+                let kind = self.manifest(kind).flatten();
+                self.finish_failed(link.path().clone(), kind, failure);
+            }
         }
     }
 
     fn summary_link(&mut self, outcome: Outcome, kind: Kind) {
         match (outcome, kind) {
-            (Outcome::Skipped, _) => self.summary.files_skipped += 1,
+            (Outcome::Skipped, kind) => self.summary.skipped.add(Some(kind)),
             (_, Kind::Symlink) => self.summary.symlinks += 1,
             (_, Kind::Special(_)) => self.summary.specials += 1,
             (Outcome::Unchanged, _) => self.summary.files_unchanged += 1,
@@ -101,9 +106,9 @@ impl<F: Fs> Committer<'_, F> {
         }
     }
 
-    pub(super) fn finish_failed(&mut self, path: RelPath, failure: Failure) {
+    pub(super) fn finish_failed(&mut self, path: RelPath, kind: Option<Kind>, failure: Failure) {
         match failure {
-            Failure::Entry(error) => self.entry_failed(path, error),
+            Failure::Entry(error) => self.entry_failed(path, kind, error),
             Failure::Fatal(error) => self.fail(error),
             Failure::Stopped => {}
         }
@@ -206,7 +211,9 @@ impl<F: Fs> Committer<'_, F> {
             Err(error) => {
                 let full = self.shared.full(&dir.path);
                 let failure = failure::at_dest(fs, Doing::Name, "set the metadata of", full, error);
-                self.finish_failed(dir.path.clone(), failure);
+                // It was counted as there.
+                self.summary.dirs = self.summary.dirs.saturating_sub(1);
+                self.finish_failed(dir.path.clone(), Some(Kind::Dir), failure);
             }
         }
     }

@@ -9,6 +9,7 @@ use super::failure::Failure;
 use super::room::{Need, Reclaimable, There};
 use super::siblings::Siblings;
 use crate::error::{Refusal, Shortage};
+use crate::event::EntryCounts;
 use crate::fs::{About, FileId, Fs, Kind};
 use crate::limits::{Limits, NameRules, Unsupported};
 use crate::options::CopyOptions;
@@ -45,14 +46,14 @@ pub(super) struct Fit<'a> {
 /// Entries that can be copied, though not with everything: how many, and the first.
 #[derive(Default)]
 struct Lesser {
-    count: u64,
+    count: EntryCounts,
     first: Option<PathBuf>,
 }
 
 impl Lesser {
-    fn add(&mut self, path: &Path) {
-        self.count += 1;
-        self.first.get_or_insert_with(|| path.to_path_buf());
+    fn add(&mut self, scanned: &Scanned) {
+        self.count.add(Some(scanned.stat.kind));
+        self.first.get_or_insert_with(|| scanned.source.clone());
     }
 }
 
@@ -118,11 +119,11 @@ impl<'a> Fit<'a> {
 
     fn note_lesser(&mut self, scanned: &Scanned) {
         if !self.about.kind.times_ns().contains(&scanned.stat.mtime_ns) {
-            self.lesser[TIMES].add(&scanned.source);
+            self.lesser[TIMES].add(scanned);
         }
         let name = scanned.dest.name();
         if self.about.kind.is_windows() && NameRules::windows().check(name).is_some() {
-            self.lesser[WINDOWS_NAMES].add(&scanned.source);
+            self.lesser[WINDOWS_NAMES].add(scanned);
         }
     }
 
@@ -191,9 +192,10 @@ impl<'a> Fit<'a> {
         for (lesser, (one, many, text)) in self.lesser.iter().zip(texts) {
             let Some(first) = &lesser.first else { continue };
             let first = Printable(first);
-            warnings.push(match lesser.count {
-                1 => format!("1 entry {one} {text}: {first}"),
-                count => format!("{count} entries {many} {text}; the first is {first}"),
+            let count = lesser.count;
+            warnings.push(match count.total() {
+                1 => format!("{count} {one} {text}: {first}"),
+                _ => format!("{count} {many} {text}; the first is {first}"),
             });
         }
         warnings

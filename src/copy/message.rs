@@ -8,7 +8,7 @@ use crossbeam_channel::Sender;
 use super::writes::Writes;
 use crate::error::{EntryError, Error};
 use crate::event::{Counted, Outcome, Retry};
-use crate::fs::{FileId, Fs, Special, Stat};
+use crate::fs::{FileId, Fs, Kind, Special, Stat};
 use crate::hash::Hash32;
 use crate::manifest::{Begin, Ctimes, DestMeta, Done, Mounted, Partial, Record, SourceId};
 use crate::path::RelPath;
@@ -93,7 +93,12 @@ pub(super) enum Message<F: Fs> {
         durable: Sender<()>,
     },
     /// An entry failed.
-    Failed { path: RelPath, error: EntryError },
+    Failed {
+        path: RelPath,
+        /// `None`: it could not be looked at.
+        kind: Option<Kind>,
+        error: EntryError,
+    },
     /// Worker `worker` begins a file of several blocks.
     Begin {
         worker: usize,
@@ -161,10 +166,11 @@ pub(super) enum Settled {
     Special,
     /// A rule of the user's leaves alone what exists; `bytes` need no copying.
     LeftAlone {
+        kind: Kind,
         bytes: u64,
     },
-    /// A rule of the user's left it out, whatever it is.
-    LeftOut,
+    /// A rule of the user's left it out.
+    LeftOut(Kind),
 }
 
 /// A file or symlink whose content is all there.
@@ -214,6 +220,15 @@ impl<F: Fs> Completed<F> {
         match self.content {
             Content::File { size, .. } | Content::Repaired { size, .. } => size,
             Content::Symlink { .. } | Content::Special(_) => 0,
+        }
+    }
+
+    /// What it is.
+    pub(super) fn kind(&self) -> Kind {
+        match self.content {
+            Content::File { .. } | Content::Repaired { .. } => Kind::File,
+            Content::Symlink { .. } => Kind::Symlink,
+            Content::Special(what) => Kind::Special(what),
         }
     }
 

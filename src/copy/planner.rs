@@ -107,10 +107,12 @@ impl<'a, F: Fs> Planner<'a, F> {
             if self.shared.should_stop() {
                 return;
             }
+            let kind;
             let planned = match scanned {
                 Ok(mut scanned) => {
                     path.clone_from(&scanned.dest);
                     let stat = scanned.stat;
+                    kind = Some(stat.kind);
                     let planned = self.plan(&mut scanned);
                     if matches!(planned, Err(Failure::Entry(_))) {
                         // Its other names do without it.
@@ -122,6 +124,7 @@ impl<'a, F: Fs> Planner<'a, F> {
                 Err(failed) => {
                     self.shared.walk_failed.store(true, Ordering::Relaxed);
                     path = failed.dest;
+                    kind = None;
                     Err(self.scan_failed(failed.error))
                 }
             };
@@ -133,7 +136,7 @@ impl<'a, F: Fs> Planner<'a, F> {
                 }
                 Err(Failure::Entry(error)) => {
                     let path = path.clone();
-                    self.send(Message::Failed { path, error })
+                    self.send(Message::Failed { path, kind, error })
                 }
                 Err(Failure::Fatal(error)) => self.send(Message::Fatal(error)),
                 Err(Failure::Stopped) => Err(Failure::Stopped),
@@ -183,7 +186,8 @@ impl<'a, F: Fs> Planner<'a, F> {
                 self.send(Message::Warning(notice))?;
             }
             let path = std::mem::take(&mut scanned.dest);
-            self.settled(path, Outcome::Skipped, Settled::LeftOut)?;
+            let what = Settled::LeftOut(scanned.stat.kind);
+            self.settled(path, Outcome::Skipped, what)?;
             return Ok(Descend::Yes);
         }
         if let Some(warning) = self.shared.keep_private(&scanned.stat) {
@@ -191,13 +195,15 @@ impl<'a, F: Fs> Planner<'a, F> {
         }
         let dir = scanned.stat.kind == Kind::Dir;
         if let Some(earlier) = scanned.earlier.take() {
-            let Scanned { source, dest, .. } = std::mem::take(scanned);
-            let path = dest;
+            let Scanned {
+                source, dest, stat, ..
+            } = std::mem::take(scanned);
+            let (path, kind) = (dest, Some(stat.kind));
             let error = EntryError::Clash {
                 path: source,
                 earlier,
             };
-            self.send(Message::Failed { path, error })?;
+            self.send(Message::Failed { path, kind, error })?;
             return Ok(if dir { Descend::No } else { Descend::Yes });
         }
         if scanned.dest.is_root() {
@@ -205,7 +211,8 @@ impl<'a, F: Fs> Planner<'a, F> {
         }
         let parent = self.open_parent(&scanned.dest)?;
         if let Some(failure) = self.cannot_stand(scanned, &parent)? {
-            let left_out = self.leave_out(std::mem::take(&mut scanned.dest), failure);
+            let entry = (std::mem::take(&mut scanned.dest), scanned.stat.kind);
+            let left_out = self.leave_out(entry, failure);
             // Passing over what is below is for directories: else it is what is beside.
             return match dir {
                 true => left_out,

@@ -16,7 +16,7 @@ use super::committer::Committer;
 use super::failure;
 use crate::error::{EntryError, Error, PathError};
 use crate::event::{CopySummary, ReadHow};
-use crate::fs::{AlignedBuf, Fs};
+use crate::fs::{AlignedBuf, Fs, Kind};
 use crate::hash::Hash32;
 use crate::lock_mutex;
 use crate::manifest::{Done, Entry, Record};
@@ -212,7 +212,7 @@ impl<F: Fs> Committer<'_, F> {
                         let full = self.shared.full(&path);
                         let failure = found.failure(full.clone());
                         let error = failure.unwrap_or(EntryError::ReadBack(full));
-                        self.entry_failed(path, error);
+                        self.entry_failed(path, Some(Kind::File), error);
                     }
                 }
                 Err(error) => self.fail(error),

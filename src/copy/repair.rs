@@ -82,12 +82,17 @@ impl<F: Fs> Repairer<'_, F> {
             }
             let entry = lock_mutex(&self.shared.store).entry_at(pos);
             let sent = match entry {
-                Ok((path, entry)) => match self.entry(&path, entry) {
-                    Ok(()) => Ok(()),
-                    Err(Failure::Entry(error)) => self.send(Message::Failed { path, error }),
-                    Err(Failure::Fatal(error)) => self.send(Message::Fatal(error)),
-                    Err(Failure::Stopped) => return,
-                },
+                Ok((path, entry)) => {
+                    let kind = entry.kind();
+                    match self.entry(&path, entry) {
+                        Ok(()) => Ok(()),
+                        Err(Failure::Entry(error)) => {
+                            self.send(Message::Failed { path, kind, error })
+                        }
+                        Err(Failure::Fatal(error)) => self.send(Message::Fatal(error)),
+                        Err(Failure::Stopped) => return,
+                    }
+                }
                 Err(error) => {
                     let error = failure::manifest_failed(&*self.shared.fs, error);
                     self.send(Message::Fatal(error))

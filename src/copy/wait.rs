@@ -203,6 +203,7 @@ pub(super) fn run(
         }
     };
     summary.elapsed_ms = u64::try_from(started.elapsed().as_millis()).unwrap_or(u64::MAX);
+    let summary = Box::new(summary);
     let _ = events.send(vec![Event::Finished { summary, error }]);
 }
 

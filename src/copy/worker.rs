@@ -108,6 +108,7 @@ impl<'a, F: Fs> Worker<'a, F> {
                     Ok(message) => self.messages.send(message),
                     Err(Failure::Entry(error)) => self.messages.send(Message::Failed {
                         path: work.path,
+                        kind: Some(work.stat.kind),
                         error,
                     }),
                     Err(Failure::Fatal(error)) => self.messages.send(Message::Fatal(error)),

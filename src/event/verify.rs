@@ -6,9 +6,10 @@ use std::time::Duration;
 
 use serde::Serialize;
 
-use super::Concurrency;
+use super::{Concurrency, EntryCounts, entries};
 use crate::error::{Error, ManifestDamage};
 use crate::exit::Exit;
+use crate::fs::Kind;
 use crate::path::RelPath;
 
 /// How the bytes of a file were read back.
@@ -53,6 +54,8 @@ pub enum VerifyEvent {
     Entry {
         /// Its path at the destination.
         path: RelPath,
+        /// What it is, or was copied as; `None` if that is not known.
+        kind: Option<Kind>,
         /// What was found.
         verdict: Verdict,
         /// How it was read, if it was.
@@ -71,7 +74,7 @@ pub enum VerifyEvent {
     /// The run is over; the last event.
     Finished {
         /// The totals.
-        summary: VerifySummary,
+        summary: Box<VerifySummary>,
         /// What ended the run early, if something did.
         error: Option<Error>,
     },
@@ -133,13 +136,16 @@ pub struct ComparedSource {
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize)]
 pub struct PassedOver {
     /// Entries that the run which is gone on with had checked, and found as recorded.
-    pub entries_before: u64,
+    #[serde(flatten, serialize_with = "entries::before")]
+    pub before: EntryCounts,
     /// When the first of them was checked, in ms since the Unix epoch. `None`: there are none.
     pub before_since_ms: Option<u64>,
     /// Entries that it had checked too long ago ([`PassedOver::BEFORE_MAX`]): they are looked at again.
-    pub entries_stale: u64,
+    #[serde(flatten, serialize_with = "entries::stale")]
+    pub stale: EntryCounts,
     /// Entries that were verified too recently.
-    pub entries_recent: u64,
+    #[serde(flatten, serialize_with = "entries::recent")]
+    pub recent: EntryCounts,
 }
 
 impl PassedOver {
@@ -264,8 +270,9 @@ impl Verdict {
 pub struct VerifySummary {
     /// How the run ended.
     pub exit_code: Exit,
-    /// Recorded entries that are as recorded.
-    pub files_ok: u64,
+    /// Entries that are as recorded.
+    #[serde(flatten, serialize_with = "entries::ok")]
+    pub ok: EntryCounts,
     /// Files of which a part was read, and is as recorded.
     pub files_sampled: u64,
     /// Files of which no content was read, and whose metadata is as recorded.
@@ -276,19 +283,26 @@ pub struct VerifySummary {
     /// Files whose content differs though their stat does not.
     pub files_corrupt: u64,
     /// Entries that were changed since.
-    pub files_modified: u64,
+    #[serde(flatten, serialize_with = "entries::modified")]
+    pub modified: EntryCounts,
     /// Entries of which only the metadata was changed since.
-    pub files_metadata: u64,
+    #[serde(flatten, serialize_with = "entries::metadata")]
+    pub metadata: EntryCounts,
     /// Entries that are not there.
-    pub files_missing: u64,
-    /// Files whose copy is not finished.
-    pub files_incomplete: u64,
-    /// Entries in the tree that the manifest does not know.
-    pub files_extra: u64,
+    #[serde(flatten, serialize_with = "entries::missing")]
+    pub missing: EntryCounts,
+    /// Entries whose copy is not finished.
+    #[serde(flatten, serialize_with = "entries::incomplete")]
+    pub incomplete: EntryCounts,
     /// Entries that could not be read.
-    pub files_unreadable: u64,
+    #[serde(flatten, serialize_with = "entries::unreadable")]
+    pub unreadable: EntryCounts,
     /// Entries of which the manifest may have said something that is lost.
-    pub files_unknown: u64,
+    #[serde(flatten, serialize_with = "entries::unknown")]
+    pub unknown: EntryCounts,
+    /// Entries in the tree that the manifest does not know.
+    #[serde(flatten, serialize_with = "entries::extra")]
+    pub extra: EntryCounts,
     /// What was not looked at, because it was verified already.
     #[serde(flatten)]
     pub passed: PassedOver,
@@ -311,8 +325,8 @@ pub struct VerifySummary {
     /// Files read possibly from the page cache.
     pub read_cached: u64,
     /// Entries of the manifest that was rebuilt; 0: none was made. `None`: none was to be.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub entries_recorded: Option<u64>,
+    #[serde(flatten, serialize_with = "entries::recorded")]
+    pub recorded: Option<EntryCounts>,
     /// Wall time in milliseconds.
     pub elapsed_ms: u64,
     /// What is wrong with the manifest, if something is.
@@ -323,18 +337,18 @@ impl Default for VerifySummary {
     fn default() -> Self {
         VerifySummary {
             exit_code: Exit::Done,
-            files_ok: 0,
+            ok: EntryCounts::default(),
             files_sampled: 0,
             files_unread: 0,
             files_unproven: 0,
             files_corrupt: 0,
-            files_modified: 0,
-            files_metadata: 0,
-            files_missing: 0,
-            files_incomplete: 0,
-            files_extra: 0,
-            files_unreadable: 0,
-            files_unknown: 0,
+            modified: EntryCounts::default(),
+            metadata: EntryCounts::default(),
+            missing: EntryCounts::default(),
+            incomplete: EntryCounts::default(),
+            unreadable: EntryCounts::default(),
+            unknown: EntryCounts::default(),
+            extra: EntryCounts::default(),
             passed: PassedOver::default(),
             sides: Box::default(),
             blocks_read: 0,
@@ -344,7 +358,7 @@ impl Default for VerifySummary {
             read_direct: 0,
             read_evicted: 0,
             read_cached: 0,
-            entries_recorded: None,
+            recorded: None,
             elapsed_ms: 0,
             manifest_damage: None,
         }

@@ -34,6 +34,8 @@ pub struct Status {
     pub dirs: u64,
     /// Symbolic links that are there.
     pub symlinks: u64,
+    /// Fifos, sockets and device nodes that are there.
+    pub specials: u64,
     /// Bytes of the regular files that are there, those of hard links counted once.
     pub bytes_done: u64,
     /// Bytes recorded of the files that are not finished.
@@ -85,7 +87,7 @@ pub struct LastRun {
     /// Files whose content it wrote. Where it did not end in good order, those that it finished.
     pub files_copied: u64,
     /// Entries that failed; 0 where it did not end in good order.
-    pub files_failed: u64,
+    pub entries_failed: u64,
     /// Bytes it wrote. Where it did not end in good order, those of the files that it finished.
     pub bytes_copied: u64,
     /// The first of the failures, with their reasons.
@@ -101,7 +103,7 @@ pub struct LastRun {
 /// damaged that nothing of it can be read. One that is kept elsewhere may be locked.
 pub fn status(dest: &Path, manifest: Option<&Path>) -> Result<Status, Error> {
     let (_, store) = super::open_to_look(dest, manifest)?;
-    let totals = store.totals();
+    let (totals, finished) = (store.totals(), store.finished()?);
     let block_size = store.block_size().bytes();
     let mut bytes_partial: u64 = 0;
     let mut partial = Vec::new();
@@ -129,10 +131,11 @@ pub fn status(dest: &Path, manifest: Option<&Path>) -> Result<Status, Error> {
         block_size,
         manifest_id: to_hex(store.id()),
         manifest_bytes: store.end(),
-        files_done: totals.files_done,
+        files_done: finished.files,
         files_partial: totals.files_partial,
-        dirs: totals.dirs,
-        symlinks: totals.symlinks,
+        dirs: finished.dirs,
+        symlinks: finished.symlinks,
+        specials: finished.specials,
         bytes_done: totals.bytes_done,
         bytes_partial,
         partial,
@@ -165,7 +168,7 @@ fn last_run_of<F: Fs>(
             .collect(),
         exit: None,
         files_copied: 0,
-        files_failed: 0,
+        entries_failed: 0,
         bytes_copied: 0,
         failures: Vec::new(),
     };
@@ -173,7 +176,7 @@ fn last_run_of<F: Fs>(
         run.ended_ms = Some(end.ended_ms);
         run.exit = Exit::from_code(end.exit_code);
         run.files_copied = end.files_copied;
-        run.files_failed = end.files_failed;
+        run.entries_failed = end.files_failed;
         run.bytes_copied = end.bytes_copied;
         run.failures = end.failures;
     } else {

@@ -18,8 +18,9 @@ use super::record::{
 use super::{MANIFEST, MANIFEST_NAME, Mounted, STATE_DIR};
 use crate::block::BlockSize;
 use crate::error::{ManifestError, PathContext, PathError};
+use crate::event::EntryCounts;
 use crate::exit::Exit;
-use crate::fs::{self, Access, Fs, FsFile};
+use crate::fs::{self, Access, Fs, FsFile, Kind};
 use crate::hash::Hash32;
 use crate::latch::Latch;
 use crate::lock;
@@ -71,6 +72,17 @@ pub(crate) enum Entry {
 }
 
 impl Entry {
+    /// What it is; `None` of a link, which is what its file is.
+    pub(crate) fn kind(&self) -> Option<Kind> {
+        match self {
+            Entry::Dir(_) => Some(Kind::Dir),
+            Entry::Symlink(_) => Some(Kind::Symlink),
+            Entry::Special(special) => Some(Kind::Special(special.what)),
+            Entry::Partial(_) | Entry::Done(_) => Some(Kind::File),
+            Entry::LinkWanted(_) | Entry::Link(_) => None,
+        }
+    }
+
     /// The path that it is about.
     pub(crate) fn path(&self) -> &RelPath {
         match self {
@@ -201,6 +213,37 @@ impl<F: Fs> Store<F> {
 
     pub(crate) fn totals(&self) -> Totals {
         self.totals
+    }
+
+    /// What is finished, and a link as what its file is.
+    pub(crate) fn finished(&self) -> Result<EntryCounts, ManifestError> {
+        let mut counts = EntryCounts {
+            files: self.totals.files_done,
+            dirs: self.totals.dirs,
+            symlinks: self.totals.symlinks,
+            specials: self.totals.specials,
+            unknown: 0,
+        };
+        for pos in self.positions_of(SlotKind::Link) {
+            let (_, link) = self.entry_at(pos)?;
+            // The totals take it for one of a regular file.
+            if let Some(kind) = self.kind_of(&link)?.filter(|kind| *kind != Kind::File) {
+                counts.files = counts.files.saturating_sub(1);
+                counts.add(Some(kind));
+            }
+        }
+        Ok(counts)
+    }
+
+    /// What an entry is, or what the file is that it is a link to. `None`: that is not recorded.
+    pub(crate) fn kind_of(&self, entry: &Entry) -> Result<Option<Kind>, ManifestError> {
+        match entry {
+            Entry::Link(link) | Entry::LinkWanted(link) => {
+                let file = self.lookup(&link.to)?;
+                Ok(file.and_then(|(_, file)| file.kind()))
+            }
+            entry => Ok(entry.kind()),
+        }
     }
 
     /// Whether the last run was cut off on a file system without a journal, so that what it had

@@ -90,8 +90,11 @@ impl<F: Fs> Checker<'_, F> {
             false => verdict,
         };
         let compared = self.compare(&path, &entry, &verdict)?;
+        let kind = self.shared.store.kind_of(&entry);
+        let kind = kind.map_err(|error| self.shared.manifest_failed(error))?;
         let checked = Checked {
             path,
+            kind,
             verdict,
             how,
             at: Some(At { pos, ordinal }),

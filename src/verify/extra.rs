@@ -26,7 +26,7 @@ pub(super) fn report<F: Fs>(
             Ok(Some(kind)) => kind,
             Ok(None) if *matched => continue,
             Ok(None) => {
-                shared.report(reports, Checked::again(top.clone(), Verdict::Missing))?;
+                shared.report(reports, Checked::again(top.clone(), None, Verdict::Missing))?;
                 continue;
             }
             // What is recorded there was judged already.
@@ -34,7 +34,7 @@ pub(super) fn report<F: Fs>(
             Err(error) => {
                 shared.report(
                     reports,
-                    Checked::again(top.clone(), Verdict::Unreadable { error }),
+                    Checked::again(top.clone(), None, Verdict::Unreadable { error }),
                 )?;
                 continue;
             }
@@ -98,7 +98,7 @@ fn judge<F: Fs>(
         true => doubt::unrecorded(),
         false => Verdict::Extra,
     };
-    shared.report(reports, Checked::again(path.clone(), verdict))
+    shared.report(reports, Checked::again(path.clone(), Some(kind), verdict))
 }
 
 /// An extra directory that cannot be listed (`lost+found`, for one) hides only extras. In any
@@ -113,7 +113,8 @@ fn unlisted<F: Fs>(
         return Ok(());
     }
     let error = shared.problem("list", &path, error);
-    shared.report(reports, Checked::again(path, Verdict::Unreadable { error }))
+    let unreadable = Checked::again(path, Some(Kind::Dir), Verdict::Unreadable { error });
+    shared.report(reports, unreadable)
 }
 
 fn is_known<F: Fs>(shared: &Shared<F>, path: &RelPath) -> Result<bool, Halt> {

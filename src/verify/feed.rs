@@ -5,11 +5,12 @@
 
 use crossbeam_channel::Sender;
 
+use super::resume::Before;
 use super::sample::{Population, Sampler};
 use super::{Halt, Report, Shared, Work, extra};
 use crate::error::{Error, ManifestError};
 use crate::event::PassedOver;
-use crate::fs::Fs;
+use crate::fs::{Fs, Kind};
 use crate::hash::Hash32;
 use crate::manifest::Entry;
 use crate::options::Reading;
@@ -64,7 +65,7 @@ fn feed<F: Fs>(
             (None, _) => Some(Vec::new()),
         };
         // Blocks were chosen all the same, so that it is the same sample as before.
-        if sampler.is_some() && shared.resume.is_done(pos, &mut PassedOver::default()) {
+        if sampler.is_some() && shared.resume.before(pos).is_some_and(Before::is_done) {
             continue;
         }
         let next = Work {
@@ -115,11 +116,12 @@ fn found_before<F: Fs>(
         if selection.positions.binary_search(pos).is_err() {
             continue;
         }
-        let (path, _) = entry(shared, *pos)?;
+        let (path, entry) = entry(shared, *pos)?;
+        let kind = kind_of(shared, &entry)?;
         let found = shared.store.found_at(*at);
         let found = found.map_err(|error| shared.manifest_failed(error))?;
         let verdict = super::found::verdict(&found, || path.below(&shared.dest));
-        shared.report(reports, super::Checked::again(path, verdict))?;
+        shared.report(reports, super::Checked::again(path, kind, verdict))?;
     }
     Ok(())
 }
@@ -134,6 +136,11 @@ fn choose<F: Fs>(shared: &Shared<F>, sampler: &mut Sampler, pos: u64) -> Result<
 fn entry<F: Fs>(shared: &Shared<F>, pos: u64) -> Result<(RelPath, Entry), Halt> {
     let entry = shared.store.entry_at(pos);
     entry.map_err(|error| shared.manifest_failed(error))
+}
+
+fn kind_of<F: Fs>(shared: &Shared<F>, entry: &Entry) -> Result<Option<Kind>, Halt> {
+    let kind = shared.store.kind_of(entry);
+    kind.map_err(|error| shared.manifest_failed(error))
 }
 
 fn select<F: Fs>(shared: &Shared<F>) -> Result<Selection, Halt> {
@@ -169,9 +176,20 @@ fn select<F: Fs>(shared: &Shared<F>) -> Result<Selection, Halt> {
         {
             continue;
         }
-        let is_done = shared.resume.is_done(*pos, &mut selection.passed);
+        let before = shared.resume.before(*pos);
+        let is_done = before.is_some_and(Before::is_done);
+        let passed = &mut selection.passed;
+        match before {
+            Some(Before::Good(at_ms)) => {
+                passed.before.add(kind_of(shared, &entry)?);
+                let since = passed.before_since_ms.map_or(at_ms, |ms| ms.min(at_ms));
+                passed.before_since_ms = Some(since);
+            }
+            Some(Before::Stale) => passed.stale.add(kind_of(shared, &entry)?),
+            Some(Before::Bad) | None => {}
+        }
         if !is_done && shared.resume.is_recent(*pos) {
-            selection.passed.entries_recent += 1;
+            selection.passed.recent.add(kind_of(shared, &entry)?);
             continue;
         }
         // A sample is one of all that is wanted, whatever of it was checked before.

@@ -342,7 +342,9 @@ impl<F: Fs> Shared<F> {
         verdict: Verdict,
         how: Option<ReadHow>,
     ) -> Result<(), Halt> {
-        let mut checked = Checked::again(path, verdict);
+        // A list names files only; what the root stands for is a line that cannot be used.
+        let kind = (!path.is_root()).then_some(Kind::File);
+        let mut checked = Checked::again(path, kind, verdict);
         checked.how = how;
         rebuild::report(&*self.fs, &self.dest, reports, checked)
     }

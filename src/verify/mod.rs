@@ -23,8 +23,8 @@ use std::time::Duration;
 use crossbeam_channel::Sender;
 
 use crate::error::{Error, ManifestError, PathError};
-use crate::event::{PassedOver, ReadHow, SourceState, Verdict};
-use crate::fs::{Fs, Times, is_gone};
+use crate::event::{EntryCounts, PassedOver, ReadHow, SourceState, Verdict};
+use crate::fs::{Fs, Kind, Times, is_gone};
 use crate::manifest::Store;
 use crate::options::Reading;
 use crate::path::RelPath;
@@ -86,7 +86,7 @@ enum Report {
     /// Something that fails no entry.
     Warning(String),
     /// A new manifest is in place that has so many entries; none: nothing was worth one.
-    Rebuilt { entries: u64 },
+    Rebuilt { entries: EntryCounts },
     /// The run cannot go on.
     Failed(Error),
 }
@@ -121,6 +121,8 @@ struct At {
 /// One path that was judged.
 struct Checked {
     path: RelPath,
+    /// What it is, or was recorded as; `None` if that is not known.
+    kind: Option<Kind>,
     verdict: Verdict,
     how: Option<ReadHow>,
     /// `None`: it is not recorded, or was noted before.
@@ -148,9 +150,10 @@ struct BlockCount {
 
 impl Checked {
     /// One that needs no noting.
-    fn again(path: RelPath, verdict: Verdict) -> Checked {
+    fn again(path: RelPath, kind: Option<Kind>, verdict: Verdict) -> Checked {
         Checked {
             path,
+            kind,
             verdict,
             how: None,
             at: None,

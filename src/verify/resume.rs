@@ -170,28 +170,39 @@ pub(super) struct Resume {
     recent_ms: RangeInclusive<u64>,
 }
 
+/// What a run that was stopped found of a record.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Before {
+    /// It was as recorded at this time, in ms since the Unix epoch.
+    Good(u64),
+    /// It was as recorded, too long ago: it is looked at again.
+    Stale,
+    /// It is not; the finding is kept.
+    Bad,
+}
+
+impl Before {
+    pub(super) fn is_done(self) -> bool {
+        self != Before::Stale
+    }
+}
+
 impl Resume {
     /// Whether everything has to be looked at.
     pub(super) fn passes_nothing(&self) -> bool {
         self.done.is_empty() && self.recent.is_empty() && self.findings.is_empty()
     }
 
-    /// Whether the run that is gone on with has looked at a record, and not too long ago; what it found
-    /// as recorded is counted.
-    pub(super) fn is_done(&self, pos: u64, passed: &mut PassedOver) -> bool {
+    /// What the run that is gone on with found of a record, if it has looked at it.
+    pub(super) fn before(&self, pos: u64) -> Option<Before> {
         if let Some(last) = self.done.get(pos) {
-            if self.done_ms.contains(&last.at_ms) {
-                passed.entries_before += 1;
-                let first = passed
-                    .before_since_ms
-                    .map_or(last.at_ms, |ms| ms.min(last.at_ms));
-                passed.before_since_ms = Some(first);
-                return true;
-            }
-            passed.entries_stale += 1;
+            return Some(match self.done_ms.contains(&last.at_ms) {
+                true => Before::Good(last.at_ms),
+                false => Before::Stale,
+            });
         }
         let found = self.findings.binary_search_by_key(&pos, |(at, _)| *at);
-        found.is_ok()
+        found.is_ok().then_some(Before::Bad)
     }
 
     /// Whether a record was verified recently enough.

@@ -16,7 +16,7 @@ use super::{Checked, REPORTS_MAX, Report, Shared, Signals, WORK_MAX};
 use super::{check, cover, feed, ledger, list, rebuild, resume, select, tally};
 use crate::concurrency::{self, Seeks};
 use crate::error::{Error, ManifestError, PathError};
-use crate::event::{Concurrency, Pull, VerifyEvent};
+use crate::event::{Concurrency, EntryCounts, Pull, VerifyEvent};
 use crate::fs::source::SourceRoot;
 use crate::fs::{Fs, Times};
 use crate::manifest::open_destination;
@@ -83,7 +83,7 @@ impl VerifyRun {
             None => VerifyRun::start(fs, None, options)?,
         };
         if rebuilds {
-            run.tally.rebuilt(0);
+            run.tally.rebuilt(EntryCounts::default());
         }
         Ok(run)
     }
@@ -288,7 +288,7 @@ impl VerifyRun {
             true => None,
             false => self.tally.compared_nothing(),
         });
-        let summary = self.tally.summary(error.as_ref(), cut_short);
+        let summary = Box::new(self.tally.summary(error.as_ref(), cut_short));
         if let Some(mut ledger) = self.ledger.take()
             && let Err(error) = ledger.close(tally::end(&summary))
         {

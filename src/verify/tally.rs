@@ -7,7 +7,8 @@ use super::ledger::End;
 use super::{Checked, Compared};
 use crate::error::{Error, ManifestDamage, SetupError};
 use crate::event::{
-    ComparedSource, PassedOver, ReadHow, Sides, SourceState, Verdict, VerifyEvent, VerifySummary,
+    ComparedSource, EntryCounts, PassedOver, ReadHow, Sides, SourceState, Verdict, VerifyEvent,
+    VerifySummary,
 };
 use crate::exit::Exit;
 
@@ -45,6 +46,7 @@ impl Tally {
     pub(super) fn entry(&mut self, checked: Checked) -> VerifyEvent {
         let Checked {
             path,
+            kind,
             verdict,
             how,
             at,
@@ -52,20 +54,20 @@ impl Tally {
         } = checked;
         self.entries += u64::from(at.is_some());
         let counts = &mut self.counts;
-        *match verdict {
-            Verdict::Ok => &mut counts.files_ok,
-            Verdict::Sampled { .. } => &mut counts.files_sampled,
-            Verdict::Unread => &mut counts.files_unread,
-            Verdict::Unproven => &mut counts.files_unproven,
-            Verdict::Corrupt { .. } => &mut counts.files_corrupt,
-            Verdict::Modified { .. } => &mut counts.files_modified,
-            Verdict::Metadata { .. } => &mut counts.files_metadata,
-            Verdict::Missing => &mut counts.files_missing,
-            Verdict::Incomplete { .. } => &mut counts.files_incomplete,
-            Verdict::Extra => &mut counts.files_extra,
-            Verdict::Unreadable { .. } => &mut counts.files_unreadable,
-            Verdict::Unknown { .. } => &mut counts.files_unknown,
-        } += 1;
+        match verdict {
+            Verdict::Ok => counts.ok.add(kind),
+            Verdict::Sampled { .. } => counts.files_sampled += 1,
+            Verdict::Unread => counts.files_unread += 1,
+            Verdict::Unproven => counts.files_unproven += 1,
+            Verdict::Corrupt { .. } => counts.files_corrupt += 1,
+            Verdict::Modified { .. } => counts.modified.add(kind),
+            Verdict::Metadata { .. } => counts.metadata.add(kind),
+            Verdict::Missing => counts.missing.add(kind),
+            Verdict::Incomplete { .. } => counts.incomplete.add(kind),
+            Verdict::Extra => counts.extra.add(kind),
+            Verdict::Unreadable { .. } => counts.unreadable.add(kind),
+            Verdict::Unknown { .. } => counts.unknown.add(kind),
+        }
         match how {
             Some(ReadHow::Direct) => counts.read_direct += 1,
             Some(ReadHow::Evicted) => counts.read_evicted += 1,
@@ -75,11 +77,16 @@ impl Tally {
         counts.blocks_read += blocks.read;
         counts.blocks_unread += blocks.unread;
         counts.bytes_unread += blocks.unread_bytes;
-        VerifyEvent::Entry { path, verdict, how }
+        VerifyEvent::Entry {
+            path,
+            kind,
+            verdict,
+            how,
+        }
     }
 
-    pub(super) fn rebuilt(&mut self, entries: u64) {
-        self.counts.entries_recorded = Some(entries);
+    pub(super) fn rebuilt(&mut self, entries: EntryCounts) {
+        self.counts.recorded = Some(entries);
     }
 
     /// Sources are to be compared with, too.
@@ -157,11 +164,11 @@ impl Tally {
 /// How many entries are not as recorded, or might not be.
 fn damaged(counts: &VerifySummary) -> u64 {
     counts.files_corrupt
-        + counts.files_modified
-        + counts.files_metadata
-        + counts.files_missing
-        + counts.files_incomplete
-        + counts.files_unreadable
+        + counts.modified.total()
+        + counts.metadata.total()
+        + counts.missing.total()
+        + counts.incomplete.total()
+        + counts.unreadable.total()
 }
 
 /// How many sources are not what was copied, without being damaged.
@@ -173,10 +180,10 @@ fn changed_sources(sides: &Sides) -> u64 {
 pub(super) fn end(summary: &VerifySummary) -> End {
     End {
         exit: summary.exit_code,
-        entries_ok: summary.files_ok
+        entries_ok: summary.ok.total()
             + summary.files_sampled
             + summary.files_unread
-            + summary.passed.entries_before,
+            + summary.passed.before.total(),
         entries_bad: damaged(summary) + summary.files_unproven,
     }
 }
@@ -190,8 +197,8 @@ mod tests {
 
     fn exit_after(verdict: Verdict) -> Exit {
         let mut tally = Tally::new();
-        tally.entry(Checked::again(RelPath::root(), Verdict::Ok));
-        tally.entry(Checked::again(RelPath::root(), verdict));
+        tally.entry(Checked::again(RelPath::root(), None, Verdict::Ok));
+        tally.entry(Checked::again(RelPath::root(), None, verdict));
         tally.summary(None, false).exit_code
     }
 
@@ -229,7 +236,7 @@ mod tests {
     #[test]
     fn what_ended_a_run_early_outranks_what_it_found() {
         let mut tally = Tally::new();
-        tally.entry(Checked::again(RelPath::root(), Verdict::Missing));
+        tally.entry(Checked::again(RelPath::root(), None, Verdict::Missing));
         assert_eq!(tally.summary(None, true).exit_code, Exit::Stopped);
         let error = Error::DeviceGone(error());
         assert_eq!(

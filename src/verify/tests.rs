@@ -34,7 +34,7 @@ fn a_destination_that_is_as_recorded_is_sound() {
     );
     let summary = found.summary;
     assert_eq!(summary.exit_code, Exit::Done);
-    assert_eq!((summary.files_ok, summary.bytes_read), (7, 300_005));
+    assert_eq!((summary.ok.total(), summary.bytes_read), (7, 300_005));
     let read = summary.read_direct + summary.read_evicted + summary.read_cached;
     assert_eq!(read, 3, "the hard link is not read again");
     assert!(found.error.is_none());
@@ -100,7 +100,7 @@ fn other_content_with_another_time_or_size_is_modified_and_names_what_differs() 
     };
     assert!(what("d/e/large").ends_with("in bytes 0..65536"));
     assert_eq!(what("d/small"), "it is 18 bytes long, recorded as 5");
-    assert_eq!(found.summary.files_modified, 2);
+    assert_eq!(found.summary.modified.total(), 2);
 }
 
 #[test]
@@ -113,7 +113,7 @@ fn another_time_or_mode_alone_is_a_matter_of_metadata_and_the_content_stays_good
     for path in ["d/e/large", "d"] {
         assert_eq!(found.kind(path), "metadata");
     }
-    assert_eq!(found.summary.files_metadata, 2);
+    assert_eq!(found.summary.metadata.total(), 2);
     assert_eq!(found.summary.exit_code, Exit::Damaged);
 }
 
@@ -134,7 +134,7 @@ fn entries_that_are_gone_are_missing_and_those_below_a_gone_directory_too() {
     for path in ["s", "d/e", "d/e/large"] {
         assert_eq!(found.kind(path), "missing");
     }
-    assert_eq!(found.summary.files_missing, 3);
+    assert_eq!(found.summary.missing.total(), 3);
     assert_eq!(found.summary.exit_code, Exit::Damaged);
 }
 
@@ -190,8 +190,8 @@ fn what_is_not_finished_is_incomplete_and_says_how_far_it_is() {
     assert_eq!(progress("d/film"), (131_072, 400_000));
     assert_eq!(progress("wanted"), (0, 0));
     assert_eq!(progress("killed"), (6, 6));
-    assert_eq!(found.summary.files_incomplete, 3);
-    assert_eq!(found.summary.files_extra, 0, "partials are no extras");
+    assert_eq!(found.summary.incomplete.total(), 3);
+    assert_eq!(found.summary.extra.total(), 0, "partials are no extras");
     assert_eq!(found.summary.exit_code, Exit::Damaged);
 }
 
@@ -211,7 +211,7 @@ fn unknown_entries_are_extra_each_on_its_own_and_change_no_exit_code() {
         .collect();
     let expected = [".sprag-0011223344556677.partial", "d/new", "d/new/f"];
     assert_eq!(extra, expected);
-    assert_eq!(found.summary.files_extra, 3);
+    assert_eq!(found.summary.extra.total(), 3);
     assert_eq!(found.summary.exit_code, Exit::Done);
 }
 
@@ -224,7 +224,7 @@ fn an_entry_that_cannot_be_looked_at_is_reported_and_the_others_are_still_checke
     let found = verify_all(fixture.close().path());
     assert_eq!(found.kind(&long), "unreadable");
     assert_eq!(found.kind("d/e/large"), "ok");
-    assert_eq!(found.summary.files_unreadable, 1);
+    assert_eq!(found.summary.unreadable.total(), 1);
     assert_eq!(found.summary.exit_code, Exit::Damaged);
 }
 
@@ -296,10 +296,10 @@ fn a_stopped_run_says_so_and_a_dropped_one_ends() {
         panic!("{last:?}");
     };
     assert_eq!(summary.exit_code, Exit::Stopped);
-    assert!(error.is_none() && summary.files_ok < 2000);
+    assert!(error.is_none() && summary.ok.total() < 2000);
 
     drop(verify(options).unwrap());
-    assert_eq!(verify_all(temp.path()).summary.files_ok, 2000);
+    assert_eq!(verify_all(temp.path()).summary.ok.total(), 2000);
 }
 
 #[test]

@@ -57,7 +57,7 @@ fn rot_in_the_manifest_is_told_apart_from_rot_in_the_data_and_mended_by_the_next
     rot_first_record(&fixture, "manifest");
     let ran = run("verify", [&fixture.dest]);
     assert_eq!((ran.code, ran.problems()), (44, vec![]), "{}", ran.stderr);
-    assert!(ran.sum("files_ok") > 8);
+    assert!(ran.sum("entries_ok") > 8);
     assert!(ran.stderr.contains("manifest.bak"), "{}", ran.stderr);
     let damage = &ran.lines.last().unwrap()["manifest_damage"];
     assert_eq!(
@@ -197,7 +197,10 @@ fn rot_in_both_leaves_a_check_of_what_can_be_read_that_never_says_all_is_well() 
     // It may be one of ours, for all that is known.
     assert_eq!(of("a stranger"), Some("unknown"));
     assert_eq!(kinds.len(), 3, "{kinds:?}");
-    assert_eq!((ran.sum("files_unknown"), ran.sum("files_extra")), (2, 0));
+    assert_eq!(
+        (ran.sum("entries_unknown"), ran.sum("entries_extra")),
+        (2, 0)
+    );
     let damage = &ran.lines.last().unwrap()["manifest_damage"];
     assert_eq!(
         (&damage["complete"], &damage["copy"]),
@@ -235,7 +238,7 @@ fn what_is_known_only_from_an_old_record_is_unknown_when_it_differs_and_never_mo
     let edited = ("edited".to_string(), "unknown".to_string());
     assert!(ran.problems().contains(&edited), "{:?}", ran.problems());
     assert_eq!(
-        (ran.sum("files_modified"), ran.sum("files_missing")),
+        (ran.sum("entries_modified"), ran.sum("entries_missing")),
         (0, 0)
     );
 }

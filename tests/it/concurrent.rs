@@ -103,7 +103,7 @@ fn assert_fine(fixture: &Fixture) {
     fixture.assert_same();
     let verified = run("verify", [&fixture.dest]);
     assert_eq!(verified.code, 0, "{:?}", verified.lines);
-    assert_eq!(verified.sum("files_extra"), 0);
+    assert_eq!(verified.sum("entries_extra"), 0);
     let state = fs::read_dir(fixture.dest.join(".sprag")).unwrap();
     let mut state: Vec<_> = state.map(|entry| entry.unwrap().file_name()).collect();
     state.sort();
@@ -144,7 +144,7 @@ fn no_copy_begins_while_a_verification_runs_and_a_second_verification_does() {
     assert_eq!(second.code, 0, "{}", second.stderr);
     let first = first.thaw();
     assert_eq!(first.code, 0, "{}", first.stderr);
-    assert_eq!(first.sum("files_ok"), second.sum("files_ok"));
+    assert_eq!(first.sum("entries_ok"), second.sum("entries_ok"));
     assert_fine(&fixture);
 }
 

@@ -38,7 +38,7 @@ fn entries_that_are_unchanged_are_counted_though_nobody_wants_to_hear_of_each() 
                     let unchanged = outcome == sprag::event::Outcome::Unchanged;
                     told += u64::from(unchanged);
                 }
-                sprag::Event::Finished { summary, .. } => return (told, summary),
+                sprag::Event::Finished { summary, .. } => return (told, *summary),
                 _ => {}
             }
         }
@@ -71,8 +71,8 @@ fn every_entry_is_counted_once() {
         "files_copied",
         "files_unchanged",
         "files_adopted",
-        "files_skipped",
-        "files_failed",
+        "entries_skipped",
+        "entries_failed",
         "dirs",
         "symlinks",
     ];

@@ -41,14 +41,14 @@ fn delete_makes_a_mirror_and_the_manifest_forgets_what_is_gone() {
     let gone = names(&fixture.dest).len() - names(&fixture.source).len();
     let ran = with(&fixture, 0, &["--delete", "-v"]);
     fixture.assert_same();
-    assert_eq!(ran.sum("files_deleted"), gone as u64);
+    assert_eq!(ran.sum("entries_deleted"), gone as u64);
     let deleted = ran.lines.iter().filter(|line| line["outcome"] == "deleted");
     assert_eq!(deleted.count(), gone);
     let verified = run("verify", [&fixture.dest]);
-    assert_eq!((verified.code, verified.sum("files_extra")), (0, 0));
+    assert_eq!((verified.code, verified.sum("entries_extra")), (0, 0));
     let again = with(&fixture, 0, &["--delete"]);
     assert_eq!(
-        (again.sum("files_deleted"), again.sum("files_copied")),
+        (again.sum("entries_deleted"), again.sum("files_copied")),
         (0, 0)
     );
 }
@@ -58,7 +58,7 @@ fn without_the_flag_nothing_is_deleted() {
     let fixture = Fixture::new();
     write(fixture.dest.join("stranger"), "x");
     let ran = fixture.copy(0);
-    assert_eq!(ran.sum("files_deleted"), 0);
+    assert_eq!(ran.sum("entries_deleted"), 0);
     assert_eq!(names(&fixture.dest), ["stranger"]);
 }
 
@@ -80,7 +80,7 @@ fn delete_deep_takes_whole_trees_bottom_up_and_stays_inside_what_was_copied() {
         ],
     );
     // Each of the two: a, 5 b, c, d, e.
-    assert_eq!(ran.sum("files_deleted"), 2 * (1 + 5 * 4));
+    assert_eq!(ran.sum("entries_deleted"), 2 * (1 + 5 * 4));
     assert_same_tree(&fixture.source, &fixture.dest.join("source"));
     assert_eq!(names(&fixture.dest.join("a")).len(), 20);
 }
@@ -135,7 +135,7 @@ fn delete_protects_what_is_excluded_unless_asked_to_take_it() {
         "f",
     ];
     assert_eq!(names(&fixture.dest), kept);
-    assert_eq!(ran.sum("files_deleted"), 4);
+    assert_eq!(ran.sum("entries_deleted"), 4);
     assert!(
         warnings(&ran)[0].contains("1 directory that the source does not have was not deleted"),
         "{:?}",
@@ -196,13 +196,17 @@ fn delete_stops_at_max_delete_and_says_so() {
         write(fixture.dest.join(format!("{n}")), "x");
     }
     let ran = with(&fixture, 25, &["--delete", "--max-delete=3"]);
-    assert_eq!(ran.sum("files_deleted"), 3);
+    assert_eq!(ran.sum("entries_deleted"), 3);
     assert_eq!(names(&fixture.dest).len(), 5);
-    assert!(warnings(&ran)[0].contains("4 more"), "{:?}", warnings(&ran));
+    assert!(
+        warnings(&ran)[0].contains("4 files"),
+        "{:?}",
+        warnings(&ran)
+    );
     let ran = with(&fixture, 25, &["--delete", "--max-delete=0"]);
-    assert_eq!(ran.sum("files_deleted"), 0);
+    assert_eq!(ran.sum("entries_deleted"), 0);
     let ran = with(&fixture, 0, &["--delete", "--max-delete=4"]);
-    assert_eq!(ran.sum("files_deleted"), 4);
+    assert_eq!(ran.sum("entries_deleted"), 4);
     fixture.assert_same();
 }
 
@@ -220,7 +224,7 @@ fn delete_does_nothing_when_a_part_of_the_source_was_not_seen() {
         deep = deep.join(&name);
     }
     let ran = with(&fixture, 23, &["--delete"]);
-    assert_eq!(ran.sum("files_deleted"), 0);
+    assert_eq!(ran.sum("entries_deleted"), 0);
     assert!(fixture.dest.join("gone").exists());
     assert!(
         warnings(&ran)[0].contains("nothing was deleted"),
@@ -251,7 +255,7 @@ fn delete_does_not_follow_links_and_does_not_resolve_conflicts() {
     symlink(&outside, fixture.dest.join("gone")).unwrap();
     symlink(&outside, fixture.dest.join("dir")).unwrap();
     let ran = with(&fixture, 23, &["--delete"]);
-    assert_eq!(ran.sum("files_deleted"), 1);
+    assert_eq!(ran.sum("entries_deleted"), 1);
     assert!(outside.join("precious").exists());
     assert!(fixture.dest.join("kind/in the way").exists());
     assert!(fixture.dest.join("dir").is_symlink());
@@ -270,10 +274,10 @@ fn delete_of_the_first_name_of_a_file_leaves_the_others_verifiable() {
     with(&fixture, 0, &["--delete", "--exclude=c"]);
     assert_eq!(names(&fixture.dest), ["b", "c"]);
     let verified = run("verify", [&fixture.dest]);
-    assert_eq!((verified.code, verified.sum("files_extra")), (0, 1));
+    assert_eq!((verified.code, verified.sum("entries_extra")), (0, 1));
     with(&fixture, 0, &["--delete"]);
     let verified = run("verify", [&fixture.dest]);
-    assert_eq!((verified.code, verified.sum("files_extra")), (0, 0));
+    assert_eq!((verified.code, verified.sum("entries_extra")), (0, 0));
 }
 
 #[test]
@@ -298,7 +302,7 @@ fn delete_takes_directories_without_write_permission_and_restores_times_of_the_o
     age(&dir, 9);
     fs::set_permissions(&dir, fs::Permissions::from_mode(0o555)).unwrap();
     let ran = with(&fixture, 0, &["--delete"]);
-    assert_eq!(ran.sum("files_deleted"), 3);
+    assert_eq!(ran.sum("entries_deleted"), 3);
     fixture.assert_same();
     fs::set_permissions(&dir, fs::Permissions::from_mode(0o755)).unwrap();
     let path = fixture.dest.join("dir");
@@ -364,12 +368,12 @@ fn folders_of_the_file_system_and_the_desktop_at_the_top_of_a_drive_are_neither_
     // Below the top such a name is one as any other.
     let below = fixture.dest.join("dir/lost+found/inside");
     write(&below, "x");
-    let verified = || run("verify", [&fixture.dest]).sum("files_extra");
+    let verified = || run("verify", [&fixture.dest]).sum("entries_extra");
     with(&fixture, 0, &["-n", "--delete"]);
     fixture.copy(0);
     assert_eq!(verified(), 2);
     let ran = with(&fixture, 0, &["--delete"]);
-    assert_eq!(ran.sum("files_deleted"), 2);
+    assert_eq!(ran.sum("entries_deleted"), 2);
     assert!(files.iter().all(|file| file.exists()) && !below.exists());
     assert_eq!(verified(), 0);
     with(&fixture, 0, &["--delete", "--delete-excluded"]);

@@ -48,14 +48,14 @@ fn a_drive_whose_own_manifest_is_lost_or_damaged_is_verified_by_one_kept_elsewhe
     let state = fs::read(fixture.dest.join(".sprag/manifest")).unwrap();
     let ran = verify(&kept, &fixture.dest);
     assert_eq!((ran.code, ran.problems()), (0, vec![]), "{}", ran.stderr);
-    let files = ran.sum("files_ok");
+    let files = ran.sum("entries_ok");
     assert!(files > 8);
     let after = fs::read(fixture.dest.join(".sprag/manifest")).unwrap();
     assert!(state == after, "the one below the destination was touched");
     fs::remove_dir_all(fixture.dest.join(".sprag")).unwrap();
     let ran = verify(&kept, &fixture.dest);
     assert_eq!(
-        (ran.code, ran.sum("files_ok")),
+        (ran.code, ran.sum("entries_ok")),
         (0, files),
         "{}",
         ran.stderr
@@ -146,7 +146,7 @@ fn a_drive_that_cannot_be_written_to_is_verified_and_noted_elsewhere() {
         .args([&kept, &dest])
         .output();
     let again = Ran::from(&again.unwrap());
-    assert_eq!((again.code, again.sum("files_ok")), (0, 0));
+    assert_eq!((again.code, again.sum("entries_ok")), (0, 0));
     assert!(again.sum("entries_recent") > 5);
     // The other way round: what is noted goes nowhere, and that is said.
     fs::copy(&kept, fixture.temp.path().join("m")).unwrap();
@@ -177,7 +177,7 @@ fn a_manifest_of_another_tree_is_told_and_judged_as_what_it_names() {
     let problems = ran.problems();
     assert!(problems.contains(&("large0".into(), "modified".into())));
     assert!(problems.contains(&("link".into(), "missing".into())));
-    assert_eq!(ran.sum("files_extra"), 1);
+    assert_eq!(ran.sum("entries_extra"), 1);
     assert_eq!(snapshot(&other.dest), before);
 }
 
@@ -217,7 +217,7 @@ fn what_is_no_manifest_is_refused_and_a_damaged_one_is_told_and_kept() {
     assert!(ran.stderr.contains("drive.manifest"), "{}", ran.stderr);
     assert!(!ran.stderr.contains("--restart"), "{}", ran.stderr);
     // What is left of it is used.
-    assert!(ran.sum("files_ok") > 0 && ran.sum("files_extra") == 0);
+    assert!(ran.sum("entries_ok") > 0 && ran.sum("entries_extra") == 0);
     let damage = &ran.lines.last().unwrap()["manifest_damage"];
     assert_eq!(damage["copy"], "elsewhere", "{damage}");
     assert!(fs::read(&kept).unwrap() == rotten);

@@ -43,12 +43,15 @@ fn update_leaves_alone_what_is_newer_and_replaces_what_is_not() {
     }
     let link = fs::read_link(fixture.dest.join("link")).unwrap();
     assert_eq!(link, Path::new("source"));
-    assert_eq!((ran.sum("files_skipped"), ran.sum("files_copied")), (1, 3));
+    assert_eq!(
+        (ran.sum("entries_skipped"), ran.sum("files_copied")),
+        (1, 3)
+    );
     assert_eq!(ran.sum("bytes_total"), 3 * 6);
     // A copy of ours is as new as its source, and older than one that changed since.
     let again = with(&fixture, 0, &["--update"]);
     assert_eq!(
-        (again.sum("files_skipped"), again.sum("files_unchanged")),
+        (again.sum("entries_skipped"), again.sum("files_unchanged")),
         (1, 3)
     );
     write(fixture.source.join("new"), "source again");
@@ -56,7 +59,7 @@ fn update_leaves_alone_what_is_newer_and_replaces_what_is_not() {
     assert_eq!(there("new"), "source again");
     age(&fixture.source.join("new"), 1);
     let older = with(&fixture, 0, &["--update"]);
-    assert_eq!(older.sum("files_skipped"), 2);
+    assert_eq!(older.sum("entries_skipped"), 2);
 }
 
 #[test]
@@ -76,12 +79,15 @@ fn ignore_existing_replaces_nothing_and_reads_nothing() {
     assert!(fixture.dest.join("kind").is_dir());
     let link = fs::read_link(fixture.dest.join("link")).unwrap();
     assert_eq!(link, Path::new("dest"));
-    assert_eq!((ran.sum("files_skipped"), ran.sum("files_copied")), (4, 1));
+    assert_eq!(
+        (ran.sum("entries_skipped"), ran.sum("files_copied")),
+        (4, 1)
+    );
     assert_eq!(ran.sum("files_adopted"), 0);
     // What sprag copied is unchanged, and stays as it is when its source changes.
     let again = with(&fixture, 0, &["--ignore-existing"]);
     assert_eq!(
-        (again.sum("files_skipped"), again.sum("files_unchanged")),
+        (again.sum("entries_skipped"), again.sum("files_unchanged")),
         (4, 1)
     );
     write(fixture.source.join("dir/new"), "changed");
@@ -110,7 +116,10 @@ fn ignore_existing_and_update_hold_for_every_name_of_a_file() {
         );
         let ino = |name: &str| fs::metadata(fixture.dest.join(name)).unwrap().ino();
         assert_eq!(ino("b"), ino("d"));
-        assert_eq!((ran.sum("files_skipped"), ran.sum("files_copied")), (2, 2));
+        assert_eq!(
+            (ran.sum("entries_skipped"), ran.sum("files_copied")),
+            (2, 2)
+        );
         assert_eq!(run("verify", [&fixture.dest]).code, 0);
     }
 }
@@ -123,7 +132,7 @@ fn ignore_existing_forgets_what_was_begun_in_place_of_what_stands_there_now() {
     assert!(!fixture.dest.join("large").exists());
     write(fixture.dest.join("large"), "not ours");
     let ran = with(&fixture, 0, &["--ignore-existing"]);
-    assert_eq!(ran.sum("files_skipped"), 1);
+    assert_eq!(ran.sum("entries_skipped"), 1);
     assert_eq!(read(fixture.dest.join("large")), "not ours");
     let status = run("status", [&fixture.dest]);
     assert_eq!(status.lines[0]["files_partial"], 0, "{:?}", status.lines);
@@ -144,11 +153,17 @@ fn size_only_goes_by_size_whatever_the_time_says() {
     let ran = with(&fixture, 0, &["--size-only"]);
     assert_eq!(read(fixture.dest.join("same size")), "others");
     assert_eq!(read(fixture.dest.join("other size")), "source");
-    assert_eq!((ran.sum("files_skipped"), ran.sum("files_copied")), (1, 1));
+    assert_eq!(
+        (ran.sum("entries_skipped"), ran.sum("files_copied")),
+        (1, 1)
+    );
     age(&fixture.source.join("other size"), 9);
     let touched = with(&fixture, 0, &["--size-only"]);
     assert_eq!(
-        (touched.sum("files_skipped"), touched.sum("files_unchanged")),
+        (
+            touched.sum("entries_skipped"),
+            touched.sum("files_unchanged")
+        ),
         (1, 1)
     );
     assert_eq!(touched.sum("bytes_copied"), 0);

@@ -95,7 +95,7 @@ fn exclude_rules_of_files_stand_where_their_flag_does() {
         ],
     );
     assert_eq!(names(&fixture.dest), ["a.log", "b.log", "d"]);
-    assert_eq!(ran.sum("files_skipped"), 1);
+    assert_eq!(ran.sum("entries_skipped"), 1);
     let skipped = ran.lines.iter().find(|line| line["outcome"] == "skipped");
     assert_eq!(skipped.unwrap()["path"], "c.log");
 }
@@ -124,7 +124,7 @@ fn exclude_rules_and_lists_of_editors_on_windows_lose_nothing() {
         fixture.dest.as_os_str(),
     ];
     let ran = run("verify", args);
-    assert_eq!((ran.code, ran.sum("files_ok")), (0, 2), "{}", ran.stderr);
+    assert_eq!((ran.code, ran.sum("entries_ok")), (0, 2), "{}", ran.stderr);
 }
 
 /// The names in a directory, sprag's own aside.
@@ -148,7 +148,7 @@ fn exclude_every_entry_is_counted_once_and_what_is_below_an_excluded_directory_i
         args.chain([source.into_os_string(), dest.into_os_string()]),
     );
     assert_eq!(names(&fixture.dest), ["a", "a/x", "c", "keep"]);
-    assert_eq!(ran.sum("files_skipped"), 3);
+    assert_eq!(ran.sum("entries_skipped"), 3);
     assert_eq!(ran.sum("files_copied"), 2);
     assert_eq!(ran.sum("dirs"), 3);
     assert_eq!(ran.sum("symlinks"), 0);
@@ -165,14 +165,20 @@ fn exclude_a_source_itself_and_a_file_under_a_new_name_go_by_their_own_names() {
         0,
         ["--exclude=/source".into(), source, fixture.dest.clone()],
     );
-    assert_eq!((ran.sum("files_skipped"), ran.sum("dirs")), (1, 0));
+    assert_eq!((ran.sum("entries_skipped"), ran.sum("dirs")), (1, 0));
     let ran = copy(
         0,
         ["--exclude=/f".into(), file.clone(), fixture.dest.join("g")],
     );
-    assert_eq!((ran.sum("files_skipped"), ran.sum("files_copied")), (1, 0));
+    assert_eq!(
+        (ran.sum("entries_skipped"), ran.sum("files_copied")),
+        (1, 0)
+    );
     let ran = copy(0, ["--exclude=/g".into(), file, fixture.dest.join("g")]);
-    assert_eq!((ran.sum("files_skipped"), ran.sum("files_copied")), (0, 1));
+    assert_eq!(
+        (ran.sum("entries_skipped"), ran.sum("files_copied")),
+        (0, 1)
+    );
 }
 
 #[test]
@@ -244,7 +250,7 @@ fn files_from_with_nul_takes_any_name_and_rules_apply_to_what_is_named() {
     }
     let ran = listed(&fixture, b"new\nline\0#x\0a\0", &["-0", "--exclude=y"], 0);
     assert_eq!(names(&fixture.dest), ["#x", "a", "a/x", "new\nline"]);
-    assert_eq!(ran.sum("files_skipped"), 1);
+    assert_eq!(ran.sum("entries_skipped"), 1);
     // Rules do not cut off the way to what is named.
     fs::remove_dir_all(&fixture.dest).unwrap();
     listed(&fixture, b"a/x\n", &["--exclude=/a/"], 0);
@@ -313,7 +319,7 @@ fn files_from_a_path_below_another_is_copied_though_a_rule_leaves_out_a_director
         [("d/e/h/none".to_owned(), "not_there".to_owned())]
     );
     // Of what the rules leave out only `y` is met.
-    assert_eq!((ran.sum("files_skipped"), ran.sum("dirs")), (1, 4));
+    assert_eq!((ran.sum("entries_skipped"), ran.sum("dirs")), (1, 4));
     let ran = listed(&fixture, b"d\nd/z\n", &["--exclude=/d"], 0);
     assert_eq!((ran.sum("files_unchanged"), ran.sum("dirs")), (1, 1));
 }
@@ -347,14 +353,17 @@ fn exclude_what_cannot_be_looked_at_can_be_left_out_by_its_name() {
         Ran::from(&output.output().unwrap())
     };
     let ran = user_copies(&[]);
-    assert_eq!((ran.code, ran.sum("files_failed")), (23, 2));
+    assert_eq!((ran.code, ran.sum("entries_failed")), (23, 2));
     let ran = user_copies(&["--exclude=locked", "--exclude=dir/"]);
     assert_eq!((ran.code, ran.problems()), (0, vec![]), "{}", ran.stderr);
-    assert_eq!((ran.sum("files_skipped"), ran.sum("files_deleted")), (2, 1));
+    assert_eq!(
+        (ran.sum("entries_skipped"), ran.sum("entries_deleted")),
+        (2, 1)
+    );
     assert_eq!(names(&fixture.dest), ["ok", "unsearched"]);
     // It is no directory, so that a rule about directories says nothing of it.
     let ran = user_copies(&["--exclude=locked/", "--exclude=dir"]);
-    assert_eq!((ran.code, ran.sum("files_failed")), (23, 1));
+    assert_eq!((ran.code, ran.sum("entries_failed")), (23, 1));
 }
 
 #[test]
@@ -380,9 +389,15 @@ fn max_size_and_min_size_leave_out_files_and_nothing_else() {
     let (source, dest) = (fixture.contents(), fixture.dest.clone());
     let ran = copy(0, ["--max-size=1K".into(), source.clone(), dest.clone()]);
     assert_eq!(names(&dest), ["1K", "dir", "empty", "link"]);
-    assert_eq!((ran.sum("files_copied"), ran.sum("files_skipped")), (2, 2));
+    assert_eq!(
+        (ran.sum("files_copied"), ran.sum("entries_skipped")),
+        (2, 2)
+    );
     let ran = copy(0, ["--min-size=1025".into(), source, dest]);
-    assert_eq!((ran.sum("files_copied"), ran.sum("files_skipped")), (2, 2));
+    assert_eq!(
+        (ran.sum("files_copied"), ran.sum("entries_skipped")),
+        (2, 2)
+    );
     fixture.assert_same();
 }
 

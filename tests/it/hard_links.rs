@@ -52,7 +52,7 @@ fn hardlinks_of_symlinks_and_fifos_are_kept_and_counted_as_what_they_are() {
     assert_linked(&fixture);
     let again = fixture.copy(0);
     assert_eq!((again.sum("symlinks"), again.sum("specials")), (2, 2));
-    assert_eq!(again.sum("metadata_mended"), 0);
+    assert_eq!(again.sum("entries_mended"), 0);
     assert_eq!(again.sum("files_unchanged"), 2);
 }
 

@@ -232,7 +232,7 @@ fn a_directory_called_sprag_is_content_unless_it_is_the_state_of_a_copy() {
     let skipped =
         |line: &&serde_json::Value| line["path"] == "old/.sprag" && line["outcome"] == "skipped";
     assert_eq!(ran.lines.iter().filter(skipped).count(), 1);
-    assert_eq!(ran.sum("files_skipped"), 1);
+    assert_eq!(ran.sum("entries_skipped"), 1);
     // Neither is deleted where the source does not have it: the one for being state.
     fs::rename(inner.join(".sprag"), fixture.temp.path().join("state")).unwrap();
     fs::create_dir(fixture.dest.join("old/.sprag")).unwrap();
@@ -277,7 +277,7 @@ fn nothing_is_copied_over_the_state_of_the_destination() {
     fs::remove_dir_all(&state).unwrap();
     copy(0, args(&[], &[&fixture.source.join("docs"), &other]));
     let ran = copy(0, args(&[], &[&contents, &fixture.dest]));
-    assert_eq!(ran.sum("files_skipped"), 1);
+    assert_eq!(ran.sum("entries_skipped"), 1);
 }
 
 /// All contents of files in some directories.

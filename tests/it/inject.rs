@@ -235,7 +235,7 @@ impl Scene {
             return fail(&format!("after the rerun {differs}"));
         }
         let verified = run("verify", [&dest]);
-        if verified.code != 0 || verified.sum("files_extra") != 0 {
+        if verified.code != 0 || verified.sum("entries_extra") != 0 {
             return fail(&format!("verify: {:?}", verified.lines));
         }
         Ok(injected.hits)

@@ -265,7 +265,7 @@ fn a_tree_is_checked_against_lists_of_other_tools() {
             "{tool} {}",
             ran.stderr
         );
-        assert_eq!(ran.sum("files_ok"), 2 * ODD.len() as u64 + 2);
+        assert_eq!(ran.sum("entries_ok"), 2 * ODD.len() as u64 + 2);
         assert!(ran.sum("bytes_read") >= 3 << 20);
         fs::write(fixture.dest.join("sub/large"), "edited").unwrap();
         fs::remove_file(fixture.dest.join("line\nfeed")).unwrap();
@@ -292,7 +292,7 @@ fn a_list_may_come_from_a_pipe_or_standard_input_or_stand_behind_a_symlink() {
     let link = fixture.temp.path().join("latest");
     std::os::unix::fs::symlink(&list, &link).unwrap();
     let ran = check(&fixture, &link);
-    assert_eq!((ran.code, ran.sum("files_ok")), (0, 1), "{}", ran.stderr);
+    assert_eq!((ran.code, ran.sum("entries_ok")), (0, 1), "{}", ran.stderr);
     let sprag = env!("CARGO_BIN_EXE_sprag");
     for script in [
         "cat list | $0 verify --check - dest",
@@ -326,7 +326,7 @@ fn a_list_inside_the_tree_is_not_extra_and_lines_that_lead_out_of_it_are_refused
     write(&list, format!("{hash}  a\n"));
     let ran = check(&fixture, &list);
     assert_eq!(
-        (ran.code, ran.sum("files_ok"), ran.sum("files_extra")),
+        (ran.code, ran.sum("entries_ok"), ran.sum("entries_extra")),
         (0, 1, 0)
     );
     write(
@@ -334,7 +334,7 @@ fn a_list_inside_the_tree_is_not_extra_and_lines_that_lead_out_of_it_are_refused
         format!("{hash}  a\n{hash}  ../a\n{hash}  caf\u{fffd}\n"),
     );
     let ran = check(&fixture, &list);
-    assert_eq!((ran.code, ran.sum("files_unreadable")), (40, 2));
+    assert_eq!((ran.code, ran.sum("entries_unreadable")), (40, 2));
     write(&list, "no list at all\n");
     let ran = check(&fixture, &list);
     assert_eq!(ran.code, 1);

@@ -77,7 +77,7 @@ fn exfat_refuses_what_it_cannot_hold_before_the_first_byte_or_leaves_it_out() {
 
     let ran = copy(23, args(&["--skip-unsupported"], &source, &dest));
     assert!(!ran.stderr.contains("cut off"), "{}", ran.stderr);
-    let failed = ran.sum("files_failed");
+    let failed = ran.sum("entries_failed");
     assert_eq!(failed as usize, refused.len(), "{:?}", ran.problems());
     let kinds: Vec<_> = ran.problems().into_iter().map(|(_, kind)| kind).collect();
     assert_eq!(
@@ -171,7 +171,7 @@ fn ntfs_takes_more_than_windows_and_is_warned_about() {
     symlink("plain", fixture.source.join("link")).unwrap();
     let dest = ntfs.at("dest");
     let ran = copy(0, args(&[], &fixture.source, &dest));
-    let warning = "3 entries have names that Windows cannot open; the first is ";
+    let warning = "3 files have names that Windows cannot open; the first is ";
     assert!(ran.stderr.contains(warning), "{}", ran.stderr);
     assert_eq!(contents(&fixture.source), contents(&dest));
     write(fixture.source.join(OsStr::from_bytes(b"caf\xe9")), "x");
@@ -209,7 +209,7 @@ fn names_that_are_one_at_the_destination_never_replace_each_other_in_any_run() {
     let both = [skip, fixture.contents(), other.join("."), exfat.at("both")];
     copy(43, &both[1..]);
     let ran = copy(23, both);
-    assert_eq!(ran.sum("files_failed"), 2, "{:?}", ran.problems());
+    assert_eq!(ran.sum("entries_failed"), 2, "{:?}", ran.problems());
     assert_eq!(fs::read(exfat.at("both/Notes")).unwrap(), b"mine");
 }
 

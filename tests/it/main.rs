@@ -61,5 +61,6 @@ mod sparse;
 mod special;
 mod status;
 mod symlinks;
+mod totals;
 mod verify;
 mod wait;

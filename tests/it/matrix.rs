@@ -74,11 +74,11 @@ impl Tree {
     #[track_caller]
     fn assert_settled(&self, user: Option<u32>, code: i32, options: &[&str], dest: &Path) -> Ran {
         let again = self.copy(user, code, options, dest);
-        let done = ["files_copied", "bytes_copied", "metadata_mended"].map(|sum| again.sum(sum));
+        let done = ["files_copied", "bytes_copied", "entries_mended"].map(|sum| again.sum(sum));
         assert_eq!(done, [0; 3], "a rerun did something: {:?}", again.lines);
         let args = ["verify", "--json"].map(OsStr::new);
         let verified = self.sprag(user, 0, &[args[0], args[1], dest.as_ref()]);
-        assert_eq!(verified.sum("files_metadata"), 0);
+        assert_eq!(verified.sum("entries_metadata"), 0);
         again
     }
 }
@@ -218,8 +218,8 @@ fn exfat_holds_contents_and_times_in_seconds() {
             NO_ACLS,
             NO_XATTRS,
             NO_LINKS,
-            "1 entry has a time",
-            "2 entries have names",
+            "1 file has a time",
+            "2 files have names",
         ],
         missing: &[
             b"dangling",
@@ -249,8 +249,8 @@ fn exfat_holds_contents_and_times_in_seconds() {
             NO_ACLS,
             NO_XATTRS,
             NO_LINKS,
-            "1 entry has a time",
-            "2 entries have names",
+            "1 file has a time",
+            "2 files have names",
         ],
         time_ns: i128::MAX,
         ..lesser
@@ -265,7 +265,7 @@ fn ntfs_holds_links_special_files_attributes_and_holes() {
     let Some(ntfs) = FuseImage::ntfs(test) else {
         return;
     };
-    let windows = "5 entries have names";
+    let windows = "5 files have names";
     let lesser = Lesser {
         warnings: &[ROUNDED, NO_MODES, NO_OWNERS, NO_ACLS, windows],
         missing: &[b"names/\xff\xfe"],
@@ -310,7 +310,7 @@ fn assert_holds_less(tree: &Tree, user: Option<u32>, dest: &Path, lesser: &Lesse
         let warning = format!("warning: {warning}");
         assert!(ran.stderr.contains(&warning), "{warning}: {}", ran.stderr);
     }
-    assert_eq!(ran.sum("files_failed") as usize, lesser.missing.len());
+    assert_eq!(ran.sum("entries_failed") as usize, lesser.missing.len());
     let missing = |path: &Path| {
         let one = path.strip_prefix("one").unwrap_or(path);
         lesser.missing.contains(&one.as_os_str().as_bytes())

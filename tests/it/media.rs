@@ -135,7 +135,7 @@ fn power_cuts(test: &str, fs_type: &str) {
         copy_whole(source, &new);
         let verified = run("verify", [&new]);
         assert_eq!(verified.code, 0, "{:?}", verified.lines);
-        assert_eq!(verified.sum("files_extra"), 0);
+        assert_eq!(verified.sum("entries_extra"), 0);
         fs::remove_dir_all(&new).unwrap();
     }
     assert!(

@@ -177,7 +177,7 @@ fn content_among_metadata_is_never_said_to_come_from_the_medium() {
             let ran = run("verify", ["--require-medium".as_ref(), dest.as_os_str()]);
             assert_eq!(ran.code, 23, "{fs_type} {round}: {}", ran.stderr);
             assert_eq!(ran.problems(), [("inline".into(), "unproven".into())]);
-            assert_eq!((ran.sum("read_cached"), ran.sum("files_ok")), (1, 2));
+            assert_eq!((ran.sum("read_cached"), ran.sum("entries_ok")), (1, 2));
             image.mount_again("");
         }
     }

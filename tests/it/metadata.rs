@@ -52,7 +52,7 @@ fn dressed_tree(root: &Path) {
 /// What a run did besides finding everything as it was.
 #[track_caller]
 fn assert_only_mended(ran: &Ran, mended: u64) {
-    assert_eq!(ran.sum("metadata_mended"), mended, "{:?}", ran.lines);
+    assert_eq!(ran.sum("entries_mended"), mended, "{:?}", ran.lines);
     for figure in ["bytes_copied", "files_copied", "files_adopted"] {
         assert_eq!(ran.sum(figure), 0, "{figure}");
     }
@@ -124,14 +124,14 @@ fn metadata_that_changes_at_the_destination_is_reported_by_verify_and_mended_by_
     set(&at("d/small"), "user.note", b"other");
     let verified = run("verify", [&fixture.dest]);
     assert_eq!(verified.code, 40);
-    assert_eq!(verified.sum("files_metadata"), 4);
+    assert_eq!(verified.sum("entries_metadata"), 4);
     let mut problems = verified.problems();
     problems.sort_unstable();
     let metadata = |path: &str| (path.to_string(), "metadata".to_string());
     assert_eq!(problems, ["d", "d/large", "d/small", "plain"].map(metadata));
     let ran = fixture.copy(0);
     // What runs in its owner's name is copied anew.
-    let sums = ["metadata_mended", "files_copied"].map(|sum| ran.sum(sum));
+    let sums = ["entries_mended", "files_copied"].map(|sum| ran.sum(sum));
     assert_eq!(sums, [3, 1], "{:?}", ran.lines);
     fixture.assert_same();
     assert_eq!(get(&at("d/large"), "user.extra"), None);
@@ -236,9 +236,9 @@ fn owners_trusted_attributes_and_capabilities_are_kept_for_root() {
     chown(there("program"), Some(1), Some(1)).unwrap();
     lchown(there("link"), Some(1), Some(1)).unwrap();
     set(&at("dir/f"), "trusted.note", b"changed");
-    assert_eq!(run("verify", [&fixture.dest]).sum("files_metadata"), 2);
+    assert_eq!(run("verify", [&fixture.dest]).sum("entries_metadata"), 2);
     let ran = fixture.copy(0);
-    let sums = ["metadata_mended", "files_copied"].map(|sum| ran.sum(sum));
+    let sums = ["entries_mended", "files_copied"].map(|sum| ran.sum(sum));
     assert_eq!(sums, [2, 1], "{:?}", ran.lines);
     fixture.assert_same();
     assert_eq!((owner("program"), owner("link")), ((4711, 815), (3, 4)));

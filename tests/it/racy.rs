@@ -184,7 +184,7 @@ fn a_source_that_has_settled_since_its_copy_is_compared_once_more() {
     std::thread::sleep(Duration::from_secs(9));
     let ran = fixture.copy(0);
     assert_eq!(
-        (ran.sum("files_unchanged"), ran.sum("metadata_mended")),
+        (ran.sum("files_unchanged"), ran.sum("entries_mended")),
         (1, 0)
     );
     // From now on its time tells, as that of any other file: one that is set back hides an edit.

@@ -61,8 +61,8 @@ fn a_lost_manifest_is_rebuilt_from_the_source_and_verify_and_copy_go_on_from_it(
     assert!(fixture.dest.join(".sprag/manifest.bak").exists());
     assert!(!fixture.dest.join(".sprag/manifest.new").exists());
     let after = verified(&fixture);
-    assert_eq!(ran.sum("entries_recorded"), after.sum("files_ok"));
-    assert_eq!(after.sum("files_extra"), 0);
+    assert_eq!(ran.sum("entries_recorded"), after.sum("entries_ok"));
+    assert_eq!(after.sum("entries_extra"), 0);
     let rerun = fixture.copy(0);
     assert_eq!(
         (rerun.sum("files_copied"), rerun.sum("files_adopted")),
@@ -102,7 +102,7 @@ fn what_is_not_as_at_the_source_is_named_and_never_recorded_as_good() {
         named("link", "missing"),
     ];
     assert_eq!(problems, expected);
-    assert_eq!(ran.sum("files_extra"), 1);
+    assert_eq!(ran.sum("entries_extra"), 1);
     let ranges = |line: &&serde_json::Value| line["path"] == "large0";
     let large0 = ran.lines.iter().find(ranges).unwrap();
     assert_eq!(large0["ranges"], serde_json::json!([[2 << 20, 3 << 20]]));
@@ -112,7 +112,7 @@ fn what_is_not_as_at_the_source_is_named_and_never_recorded_as_good() {
         "something else was written"
     );
     let after = verified(&fixture);
-    assert_eq!(after.sum("files_extra"), 5, "what is wrong is not known");
+    assert_eq!(after.sum("entries_extra"), 5, "what is wrong is not known");
     let rerun = fixture.copy(0);
     assert!(rerun.sum("files_copied") >= 3);
     fs::remove_file(fixture.dest.join("stranger")).unwrap();
@@ -206,9 +206,9 @@ fn a_manifest_is_rebuilt_from_a_list_of_b3sum_or_sha256sum() {
         let ran = rebuild_with(&["--check".as_ref(), list.as_os_str()], &fixture.dest);
         assert_eq!(ran.code, 40, "{}", ran.stderr);
         assert_eq!(ran.problems(), [("large0".into(), "modified".into())]);
-        assert!(ran.sum("files_extra") >= 1, "large1 is in no list");
+        assert!(ran.sum("entries_extra") >= 1, "large1 is in no list");
         let after = verified(&fixture);
-        assert_eq!(after.sum("files_ok"), ran.sum("entries_recorded"));
+        assert_eq!(after.sum("entries_ok"), ran.sum("entries_recorded"));
         // It was copied with its times, so what is recorded counts as unchanged.
         let rerun = fixture.copy(0);
         assert_eq!(rerun.sum("bytes_copied"), 5 << 20, "large0, which rotted");

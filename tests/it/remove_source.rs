@@ -117,7 +117,7 @@ fn remove_source_files_keeps_the_source_of_a_copy_that_has_rotted_and_copies_it_
         [("f".to_owned(), "not_read_back".to_owned())]
     );
     assert_eq!(
-        (ran.sum("sources_removed"), ran.sum("files_failed")),
+        (ran.sum("sources_removed"), ran.sum("entries_failed")),
         (0, 0)
     );
     assert_eq!(files(&fixture.source), ["f"]);

@@ -37,7 +37,7 @@ fn rot_and_losses_are_repaired_and_only_bad_blocks_are_read_from_the_source() {
     rot(&fixture.source.join("large0"), 3 << 20);
     let ran = repair(&fixture);
     assert_eq!(ran.code, 0, "{}", ran.stderr);
-    assert_eq!((ran.sum("files_failed"), ran.sum("entries_left")), (0, 0));
+    assert_eq!((ran.sum("entries_failed"), ran.sum("entries_left")), (0, 0));
     assert!(
         ran.sum("bytes_repaired") < (2 << 20) + 700_000,
         "{}",
@@ -145,7 +145,7 @@ fn a_repair_is_told_on_the_screen_in_the_log_in_the_report_and_as_json() {
         .arg(&fixture.dest)
         .output();
     let stderr = String::from_utf8_lossy(&people.unwrap().stderr).into_owned();
-    assert!(stderr.contains("repairing 1 damaged entry"), "{stderr}");
+    assert!(stderr.contains("repairing 1 file"), "{stderr}");
 }
 
 #[test]

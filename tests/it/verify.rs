@@ -58,7 +58,7 @@ fn an_extra_file_alone_is_counted_and_no_damage() {
     fs::write(fixture.dest.join("new"), "new").unwrap();
     let ran = run("verify", [&fixture.dest]);
     assert_eq!(ran.code, 0);
-    assert_eq!(ran.sum("files_extra"), 1);
+    assert_eq!(ran.sum("entries_extra"), 1);
     assert!(ran.problems().is_empty());
 }
 
@@ -81,7 +81,7 @@ fn only_the_paths_asked_for_are_read() {
     fixture.copy(0);
     rot(&fixture.dest.join("large0"), 0);
     let clean = run("verify", [fixture.dest.as_os_str(), "large1".as_ref()]);
-    assert_eq!((clean.code, clean.sum("files_ok")), (0, 1));
+    assert_eq!((clean.code, clean.sum("entries_ok")), (0, 1));
     let bad = run("verify", [fixture.dest.as_os_str(), "large0".as_ref()]);
     assert_eq!(bad.code, 40);
 }
@@ -186,7 +186,7 @@ fn a_copy_that_may_not_be_read_back_is_no_bad_medium() {
         assert!(told.contains("Permission denied"), "{told}");
         assert!(!told.contains("medium"), "{told}");
         assert!(file.exists());
-        figures.push(["files_copied", "files_unchanged", "files_failed"].map(|of| ran.sum(of)));
+        figures.push(["files_copied", "files_unchanged", "entries_failed"].map(|of| ran.sum(of)));
     }
     assert_eq!(figures[..2], [[2, 0, 0], [0, 2, 0]]);
     // It was copied all the same.
@@ -217,7 +217,7 @@ fn a_verification_that_is_stopped_goes_on_when_it_is_rerun() {
     let last = lines.last().unwrap().unwrap();
     assert_eq!(child.wait().unwrap().code(), Some(20));
     let first: serde_json::Value = serde_json::from_str(&last).unwrap();
-    assert!(first["files_ok"].as_u64().unwrap() > 0);
+    assert!(first["entries_ok"].as_u64().unwrap() > 0);
 
     let status = run("status", [&fixture.dest]);
     assert_eq!(
@@ -226,12 +226,12 @@ fn a_verification_that_is_stopped_goes_on_when_it_is_rerun() {
     );
     let rest = run("verify", [&fixture.dest]);
     assert_eq!(rest.code, 40);
-    assert_eq!(rest.sum("entries_before"), first["files_ok"]);
+    assert_eq!(rest.sum("entries_before"), first["entries_ok"]);
     assert_eq!(rest.problems(), [("large0".into(), "corrupt".into())]);
-    let all = rest.sum("files_ok") + rest.sum("entries_before") + 1;
+    let all = rest.sum("entries_ok") + rest.sum("entries_before") + 1;
     let anew = run("verify", [&fixture.dest]);
     assert_eq!(anew.sum("entries_before"), 0);
-    assert_eq!(anew.sum("files_ok") + 1, all);
+    assert_eq!(anew.sum("entries_ok") + 1, all);
 
     let status = run("status", [&fixture.dest]);
     assert_eq!(status.lines[0]["last_verify"]["exit_code"], 40);
@@ -256,12 +256,12 @@ fn what_was_verified_lately_is_passed_over() {
     let first = older("1d");
     assert_eq!((first.code, first.sum("entries_recent")), (0, 0));
     let second = older("1d");
-    assert_eq!((second.sum("files_ok"), second.sum("bytes_read")), (0, 0));
-    assert_eq!(second.sum("entries_recent"), first.sum("files_ok"));
+    assert_eq!((second.sum("entries_ok"), second.sum("bytes_read")), (0, 0));
+    assert_eq!(second.sum("entries_recent"), first.sum("entries_ok"));
     write(fixture.source.join("large0"), "a new version");
     fixture.copy(0);
     let third = older("1d");
-    let root = third.sum("files_ok") - 1;
+    let root = third.sum("entries_ok") - 1;
     assert!(root <= 2, "large0, and directories that were recorded anew");
     assert_eq!(third.sum("bytes_read"), 13);
 }

@@ -259,7 +259,7 @@ fn a_source_that_is_pulled_is_waited_for_and_its_files_do_not_count_as_vanished(
     drive.mount(&drive.here()).unwrap();
     copying.until("found");
     let summary = copying.end(0);
-    assert_eq!(summary["files_failed"], 0);
+    assert_eq!(summary["entries_failed"], 0);
     assert_same_tree(&source, &dest);
 }
 

@@ -17,6 +17,7 @@ pub(crate) struct StatusBody {
     files_partial: u64,
     dirs: u64,
     symlinks: u64,
+    specials: u64,
     bytes_done: u64,
     bytes_partial: u64,
     partial: Vec<PartialBody>,
@@ -91,7 +92,7 @@ struct LastRunBody {
     sources: Vec<JsonPath>,
     options: Vec<String>,
     files_copied: u64,
-    files_failed: u64,
+    entries_failed: u64,
     bytes_copied: u64,
     failures: Vec<FailureBody>,
 }
@@ -113,6 +114,7 @@ impl From<&sprag::Status> for StatusBody {
             files_partial: status.files_partial,
             dirs: status.dirs,
             symlinks: status.symlinks,
+            specials: status.specials,
             bytes_done: status.bytes_done,
             bytes_partial: status.bytes_partial,
             partial: status.partial.iter().map(PartialBody::from).collect(),
@@ -156,7 +158,7 @@ impl From<&sprag::LastRun> for LastRunBody {
                 .map(|word| word.to_string_lossy().into_owned())
                 .collect(),
             files_copied: run.files_copied,
-            files_failed: run.files_failed,
+            entries_failed: run.entries_failed,
             bytes_copied: run.bytes_copied,
             failures: run
                 .failures

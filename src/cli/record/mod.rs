@@ -10,9 +10,9 @@ use clap::builder::{PathBufValueParser, TypedValueParser};
 use serde::Serialize;
 use sprag::exit::Exit;
 
-use crate::cli::in_words;
 use crate::cli::screen::Screen;
 use crate::cli::selection::STD_STREAM;
+use crate::cli::{in_words, json};
 use log::Log;
 use page::Page;
 
@@ -69,10 +69,7 @@ impl<'a> End<'a> {
         text: String,
         failure: Option<&'a str>,
     ) -> End<'a> {
-        let figures = match serde_json::to_value(figures) {
-            Ok(serde_json::Value::Object(figures)) => figures,
-            _ => serde_json::Map::new(),
-        };
+        let figures = json::figures(figures);
         let figure = |name| figures.get(name).and_then(serde_json::Value::as_u64);
         End {
             exit,

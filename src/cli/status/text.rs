@@ -85,7 +85,7 @@ fn last_run(run: &LastRun, status: &Status) -> Vec<String> {
         units::size(run.bytes_copied)
     );
     lines.push(match run.exit {
-        Some(_) => format!("{copied}; {} failed", run.files_failed),
+        Some(_) => format!("{copied}; {} failed", run.entries_failed),
         None if status.held_by.is_some() => format!("{copied} so far"),
         None => copied,
     });
@@ -93,13 +93,18 @@ fn last_run(run: &LastRun, status: &Status) -> Vec<String> {
 }
 
 fn finished(status: &Status) -> Vec<String> {
-    vec![format!(
+    let mut text = format!(
         "{} ({}), {}, {}",
         units::count(status.files_done, "file", "files"),
         units::size(status.bytes_done),
         units::count(status.dirs, "directory", "directories"),
         units::count(status.symlinks, "symlink", "symlinks")
-    )]
+    );
+    if status.specials > 0 {
+        let specials = units::count(status.specials, "special file", "special files");
+        text += &format!(", {specials}");
+    }
+    vec![text]
 }
 
 fn partial(status: &Status) -> Vec<String> {
@@ -125,7 +130,7 @@ fn failed(status: &Status) -> Vec<String> {
         // The text comes from the drive, and who wrote it there is not known.
         .map(|(path, why)| format!("{path}: {}", PrintableText(why)))
         .collect();
-    items.extend(unlisted(run.files_failed, items.len()));
+    items.extend(unlisted(run.entries_failed, items.len()));
     items
 }
 
@@ -231,7 +236,7 @@ pub(super) fn verdict(status: &Status) -> (Tone, String) {
         return (Tone::Bad, text);
     }
     let half_done = units::count(status.files_partial, "file is", "files are");
-    let unfinished = match run.map(|run| (run.exit, run.files_failed)) {
+    let unfinished = match run.map(|run| (run.exit, run.entries_failed)) {
         _ if status.files_partial > 0 => format!("{half_done} half done."),
         None | Some((Some(Exit::Done), _)) => {
             let text = "Complete: nothing is half done, and nothing failed.";
@@ -276,6 +281,7 @@ mod tests {
             files_partial: 0,
             dirs: 2,
             symlinks: 0,
+            specials: 0,
             bytes_done: 10,
             bytes_partial: 0,
             partial: Vec::new(),
@@ -286,7 +292,7 @@ mod tests {
                 options: vec!["--delete".into()],
                 exit: Some(Exit::Done),
                 files_copied: 1,
-                files_failed: 0,
+                entries_failed: 0,
                 bytes_copied: 10,
                 failures: Vec::new(),
             }),
@@ -316,7 +322,7 @@ mod tests {
         if let Some(run) = &mut status.last_run {
             run.exit = None;
             run.ended_ms = None;
-            run.files_failed = 2;
+            run.entries_failed = 2;
             run.failures = vec![(RelPath::new("z").unwrap(), "bad\x1b[2J".into())];
         }
         insta::assert_snapshot!(status_of(&status));

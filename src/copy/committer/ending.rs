@@ -18,7 +18,7 @@ impl<F: Fs> Committer<'_, F> {
             ended_ms: crate::time::now_ms(),
             exit_code: exit.code(),
             files_copied: self.summary.files_copied,
-            files_failed: self.summary.files_failed,
+            files_failed: self.summary.failed.total(),
             bytes_copied: self.summary.bytes_copied,
             failures: self.failures.clone(),
         };

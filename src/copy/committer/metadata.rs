@@ -19,7 +19,7 @@ impl<F: Fs> Committer<'_, F> {
     ) {
         self.summary.dirs += 1;
         if outcome == Outcome::Mended {
-            self.summary.metadata_mended += 1;
+            self.summary.mended.add(Some(Kind::Dir));
         }
         if self.shared.after_cut {
             // Nothing else would flush what was renamed into it, if all of that is there.
@@ -54,19 +54,22 @@ impl<F: Fs> Committer<'_, F> {
             return;
         }
         self.dirty.unlisted(&path);
-        self.summary.metadata_mended += 1;
+        let mended = &mut self.summary.mended;
         match record {
             Record::Done(done) => {
+                mended.add(Some(Kind::File));
                 self.tell_lesser(&path, &done.dest, done.mtime_ns);
                 self.summary.files_unchanged += 1;
                 self.summary.bytes_total += done.size;
                 self.there_before(done.size);
             }
             Record::Special(special) => {
+                mended.add(Some(Kind::Special(special.what)));
                 self.tell_lesser(&path, &special.dest, special.mtime_ns);
                 self.summary.specials += 1;
             }
             Record::Symlink(link) => {
+                mended.add(Some(Kind::Symlink));
                 self.tell_lesser(&path, &link.dest, link.mtime_ns);
                 self.summary.symlinks += 1;
             }

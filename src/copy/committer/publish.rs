@@ -67,13 +67,14 @@ impl<F: Fs> Committer<'_, F> {
         match failure {
             Failure::Entry(error) => {
                 self.uncount_file(completed.size());
+                let kind = completed.kind();
                 let path = completed.path;
                 let remove = |attempt| Then::Remove {
                     path: path.clone(),
                     attempt,
                 };
                 self.forget(path.clone(), completed.attempt.map(remove));
-                self.entry_failed(path, error);
+                self.entry_failed(path, Some(kind), error);
             }
             Failure::Fatal(error) => {
                 // Once a barrier covered its record, nobody would look for it under its partial name.

@@ -22,19 +22,19 @@ impl DryRun {
         let max = options.delete.and_then(|delete| delete.max);
         let walk = Extraneous::new(fs, from, &options, untouchable);
         if let Some(error) = walk.moved() {
-            self.problem(RelPath::root(), error)?;
+            self.problem(RelPath::root(), Some(Kind::Dir), error)?;
             return Ok(Ok(()));
         }
         for found in walk {
             match found {
-                Found::Extraneous { path, .. } => {
-                    if max.is_some_and(|max| self.summary.files_deleted >= max) {
+                Found::Extraneous { path, kind } => {
+                    if max.is_some_and(|max| self.summary.deleted.total() >= max) {
                         if self.summary.exit_code == Exit::Done {
                             self.summary.exit_code = Exit::DeleteLimit;
                         }
                         continue;
                     }
-                    self.summary.files_deleted += 1;
+                    self.summary.deleted.add(Some(kind));
                     let outcome = Outcome::Deleted;
                     self.send(Event::Entry { path, outcome })?;
                 }
@@ -46,11 +46,11 @@ impl DryRun {
                 Found::Unlisted { path, error } => {
                     let full = path.below(&self.setup.root);
                     let error = EntryError::Dest(PathError::new("list", full, error));
-                    self.problem(path, error)?;
+                    self.problem(path, Some(Kind::Dir), error)?;
                 }
-                Found::Unseen { path, error } => self.problem(path, error)?,
+                Found::Unseen { path, error } => self.problem(path, None, error)?,
                 Found::Moved { path, error } => {
-                    self.problem(path, error)?;
+                    self.problem(path, Some(Kind::Dir), error)?;
                     break;
                 }
             }

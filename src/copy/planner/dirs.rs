@@ -107,7 +107,8 @@ impl<F: Fs> Planner<'_, F> {
         };
         let there = there.map_err(self.at_dest("look at", &path))?;
         if let Some(error) = self.onto_source(&scanned, there.as_ref()) {
-            self.send(Message::Failed { path, error })?;
+            let kind = Some(Kind::Dir);
+            self.send(Message::Failed { path, kind, error })?;
             return Ok(Descend::No);
         }
         let known = self.known(&path)?;
@@ -123,7 +124,8 @@ impl<F: Fs> Planner<'_, F> {
         let (mend, outcome) = match plan {
             DirPlan::Conflict(found) => {
                 let error = self.conflict(&path, found, Kind::Dir);
-                self.send(Message::Failed { path, error })?;
+                let kind = Some(Kind::Dir);
+                self.send(Message::Failed { path, kind, error })?;
                 return Ok(Descend::No);
             }
             DirPlan::Make => {
@@ -133,7 +135,7 @@ impl<F: Fs> Planner<'_, F> {
                 self.drop_partial(&path, parent, known.as_ref())?;
                 let made = (self.trier()).name(&path, || fs.make_dir(parent, path.name()));
                 if let Err(failure) = made.map_err(self.at_dest("create directory", &path)) {
-                    return self.leave_out(path, failure);
+                    return self.leave_out((path, Kind::Dir), failure);
                 }
                 self.made = Some(path.clone());
                 (true, Outcome::Copied)
@@ -150,7 +152,7 @@ impl<F: Fs> Planner<'_, F> {
         };
         let readied = match readied {
             Ok(readied) => readied,
-            Err(failure) => return self.leave_out(path, failure),
+            Err(failure) => return self.leave_out((path, Kind::Dir), failure),
         };
         let set = match mend || readied {
             true => self
@@ -165,7 +167,7 @@ impl<F: Fs> Planner<'_, F> {
                 self.dir_in_the_end(&scanned, &wanted, &seen)
             }
             Ok(None) => DestMeta::default(),
-            Err(failure) => return self.leave_out(path, failure),
+            Err(failure) => return self.leave_out((path, Kind::Dir), failure),
         };
         let mend = mend || readied;
         let message = Message::Dir {
@@ -200,10 +202,15 @@ impl<F: Fs> Planner<'_, F> {
     }
 
     /// A directory that fails takes its contents with it.
-    pub(super) fn leave_out(&self, path: RelPath, failure: Failure) -> Result<Descend, Failure> {
+    pub(super) fn leave_out(
+        &self,
+        (path, kind): (RelPath, Kind),
+        failure: Failure,
+    ) -> Result<Descend, Failure> {
         match failure {
             Failure::Entry(error) => {
-                self.send(Message::Failed { path, error })?;
+                let kind = Some(kind);
+                self.send(Message::Failed { path, kind, error })?;
                 Ok(Descend::No)
             }
             failure => Err(failure),

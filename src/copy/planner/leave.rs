@@ -14,12 +14,13 @@ impl<F: Fs> Planner<'_, F> {
         let path = scanned.dest;
         self.drop_partial(&path, dir, known)?;
         let stat = &scanned.stat;
-        let bytes = match stat.kind {
+        let kind = stat.kind;
+        let bytes = match kind {
             Kind::File => stat.size,
             _ => 0,
         };
         // Its other names are not to become links of something that was not copied.
         self.links.forget(stat);
-        self.settled(path, Outcome::Skipped, Settled::LeftAlone { bytes })
+        self.settled(path, Outcome::Skipped, Settled::LeftAlone { kind, bytes })
     }
 }

@@ -36,7 +36,7 @@ impl<F: Fs> Shared<F> {
                 Err(Trouble::Path(error)) => (Verdict::Unreadable { error }, None),
                 Err(Trouble::Halt(halt)) => return Err(halt),
             };
-            let mut checked = Checked::again(scanned.dest, verdict);
+            let mut checked = Checked::again(scanned.dest, Some(scanned.stat.kind), verdict);
             checked.how = how;
             super::report(&*self.fs, &self.dest, reports, checked)
         });

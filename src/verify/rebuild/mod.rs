@@ -15,7 +15,7 @@ use crossbeam_channel::{Receiver, Sender};
 use super::select::Wanted;
 use super::{Checked, Halt, Report, Signals};
 use crate::error::{Error, ManifestError, PathError};
-use crate::event::Verdict;
+use crate::event::{EntryCounts, Verdict};
 use crate::fs::{FlushBy, Fs, FsFile, Kind, found_dir, is_gone};
 use crate::manifest::{DirRecord, Entry, Rebuilt, Record, SlotKind};
 use crate::partial;
@@ -112,15 +112,21 @@ impl<F: Fs> Rebuilding<'_, F> {
     }
 
     /// Reports a verdict; what shows that the device is gone ends the run.
-    pub(super) fn report(&self, path: RelPath, verdict: Verdict) -> Result<(), Halt> {
+    pub(super) fn report(
+        &self,
+        path: RelPath,
+        kind: Option<Kind>,
+        verdict: Verdict,
+    ) -> Result<(), Halt> {
         report(
             &**self.fs,
             self.dest,
             self.reports,
-            Checked::again(path, verdict),
+            Checked::again(path, kind, verdict),
         )
     }
 
+    /// Reports a directory that cannot be read.
     fn unreadable(
         &self,
         path: RelPath,
@@ -128,7 +134,7 @@ impl<F: Fs> Rebuilding<'_, F> {
         error: std::io::Error,
     ) -> Result<(), Halt> {
         let error = PathError::new(action, path.below(self.dest), error);
-        self.report(path, Verdict::Unreadable { error })
+        self.report(path, Some(Kind::Dir), Verdict::Unreadable { error })
     }
 
     /// Records the directories that the recorded entries are in, as they are.
@@ -189,9 +195,10 @@ impl<F: Fs> Rebuilding<'_, F> {
                 let (path, Entry::LinkWanted(link)) = store.entry_at(pos)? else {
                     return Ok(None);
                 };
-                let known = store.lookup(&link.to)?;
+                let known = store.lookup(&link.to)?.map(|(_, entry)| entry);
+                let kind = known.as_ref().and_then(Entry::kind);
                 let verdict = match known {
-                    Some((_, Entry::Done(_) | Entry::Symlink(_) | Entry::Special(_))) => {
+                    Some(Entry::Done(_) | Entry::Symlink(_) | Entry::Special(_)) => {
                         store.append(&Record::Link(link))?;
                         Verdict::Ok
                     }
@@ -202,10 +209,10 @@ impl<F: Fs> Rebuilding<'_, F> {
                         Verdict::Modified { what, damage: None }
                     }
                 };
-                Ok(Some((path, verdict)))
+                Ok(Some((path, kind, verdict)))
             });
-            if let Some((path, verdict)) = settled.map_err(|error| self.failed(error))? {
-                self.report(path, verdict)?;
+            if let Some((path, kind, verdict)) = settled.map_err(|error| self.failed(error))? {
+                self.report(path, kind, verdict)?;
             }
         }
         Ok(())
@@ -222,7 +229,7 @@ impl<F: Fs> Rebuilding<'_, F> {
                         || wanted.leaves_out(&path, kind == Kind::Dir);
                     match known {
                         true => Ok(()),
-                        false => self.report(path, Verdict::Extra),
+                        false => self.report(path, Some(kind), Verdict::Extra),
                     }
                 }
                 // One that is extra itself hides nothing but extras.
@@ -235,10 +242,10 @@ impl<F: Fs> Rebuilding<'_, F> {
     /// Makes durable what the manifest will speak of, then puts it in place. Where nothing at all is
     /// as it should be, there is nothing to speak of.
     fn publish(&self) -> Result<(), Halt> {
-        let entries = self.scribe.with(|store| Ok(store.positions().len() as u64));
+        let entries = self.scribe.with(|store| store.finished());
         let mut entries = entries.map_err(|error| self.failed(error))?;
         match self.scribe.files() {
-            0 => entries = 0,
+            0 => entries = EntryCounts::default(),
             _ => self.put_in_place()?,
         }
         let report = Report::Rebuilt { entries };

@@ -211,7 +211,7 @@ impl<F: Fs> Shared<F> {
                 Err(failed) => {
                     names.add(&failed.dest);
                     let error = source_error(failed.error, &self.sources[nth].path);
-                    rebuilding.report(failed.dest, Verdict::Unreadable { error })?;
+                    rebuilding.report(failed.dest, None, Verdict::Unreadable { error })?;
                     continue;
                 }
             };

@@ -1,6 +1,7 @@
 //! What a verification notes in the manifest, and what later ones make of it.
 
 use super::*;
+use crate::event::EntryCounts;
 use crate::filter::Filter;
 use crate::manifest::{Depth, Finding, Found, Record, Verified, VerifyBegin};
 use crate::options::{Reading, SampleAmount};
@@ -41,7 +42,7 @@ fn stop_after(options: VerifyOptions, count: usize) -> VerifySummary {
             VerifyEvent::Warning(text) | VerifyEvent::Unnoted(text) => panic!("{text}"),
             VerifyEvent::Finished { summary, .. } => {
                 assert_eq!(summary.exit_code, Exit::Stopped);
-                return summary;
+                return *summary;
             }
             _ => {}
         }
@@ -53,15 +54,15 @@ fn stop_after(options: VerifyOptions, count: usize) -> VerifySummary {
 fn a_stopped_run_is_gone_on_with_and_tells_again_what_it_had_found() {
     let temp = dozen().close();
     let first = stop_after(noting(temp.path()), 6);
-    let checked = first.files_ok + first.files_corrupt;
+    let checked = first.ok.total() + first.files_corrupt;
     assert!((6..12).contains(&checked));
     let rest = verify_with(noting(temp.path()));
-    assert_eq!(rest.passed.entries_before, first.files_ok);
+    assert_eq!(rest.passed.before.total(), first.ok.total());
     assert_eq!(rest.opened.0, 12 - checked);
     assert_eq!(rest.kind("f02"), "corrupt");
     assert!(!rest.verdicts.contains_key("f00"), "it is not read again");
     let summary = &rest.summary;
-    assert_eq!(summary.files_ok + first.files_ok, 11);
+    assert_eq!(summary.ok.total() + first.ok.total(), 11);
     assert_eq!(summary.files_corrupt, 1);
     assert_eq!(summary.exit_code, Exit::Damaged);
 
@@ -120,15 +121,15 @@ fn what_was_verified_recently_is_passed_over_and_what_was_only_looked_at_is_not(
     assert_eq!(verify_with(quick).summary.files_unread, 12);
     let mut some = noting(temp.path());
     some.paths = vec!["f01".into(), "f02".into(), "f03".into()];
-    assert_eq!(verify_with(some).summary.files_ok, 2);
+    assert_eq!(verify_with(some).summary.ok.total(), 2);
     let mut options = noting(temp.path());
     options.older_than = Some(Duration::from_secs(3600));
     let found = verify_with(options.clone());
-    assert_eq!(found.passed.entries_recent, 2);
+    assert_eq!(found.passed.recent.total(), 2);
     assert_eq!(found.verdicts.len(), 10);
     assert_eq!(found.kind("f02"), "corrupt", "it was not as recorded");
     options.older_than = Some(Duration::ZERO);
-    assert_eq!(verify_with(options).passed.entries_recent, 0);
+    assert_eq!(verify_with(options).passed.recent.total(), 0);
 }
 
 #[test]
@@ -161,11 +162,11 @@ fn a_time_of_verification_in_the_future_does_not_count() {
     let mut options = noting(temp.path());
     options.older_than = Some(Duration::from_secs(3600));
     let found = verify_with(options.clone());
-    assert_eq!((found.passed.entries_recent, found.verdicts.len()), (0, 3));
+    assert_eq!((found.passed.recent.total(), found.verdicts.len()), (0, 3));
     assert_eq!(found.kind("f01"), "corrupt");
     // From now on the right time counts, though the other one is later.
     let found = verify_with(options);
-    assert_eq!((found.passed.entries_recent, found.verdicts.len()), (2, 1));
+    assert_eq!((found.passed.recent.total(), found.verdicts.len()), (2, 1));
     assert_eq!(never(), 1);
 }
 
@@ -219,11 +220,15 @@ fn what_a_stopped_run_had_checked_long_ago_is_checked_again_and_the_rest_is_date
         rest.passed
     );
     assert_eq!((rest.kind("f00"), rest.kind("f05")), ("corrupt", "ok"));
+    let files = |files| EntryCounts {
+        files,
+        ..EntryCounts::default()
+    };
     let expected = PassedOver {
-        entries_before: 1,
+        before: files(1),
         before_since_ms: Some(days_ago(20)),
-        entries_stale: 3,
-        entries_recent: 0,
+        stale: files(3),
+        recent: files(0),
     };
     assert_eq!((rest.passed, rest.opened.0), (expected, 5));
     drop(temp);
@@ -265,7 +270,7 @@ fn a_second_run_beside_one_that_notes_still_verifies_and_says_that_it_notes_noth
     let temp = dozen().close();
     let first = verify(noting(temp.path())).unwrap();
     let second = verify_with(noting(temp.path()));
-    assert_eq!(second.summary.files_ok, 11);
+    assert_eq!(second.summary.ok.total(), 11);
     assert!(
         second.warnings[0].contains("another sprag"),
         "{:?}",

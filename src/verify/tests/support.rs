@@ -61,7 +61,7 @@ pub(super) fn verify_with(options: VerifyOptions) -> Found {
                 let twice = verdicts.insert(path.to_string(), verdict);
                 assert!(twice.is_none(), "{path} was judged twice");
             }
-            VerifyEvent::Finished { summary, error } => end = Some((summary, error)),
+            VerifyEvent::Finished { summary, error } => end = Some((*summary, error)),
         }
     }
     let (summary, error) = end.unwrap();

@@ -289,10 +289,10 @@ impl Expected {
                 s.files_copied,
                 s.files_unchanged,
                 s.files_adopted,
-                s.files_skipped,
+                s.skipped.total(),
             ]
         });
-        let all = files + sum(|s| [s.dirs, s.symlinks, s.specials, s.files_failed]);
+        let all = files + sum(|s| [s.dirs, s.symlinks, s.specials, s.failed.total()]);
         let said_well = end
             .said
             .iter()

@@ -131,7 +131,7 @@ fn drive(fs: &SimFs, started: Result<CopyRun, Error>, stop: Stop) -> End {
                 }
                 return End {
                     exit,
-                    summary,
+                    summary: *summary,
                     error,
                     said,
                 };

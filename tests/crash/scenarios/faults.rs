@@ -85,7 +85,7 @@ pub(super) fn check_end(
         Exit::DeviceGone if plan.gone || plan.errno == Errno::NODEV => {
             says_why(plan, &end.error_text())
         }
-        Exit::Partial if end.summary.files_failed > 0 => {
+        Exit::Partial if end.summary.failed.total() > 0 => {
             says_why(plan, &end.said.join(" "))?;
             // What failed is not on record as if it were there.
             fs.heal();
@@ -191,7 +191,7 @@ fn a_directory_that_can_hold_no_more_names_fails_its_own_entries_and_no_others()
         ..FaultPlan::once(5, Errno::NOSPC)
     });
     let end = expected.run(&fs, Stop::Never);
-    let (files, failed) = (end.summary.files_copied, end.summary.files_failed);
+    let (files, failed) = (end.summary.files_copied, end.summary.failed.total());
     assert_eq!(
         (end.exit, files, failed),
         (Exit::Partial, 14, 1),

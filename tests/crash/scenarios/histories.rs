@@ -20,7 +20,7 @@ pub(super) fn mending(lab: &Lab) -> Log {
     change_meta(&lab.source);
     let fs = lab.mount(disk);
     let end = lab.run(&fs, Stop::Never);
-    let (copied, mended) = (end.summary.bytes_copied, end.summary.metadata_mended);
+    let (copied, mended) = (end.summary.bytes_copied, end.summary.mended.total());
     assert!(copied == 0 && mended > 5, "{}", end.describe());
     fs.log()
 }

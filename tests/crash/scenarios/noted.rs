@@ -34,7 +34,7 @@ fn verify(fs: &SimFs, older_than: Option<Duration>) -> Result<VerifySummary, Str
             }
             VerifyEvent::Finished { summary, error } => {
                 return match summary.exit_code {
-                    Exit::Done => Ok(summary),
+                    Exit::Done => Ok(*summary),
                     _ => Err(format!("verify: {summary:?} {error:?}")),
                 };
             }
@@ -50,7 +50,7 @@ fn check(source: &Source, flush_by: FlushBy, state: CrashState<'_>) -> Result<()
     let fs = SimFs::with_disk(state.disk, flush_by, Duration::ZERO);
     let hour = Some(Duration::from_secs(3600));
     let again = verify(&fs, hour)?;
-    if state.marks.contains(&DONE) && again.files_ok > 0 {
+    if state.marks.contains(&DONE) && again.ok.total() > 0 {
         return Err(format!("what was noted is forgotten: {again:?}"));
     }
     let end = engine::run(&fs, engine::options(&source.dir), Stop::Never);
@@ -75,7 +75,7 @@ fn survives_power_cuts(scenario: &str, flush_by: FlushBy) {
         let disk = Replay::at_end(&fs.log()).disk(&[]);
         let fs = SimFs::with_disk(disk, flush_by, FLUSH_TAKES);
         let first = verify(&fs, None).expect("a verification that nothing disturbs");
-        assert!(first.files_ok > 2);
+        assert!(first.ok.total() > 2);
         fs.mark(DONE);
         verify(&fs, None).expect("a verification that nothing disturbs");
         fs.log()
