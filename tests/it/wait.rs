@@ -107,6 +107,8 @@ fn is_empty(dir: &Path) -> bool {
 struct Copying {
     child: Child,
     lines: std::io::Lines<BufReader<ChildStdout>>,
+    /// The lines so far.
+    said: Vec<Value>,
 }
 
 impl Copying {
@@ -123,7 +125,8 @@ impl Copying {
             .spawn()
             .unwrap();
         let lines = BufReader::new(child.stdout.take().unwrap()).lines();
-        Copying { child, lines }
+        let said = Vec::new();
+        Copying { child, lines, said }
     }
 
     /// The next line of that type; the run must not end before.
@@ -131,6 +134,7 @@ impl Copying {
     fn until(&mut self, kind: &str) -> Value {
         for line in self.lines.by_ref() {
             let line: Value = serde_json::from_str(&line.unwrap()).unwrap();
+            self.said.push(line.clone());
             if line["type"] == kind {
                 return line;
             }
@@ -145,6 +149,7 @@ impl Copying {
     #[track_caller]
     fn end(mut self, code: i32) -> Value {
         let summary = self.until("summary");
+        totals::check(&self.said, code);
         assert_eq!(summary["exit_code"], code, "{summary}");
         assert_eq!(self.child.wait().unwrap().code(), Some(code));
         summary

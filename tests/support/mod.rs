@@ -21,6 +21,7 @@ pub(crate) mod mount;
 pub(crate) mod pty;
 pub(crate) mod python;
 pub(crate) mod strace;
+pub(crate) mod totals;
 pub(crate) mod user;
 pub(crate) mod xattr;
 
@@ -263,14 +264,19 @@ pub(crate) struct Ran {
 }
 
 impl Ran {
+    /// What a run printed, of which the totals are checked.
+    #[track_caller]
     pub(crate) fn from(output: &Output) -> Ran {
         let stdout = String::from_utf8(output.stdout.clone()).unwrap();
         let lines = stdout
             .lines()
             .map(|line| serde_json::from_str(line).unwrap());
+        let lines: Vec<Value> = lines.collect();
+        let code = output.status.code().unwrap_or(-1);
+        totals::check(&lines, code);
         Ran {
-            code: output.status.code().unwrap_or(-1),
-            lines: lines.collect(),
+            code,
+            lines,
             stderr: String::from_utf8_lossy(&output.stderr).into_owned(),
         }
     }

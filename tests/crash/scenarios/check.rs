@@ -297,7 +297,9 @@ impl Expected {
             .said
             .iter()
             .all(|said| self.any(|traits| traits.lacks_journal) && said.starts_with(READ_BACK));
-        if end.exit != Exit::Done || !said_well || all != self.after.len() as u64 {
+        let durable = end.summary.bytes_durable == end.summary.bytes_total;
+        let adds_up = durable && all == self.after.len() as u64;
+        if end.exit != Exit::Done || !said_well || !adds_up {
             return Err(end.describe());
         }
         Ok(())
