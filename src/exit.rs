@@ -12,7 +12,7 @@ pub enum Exit {
     Done = 0,
     /// The command line is wrong.
     Usage = 1,
-    /// The source or the destination cannot be used.
+    /// The source or the destination cannot be used, or the user's selection leaves nothing to do.
     Unusable = 3,
     /// An I/O error ended the run.
     Io = 11,
@@ -69,7 +69,7 @@ impl Exit {
         match self {
             Exit::Done => "done and durable",
             Exit::Usage => "wrong usage",
-            Exit::Unusable => "source or destination cannot be used",
+            Exit::Unusable => "source or destination cannot be used, or nothing selected",
             Exit::Io => "ended by an I/O error",
             Exit::Stopped => "stopped; progress saved",
             Exit::Partial => "finished, some entries failed",

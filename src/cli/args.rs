@@ -40,13 +40,13 @@ const OUTPUT: &str = "Output";
 Exit codes:
    0  everything asked for is done and durable
    1  wrong usage
-   3  source or destination cannot be used
+   3  source or destination cannot be used, or nothing is left to copy or verify
   11  an I/O error ended the run (disk full, read-only, failing device)
   20  stopped; progress saved, rerun to resume
   23  finished, but some entries failed; each is listed
   24  finished, but some source files vanished or kept changing
   25  finished, but --delete stopped at --max-delete
-  40  verify found damage
+  40  damage found, by verify or export
   41  another sprag holds the destination
   42  the device is gone; progress saved
   43  refused before writing: DEST has no room, or cannot hold some names, sizes or kinds

@@ -89,6 +89,9 @@ fn ending(summary: &CopySummary, is_removable: bool) -> String {
             "Some source files vanished or kept changing while they were read. \
              All else is durable on the device{safe}"
         ),
+        Exit::Unusable if summary.bytes_copied + summary.bytes_durable == 0 => {
+            "Not finished: nothing was copied.".to_owned()
+        }
         Exit::Stopped | Exit::Refused => format!(
             "Not finished. Durable on the device: {}, all that was written{safe}",
             units::size(summary.bytes_durable)

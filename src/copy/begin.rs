@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 
 use super::privacy::Privacy;
-use super::shared::Shared;
+use super::shared::{Selected, Shared};
 use super::thread::Panics;
 use super::{board, metadata, names, origin, repair, run, setup};
 use crate::concurrency::{self, Seeks};
@@ -139,6 +139,7 @@ pub(super) fn begin<F: Fs>(
         told: metadata::Told::default(),
         panics: Panics::new(),
         told_unsettled: AtomicBool::new(false),
+        selected: Selected::default(),
         failed: AtomicBool::new(false),
         walk_failed: AtomicBool::new(false),
         walked: Mutex::default(),

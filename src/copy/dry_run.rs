@@ -15,6 +15,7 @@ use crossbeam_channel::Sender;
 use super::metadata::Own;
 use super::run::must_be_the_sources;
 use super::setup::Setup;
+use super::shared::Selected;
 use crate::error::{EntryError, Error, PathError, SetupError};
 use crate::event::{CopySummary, Event, Outcome};
 use crate::exit::Exit;
@@ -89,6 +90,7 @@ pub(super) struct DryRun {
     stopper: Stopper,
     events: Sender<Vec<Event>>,
     summary: CopySummary,
+    selected: Selected,
 }
 
 /// The consumer is gone, or wants no more.
@@ -119,6 +121,7 @@ impl DryRun {
             stopper,
             events,
             summary: CopySummary::default(),
+            selected: Selected::default(),
         })
     }
 
@@ -166,6 +169,7 @@ impl DryRun {
                         continue;
                     }
                 };
+                self.selected.note(&scanned);
                 if options.delete.is_some() {
                     mount_points.meet(&scanned);
                     walked.meet(&scanned.dest);
@@ -204,11 +208,17 @@ impl DryRun {
             }
             (Some(there), Some(_)) => {
                 let fs = Arc::clone(&there.fs);
-                return self.tell_deletions(&fs, (&setup, &walked));
+                if let Err(error) = self.tell_deletions(&fs, (&setup, &walked))? {
+                    return Ok(Err(error));
+                }
             }
             _ => {}
         }
-        Ok(Ok(()))
+        let done = self.summary.deleted.total() + self.summary.failed.total();
+        Ok(match self.selected.is_empty() && done == 0 {
+            true => Err(SetupError::NothingSelected.into()),
+            false => Ok(()),
+        })
     }
 
     fn send(&self, event: Event) -> Result<(), Over> {

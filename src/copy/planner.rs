@@ -178,6 +178,7 @@ impl<'a, F: Fs> Planner<'a, F> {
 
     /// Plans an entry; what is to be kept of it is taken out.
     fn plan(&mut self, scanned: &mut Scanned) -> Result<Descend, Failure> {
+        self.shared.selected.note(scanned);
         if let Some(why) = scanned.left_out {
             if let Some(error) = why.error(&scanned.source) {
                 return Err(error.into());

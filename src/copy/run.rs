@@ -26,6 +26,7 @@ use super::{Shared, failure};
 use crate::concurrency::{self, Seeks};
 use crate::error::{Error, ManifestError, PathContext, PathError, SetupError, UsageError};
 use crate::event::{Concurrency, CopySummary, Event, Phase};
+use crate::exit::Exit;
 use crate::fs::{Fs, FsFile, Place, source};
 use crate::limits::{self, Limits};
 use crate::lock_mutex;
@@ -356,6 +357,9 @@ fn close<F: Fs>(
 ) -> (CopySummary, Option<Error>) {
     if proven && !committer.has_failed() {
         make_durable(committer, sources);
+        if committer.copied_nothing() {
+            committer.note_exit(Exit::Unusable);
+        }
         if committer.shared.cuts.any() {
             committer.enter(Phase::ReadingBack);
             committer.read_back_since(since);
@@ -385,7 +389,13 @@ fn close<F: Fs>(
     committer.store().set_holder(None);
     committer.shared.board.over();
     committer.pump_all();
-    (committer.summary.clone(), committer.take_fatal())
+    let ended = committer.take_fatal();
+    let nothing = || {
+        committer
+            .copied_nothing()
+            .then(|| SetupError::NothingSelected.into())
+    };
+    (committer.summary.clone(), ended.or_else(nothing))
 }
 
 /// The barriers before the last: data and final names, then the renames and what came with them.

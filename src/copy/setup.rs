@@ -5,6 +5,7 @@ use std::os::unix::ffi::OsStrExt;
 use std::path::{Component, Path, PathBuf};
 
 use crate::error::{Error, SetupError, UsageError};
+use crate::file_list::FileList;
 use crate::fs::source::Held;
 use crate::fs::{FileId, FsMeta, Kind, OsFs, Place, Stat, found, source};
 use crate::manifest;
@@ -225,6 +226,15 @@ fn look_at(options: &CopyOptions) -> Result<Vec<Given>, Error> {
     }
     if listed && options.delete.is_some() {
         return Err(UsageError::DeleteWithList.into());
+    }
+    let names_nothing = |list: &FileList| list.paths().is_empty();
+    if options
+        .selection
+        .files_from
+        .as_ref()
+        .is_some_and(names_nothing)
+    {
+        return Err(SetupError::NothingSelected.into());
     }
     if listed && sources.len() > 1 {
         let given = sources.len();

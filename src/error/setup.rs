@@ -102,6 +102,20 @@ pub enum SetupError {
         /// The list as it was given.
         path: PathBuf,
     },
+    /// Rules, or an empty list, leave nothing to copy.
+    #[error(
+        "nothing is left to copy: the rules (--exclude, --max-size and the like) or the list (--files-from) leave out everything in the sources. Nothing was copied; `sprag copy -n -v` names what is left out"
+    )]
+    NothingSelected,
+    /// Nothing is recorded yet.
+    #[error(
+        "nothing is recorded in {}: no file was copied there yet. Nothing was verified",
+        Printable(dest)
+    )]
+    NothingToVerify {
+        /// The destination.
+        dest: PathBuf,
+    },
     /// A path that is to be verified covers nothing that is recorded.
     #[error(
         "{} is not recorded in {}, nor is anything below it{}. Nothing was verified",

@@ -8,7 +8,7 @@ use crossbeam_channel::Sender;
 use super::resume::Before;
 use super::sample::{Population, Sampler};
 use super::{Halt, Report, Shared, Work, extra};
-use crate::error::{Error, ManifestError};
+use crate::error::{Error, ManifestError, SetupError};
 use crate::event::PassedOver;
 use crate::fs::{Fs, Kind};
 use crate::hash::Hash32;
@@ -56,6 +56,13 @@ fn feed<F: Fs>(
         passed: selection.passed,
     };
     reports.send(opened).map_err(|_| Halt::Stopped)?;
+    if selection.is_empty()
+        && shared.resume.findings.is_empty()
+        && shared.store.salvaged().is_none()
+    {
+        let dest = shared.dest.clone();
+        return Err(Halt::Failed(SetupError::NothingToVerify { dest }.into()));
+    }
     found_before(shared, &selection, reports)?;
     for (ordinal, pos) in selection.iter() {
         shared.check_stop()?;
@@ -86,6 +93,11 @@ fn feed<F: Fs>(
 }
 
 impl Selection {
+    /// Whether there is nothing to check, and nothing was checked before.
+    fn is_empty(&self) -> bool {
+        self.entries + self.passed.before.total() + self.passed.recent.total() == 0
+    }
+
     fn len(&self) -> usize {
         match &self.kept {
             Some(kept) => kept.len(),

@@ -19,6 +19,7 @@ mod desk;
 mod dry_run;
 mod elsewhere;
 mod existing;
+mod exit_codes;
 mod export;
 mod fat32;
 mod file_systems;

@@ -17,12 +17,12 @@ fcntl.ioctl(os.open(sys.argv[1], os.O_RDONLY), 0x8004587d, struct.pack('I', 2))
 ";
 
 /// A drive, and two places to mount it at.
-struct Drive {
+pub(crate) struct Drive {
     temp: tempfile::TempDir,
 }
 
 impl Drive {
-    fn new(test: &str) -> Option<Drive> {
+    pub(crate) fn new(test: &str) -> Option<Drive> {
         if !is_root_with(test, &["mkfs.ext4", "mount", "python3"]) {
             return None;
         }
@@ -46,11 +46,11 @@ impl Drive {
         }
     }
 
-    fn path(&self, name: &str) -> PathBuf {
+    pub(crate) fn path(&self, name: &str) -> PathBuf {
         self.temp.path().join(name)
     }
 
-    fn here(&self) -> PathBuf {
+    pub(crate) fn here(&self) -> PathBuf {
         self.path("here")
     }
 
@@ -77,7 +77,7 @@ impl Drive {
     }
 
     /// What was not flushed is lost, every later call fails, and the mount point is bare.
-    fn pull(&self, at: &Path) {
+    pub(crate) fn pull(&self, at: &Path) {
         tool(Command::new("python3").args(["-c", CUT]).arg(at)).unwrap();
         tool(Command::new("umount").arg("--lazy").arg(at)).unwrap();
     }

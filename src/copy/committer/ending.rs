@@ -41,6 +41,14 @@ impl<F: Fs> Committer<'_, F> {
         self.fatal.take().or(refusal)
     }
 
+    /// Whether the run came to its end and did nothing, since the user's selection left nothing to do.
+    pub(in crate::copy) fn copied_nothing(&self) -> bool {
+        !self.has_failed()
+            && !self.is_ending_early()
+            && self.shared.selected.is_empty()
+            && self.summary.deleted.total() + self.summary.failed.total() == 0
+    }
+
     /// Whether the run shall do nothing more than make durable what is there.
     pub(in crate::copy) fn is_ending_early(&self) -> bool {
         self.shared.stopper.is_stopped() || self.refusal.is_some()
