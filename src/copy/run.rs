@@ -357,15 +357,15 @@ fn close<F: Fs>(
 ) -> (CopySummary, Option<Error>) {
     if proven && !committer.has_failed() {
         make_durable(committer, sources);
-        if committer.copied_nothing() {
-            committer.note_exit(Exit::Unusable);
-        }
         if committer.shared.cuts.any() {
             committer.enter(Phase::ReadingBack);
             committer.read_back_since(since);
         }
         if committer.shared.options.remove_source_files && !committer.shared.should_stop() {
             committer.remove_sources(sources);
+        }
+        if committer.copied_nothing() {
+            committer.note_exit(Exit::Unusable);
         }
         if !committer.has_failed() {
             if !committer.is_ending_early() {

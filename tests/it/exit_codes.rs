@@ -100,7 +100,7 @@ const WAYS: [Way; 13] = [
         }
         end(&mut run)
     }),
-    (41, OF_A_DESTINATION, |command| {
+    (41, &["copy", "verify", "export", "clean"], |command| {
         let (at, mut run) = on_a_copy(command);
         let manifest = File::open(at.dest.join(".sprag/manifest")).unwrap();
         flock(&manifest, FlockOperation::LockExclusive).unwrap();
