@@ -7,6 +7,7 @@ use sprag::event::{Damage, EntryCounts, PassedOver, Sides, SourceState, Verdict,
 use sprag::exit::Exit;
 use sprag::path::Printable;
 
+use super::out::Tone;
 use super::scope::{By, Scope};
 use super::{medium, units};
 
@@ -149,9 +150,6 @@ pub(crate) fn summary_text(
         return text + &rebuilt_text(summary);
     }
     if scope.by == By::List {
-        if summary.exit_code == Exit::Done {
-            text += "\nEverything that the list names is as it says.";
-        }
         return text;
     }
     if summary.manifest_damage.is_some() {
@@ -164,14 +162,62 @@ pub(crate) fn summary_text(
     } else if summary.metadata.total() > 0 {
         text += "\nA rerun of the copy sets the metadata right, without copying.";
     }
-    text += &read_text(summary, scope, seed);
-    text += match summary.exit_code {
-        Exit::Done if scope.sample || scope.quick => "",
-        Exit::Done => "\nEverything that was read back is as it was copied.",
-        Exit::Stopped => "\nNot finished: only part was read back.",
-        _ => "",
+    text + &read_text(summary, scope, seed)
+}
+
+/// The sentence that a verification ends with. A rebuild says what it made instead.
+pub(crate) fn verdict(summary: &VerifySummary, scope: &Scope) -> Option<(Tone, String)> {
+    if scope.rebuild {
+        return None;
+    }
+    let (tone, text) = match summary.exit_code {
+        Exit::Done if scope.quick => (
+            Tone::Good,
+            "Nothing seems changed; whether the content is as it was copied is not known.",
+        ),
+        Exit::Done if scope.sample => (Tone::Good, "What was read of it is as it was copied."),
+        Exit::Done if scope.by == By::List => {
+            (Tone::Good, "Everything that the list names is as it says.")
+        }
+        Exit::Done => (
+            Tone::Good,
+            "Everything that was read back is as it was copied.",
+        ),
+        Exit::Stopped => (Tone::Unfinished, "Not finished: only part was read back."),
+        Exit::Damaged => {
+            let bad = bad(summary);
+            let text = match scope.by {
+                By::List => format!("Not as the list says: {bad}."),
+                By::Manifest | By::Source => format!("Not as it was copied: {bad}."),
+            };
+            return (bad.total() > 0).then_some((Tone::Bad, text));
+        }
+        Exit::BadManifest => (
+            Tone::Bad,
+            "The manifest is damaged: not all that was copied could be checked.",
+        ),
+        _ => (Tone::Unfinished, "Not finished."),
     };
-    text
+    Some((tone, text.to_owned()))
+}
+
+/// Everything that is not as it was recorded.
+fn bad(summary: &VerifySummary) -> EntryCounts {
+    let mut bad = EntryCounts {
+        files: summary.files_corrupt + summary.files_unproven,
+        ..EntryCounts::default()
+    };
+    for more in [
+        summary.modified,
+        summary.metadata,
+        summary.missing,
+        summary.incomplete,
+        summary.unreadable,
+        summary.unknown,
+    ] {
+        bad += more;
+    }
+    bad
 }
 
 /// What is there besides what was to be there.
@@ -335,7 +381,8 @@ mod tests {
         let mut scope = everything();
         scope.sample = true;
         let text = summary_text(&summary, &scope, Some(7), false);
-        assert!(!text.contains("Everything"), "{text}");
+        let (_, end) = verdict(&summary, &scope).unwrap();
+        assert_eq!(end, "What was read of it is as it was copied.");
         assert!(
             text.contains(
                 "A sample (--seed 7): 5 blocks were read; 95 blocks were not (95 MiB), and \
@@ -346,8 +393,9 @@ mod tests {
         scope = everything();
         scope.quick = true;
         let text = summary_text(&summary, &scope, None, false);
-        assert!(!text.contains("Everything"), "{text}");
         assert!(text.contains("No content was read"), "{text}");
+        let (_, end) = verdict(&summary, &scope).unwrap();
+        assert!(end.contains("is not known"), "{end}");
     }
 
     #[test]
@@ -418,21 +466,20 @@ mod tests {
     #[test]
     fn only_a_clean_verification_says_that_all_is_well() {
         for exit_code in Exit::ALL {
-            let text = summary_text(
-                &VerifySummary {
-                    exit_code,
-                    extra: EntryCounts {
-                        files: 1,
-                        dirs: 1,
-                        ..EntryCounts::default()
-                    },
-                    ..VerifySummary::default()
-                },
-                &everything(),
-                None,
-                false,
-            );
-            assert_eq!(text.contains("Everything"), exit_code == Exit::Done);
+            let summary = VerifySummary {
+                exit_code,
+                missing: EntryCounts::of([Some(Kind::Dir)]),
+                extra: EntryCounts::of([Some(Kind::File), Some(Kind::Dir)]),
+                ..VerifySummary::default()
+            };
+            let (tone, verdict) = verdict(&summary, &everything()).unwrap();
+            let is_clean = exit_code == Exit::Done;
+            assert_eq!(verdict.contains("Everything"), is_clean);
+            assert_eq!(tone == Tone::Good, is_clean);
+            if exit_code == Exit::Damaged {
+                assert_eq!(verdict, "Not as it was copied: 1 directory.");
+            }
+            let text = summary_text(&summary, &everything(), None, false);
             assert!(
                 text.contains("1 file, 1 directory are here that sprag did not copy"),
                 "{text}"

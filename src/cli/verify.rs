@@ -23,7 +23,7 @@ use super::quote::Rerun;
 use super::record::{Damaged, End, Manifest, Recorder, Subject};
 use super::scope::{By, Scope};
 use super::screen::Screen;
-use super::verdicts::{before_text, detail, sides_text, summary_text};
+use super::verdicts::{before_text, detail, sides_text, summary_text, verdict};
 use super::{Failure, concurrency, repair, units};
 
 const STOPPING: &str = "stopping; press Ctrl-C again to stop at once";
@@ -348,7 +348,11 @@ impl Report {
     }
 
     fn text(&self, summary: &VerifySummary) -> String {
-        summary_text(summary, &self.scope, self.seed, self.extra)
+        let mut text = summary_text(summary, &self.scope, self.seed, self.extra);
+        if let Some((_, verdict)) = verdict(summary, &self.scope) {
+            text += &format!("\n{verdict}");
+        }
+        text
     }
 
     fn json_summary(&mut self, figures: &VerifySummary) {
@@ -362,8 +366,11 @@ impl Report {
     fn summary(&mut self, summary: &VerifySummary, rerun: &str) {
         self.json_summary(summary);
         if !self.view.json && !self.view.quiet {
-            let text = self.text(summary);
+            let text = summary_text(summary, &self.scope, self.seed, self.extra);
             self.out.line(&text);
+            if let Some((tone, verdict)) = verdict(summary, &self.scope) {
+                self.out.verdict(tone, &verdict);
+            }
         }
         if summary.exit_code == Exit::Stopped {
             self.screen.note(&match self.is_noted {

@@ -371,6 +371,9 @@ fn close<F: Fs>(
             if !committer.is_ending_early() {
                 committer.shared.open_state();
             }
+            if committer.copied_nothing() {
+                committer.note_exit(Exit::Unusable);
+            }
             committer.enter(Phase::Flushing);
             let (end, _) = committer.end(started.elapsed());
             committer.record(&Record::RunEnd(end));

@@ -157,11 +157,11 @@ pub enum SetupError {
     },
     /// The user's rules leave out everything.
     #[error(
-        "of all that is recorded in {}, or asked for of it, --exclude, --include and --exclude-from leave nothing. Nothing was verified",
+        "--exclude, --include and --exclude-from leave out everything that was to be verified of {}. Nothing was verified",
         Printable(of)
     )]
     NothingLeft {
-        /// The destination, the list or the source that has it.
+        /// The destination, or the list of what was to be verified.
         of: Box<Path>,
     },
     /// The source has no name to give to its copy.

@@ -1,6 +1,7 @@
 //! Counts of entries, each kind for itself: a total never mixes files with directories.
 
 use std::fmt;
+use std::ops::AddAssign;
 
 use serde::{Serialize, Serializer, ser::SerializeMap};
 
@@ -63,6 +64,16 @@ impl EntryCounts {
             map.serialize_entry(&format!("{of}_{name}"), &count)?;
         }
         map.end()
+    }
+}
+
+impl AddAssign for EntryCounts {
+    fn add_assign(&mut self, more: EntryCounts) {
+        self.files += more.files;
+        self.dirs += more.dirs;
+        self.symlinks += more.symlinks;
+        self.specials += more.specials;
+        self.unknown += more.unknown;
     }
 }
 

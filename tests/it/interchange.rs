@@ -593,6 +593,6 @@ fn a_list_of_another_hash_is_refused_by_its_name() {
         let hash = blake3::hash(b"content").to_hex();
         write(&list, format!("{hash}  dir/a b\n{line}\n"));
         let ran = check(&fixture, &list);
-        assert_eq!((ran.code, ran.sum("files_unreadable")), (40, 1), "{line}");
+        assert_eq!((ran.code, ran.sum("entries_unreadable")), (40, 1), "{line}");
     }
 }
