@@ -251,6 +251,12 @@ impl Log {
         })
     }
 
+    /// Where the outside world was told something.
+    pub(crate) fn mark(&self, what: &str) -> Option<usize> {
+        let is_it = |event: &Event| matches!(event, Event::Mark(mark) if *mark == what);
+        self.events.iter().position(is_it)
+    }
+
     pub(crate) fn new(base: Disk, traits: Traits) -> Log {
         Log {
             base,
