@@ -16,7 +16,7 @@ use super::batch::BatchSender;
 use super::failure::{self, Failure};
 use super::fit::Fit;
 use super::message::Message;
-use super::room::{self, Reclaimable, There};
+use super::room::{Reclaimable, There};
 use crate::error::Error;
 use crate::event::Counted;
 use crate::fs::{About, Fs, Kind};
@@ -212,14 +212,12 @@ impl<'a, F: Fs> Counter<'a, F> {
             .fit
             .shortages(Some(&mut there), sources, selection, &stop)?;
         let walked = lock_mutex(&shared.walked).mounts_alone();
-        let begun = room::begun(&lock_mutex(&shared.store));
-        let failed = |error| Failure::Fatal(failure::manifest_failed(&*shared.fs, error));
-        let begun = begun.map_err(failed)?;
         let reclaimable = |about: &About| {
-            let (id, from) = (*shared.names.id(), (sources, &walked));
-            Reclaimable::find(about, &*shared.fs, from, &shared.options, id, &begun)
+            let (fs, from) = (&*shared.fs, (sources, &walked));
+            let store = lock_mutex(&shared.store);
+            Reclaimable::find(about, fs, from, &shared.options, Some(&store), &stop)
         };
-        let Some(refusal) = self.fit.refusal(shortages, reclaimable) else {
+        let Some(refusal) = self.fit.refusal(shortages, reclaimable)? else {
             return Ok(());
         };
         let waited_for = !shared.is_rerun && began.elapsed() < WAIT_MAX;

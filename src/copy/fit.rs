@@ -153,14 +153,14 @@ impl<'a> Fit<'a> {
     pub(super) fn refusal(
         mut self,
         shortages: Vec<Shortage>,
-        reclaimable: impl FnOnce(&About) -> Reclaimable,
-    ) -> Option<Refusal> {
+        reclaimable: impl FnOnce(&About) -> Result<Reclaimable, Failure>,
+    ) -> Result<Option<Refusal>, Failure> {
         let lacking = shortages.iter().find_map(|shortage| match shortage {
             Shortage::Bytes { needed, free } => Some(needed - free),
             Shortage::Inodes { .. } => None,
         });
         if let Some(lacking) = lacking {
-            let found = reclaimable(&self.about);
+            let found = reclaimable(&self.about)?;
             let deletes_last = self.options.delete.is_some_and(|rules| !rules.before);
             let suffices = found.extraneous.saturating_add(found.partials) >= lacking;
             let extraneous = match deletes_last && suffices {
@@ -176,7 +176,7 @@ impl<'a> Fit<'a> {
             true => self.refusal.without_entries(),
             false => self.refusal,
         };
-        (!refusal.is_empty()).then_some(refusal)
+        Ok((!refusal.is_empty()).then_some(refusal))
     }
 
     /// What can be copied, though not with everything.

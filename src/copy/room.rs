@@ -9,7 +9,7 @@ use std::sync::Arc;
 
 use super::failure::{self, Failure};
 use crate::block::BlockSize;
-use crate::error::{ManifestError, Shortage};
+use crate::error::Shortage;
 use crate::extraneous::{Extraneous, Found, Untouchable};
 use crate::fs::{About, FileId, Fs, Kind, Stat, found};
 use crate::manifest::{Entry, SlotKind, Store};
@@ -114,32 +114,44 @@ pub(super) struct Reclaimable {
 }
 
 impl Reclaimable {
-    /// Adds up what no source has. `partials`: what is begun, with the bytes it takes.
+    /// Adds up what no source has.
     pub(super) fn find<F: Fs>(
         about: &About,
         fs: &F,
         (sources, walked): (&[Source], &Walked),
         options: &CopyOptions,
-        id: [u8; 16],
-        partials: &[(RelPath, u64)],
-    ) -> Reclaimable {
+        store: Option<&Store<F>>,
+        should_stop: &dyn Fn() -> bool,
+    ) -> Result<Reclaimable, Failure> {
+        let check_stop = || match should_stop() {
+            true => Err(Failure::Stopped),
+            false => Ok(()),
+        };
         // What is begun is counted by itself.
         let untouchable = Untouchable {
-            id,
+            id: store.map_or([0; 16], |store| *store.id()),
             stays: &|_| true,
         };
-        let mut extraneous = Extraneous::new(fs, (sources, walked), options, untouchable);
-        let is_gone = |path: &RelPath| extraneous.is_extraneous(path, Kind::File);
-        let gone = partials
-            .iter()
-            .filter(|(path, _)| is_gone(path).unwrap_or(false));
-        let partials = gone.map(|(_, bytes)| rounded(about, *bytes)).sum();
-        let mut found = Reclaimable {
-            extraneous: 0,
-            partials,
-        };
+        let extraneous = Extraneous::new(fs, (sources, walked), options, untouchable);
+        let mut found = Reclaimable::default();
+        let failed = |error| Failure::Fatal(failure::manifest_failed(fs, error));
+        if let Some(store) = store {
+            for pos in store.positions_of(SlotKind::Partial) {
+                check_stop()?;
+                let (path, entry) = store.entry_at(pos).map_err(failed)?;
+                let Entry::Partial(partial) = entry else {
+                    continue;
+                };
+                let is_gone = || extraneous.is_extraneous(&path, Kind::File).unwrap_or(false);
+                if !partial.begin.adopts && is_gone() {
+                    let blocks = partial.blocks.saturating_mul(store.block_size().bytes());
+                    let bytes = rounded(about, blocks.min(partial.begin.source.size));
+                    found.partials = found.partials.saturating_add(bytes);
+                }
+            }
+        }
         let Some(rules) = options.delete else {
-            return found;
+            return Ok(found);
         };
         let taken = |path: &RelPath| {
             let (parent, name) = path.split()?;
@@ -148,31 +160,19 @@ impl Reclaimable {
             Some(rounded(about, there.allocated))
         };
         let max = usize::try_from(rules.max.unwrap_or(u64::MAX)).unwrap_or(usize::MAX);
-        let named = extraneous.by_ref().filter_map(|found| match found {
+        let named = extraneous.filter_map(|found| match found {
             Found::Extraneous { path, kind } => Some((path, kind)),
             _ => None,
         });
-        found.extraneous = named
-            .take(max)
-            .filter(|(_, kind)| *kind == Kind::File)
-            .filter_map(|(path, _)| taken(&path))
-            .sum();
-        found
-    }
-}
-
-/// What is begun and not whole, with the bytes that it takes.
-pub(super) fn begun<F: Fs>(store: &Store<F>) -> Result<Vec<(RelPath, u64)>, ManifestError> {
-    let mut begun = Vec::new();
-    for pos in store.positions_of(SlotKind::Partial) {
-        if let (path, Entry::Partial(partial)) = store.entry_at(pos)?
-            && !partial.begin.adopts
-        {
-            let blocks = partial.blocks.saturating_mul(store.block_size().bytes());
-            begun.push((path, blocks.min(partial.begin.source.size)));
+        for (path, kind) in named.take(max) {
+            check_stop()?;
+            if kind == Kind::File {
+                let bytes = taken(&path).unwrap_or(0);
+                found.extraneous = found.extraneous.saturating_add(bytes);
+            }
         }
+        Ok(found)
     }
-    Ok(begun)
 }
 
 /// What the manifest knows of a path.

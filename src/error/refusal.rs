@@ -160,17 +160,17 @@ impl fmt::Display for Refusal {
             }
         }
         if self.extraneous > 0 {
-            let bytes = self.extraneous;
+            let size = Size(self.extraneous);
             writeln!(
                 f,
-                "What --delete takes in the end would make room ({bytes} bytes): with --delete-before it goes first."
+                "What --delete takes in the end would make room ({size}): with --delete-before it goes first."
             )?;
         }
         if self.partials > 0 {
-            let bytes = self.partials;
+            let size = Size(self.partials);
             writeln!(
                 f,
-                "Half copies of files that the source does not have any more hold {bytes} bytes: `sprag clean` on the destination gives that room back."
+                "Half copies of files that the source does not have any more hold {size}: `sprag clean` on the destination gives that room back."
             )?;
         }
         f.write_str(match self.under_way {

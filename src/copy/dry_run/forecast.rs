@@ -47,6 +47,16 @@ impl Forecast {
     }
 }
 
+/// Ends the forecast.
+fn over(failure: Failure) -> Result<Result<(), Error>, Over> {
+    match failure {
+        Failure::Stopped => Err(Over),
+        Failure::Fatal(error) => Ok(Err(error)),
+        // It is the real walk's to tell.
+        Failure::Entry(_) => Ok(Ok(())),
+    }
+}
+
 impl DryRun {
     /// Ends the run as a copy would end that cannot succeed.
     pub(super) fn refuse(&self, sources: &[scan::Source]) -> Result<Result<(), Error>, Over> {
@@ -68,14 +78,12 @@ impl DryRun {
         let ControlFlow::Continue((walked, is_whole)) = walk else {
             return Err(Over);
         };
-        let begun = match self.begun() {
-            Ok(begun) => begun,
-            Err(error) => return Ok(Err(error)),
-        };
-        let from = (sources, &walked);
+        let reclaimable = || self.reclaimable((sources, &walked), &should_stop);
         if is_whole && self.options.delete.is_some_and(|rules| rules.before) {
-            let found = self.reclaimable(from, &begun);
-            fit.give_back(found.extraneous.saturating_add(found.partials));
+            match reclaimable() {
+                Ok(found) => fit.give_back(found.extraneous.saturating_add(found.partials)),
+                Err(failure) => return over(failure),
+            }
         }
         for text in fit.warnings() {
             self.send(Event::Warning(text))?;
@@ -92,38 +100,29 @@ impl DryRun {
         let selection = &self.options.selection;
         let shortages = match fit.shortages(there.as_mut(), sources, selection, &should_stop) {
             Ok(shortages) => shortages,
-            Err(Failure::Stopped) => return Err(Over),
-            Err(Failure::Fatal(error)) => return Ok(Err(error)),
             // The walk that tells of entries meets the same trouble.
             Err(Failure::Entry(_)) => Vec::new(),
+            Err(failure) => return over(failure),
         };
-        Ok(
-            match fit.refusal(shortages, |_| self.reclaimable(from, &begun)) {
-                Some(refusal) => Err(Error::Refused(Box::new(refusal))),
-                None => Ok(()),
-            },
-        )
-    }
-
-    /// What is begun, with the bytes that it takes.
-    fn begun(&self) -> Result<Vec<(RelPath, u64)>, Error> {
-        let store = self.there.as_ref().and_then(|there| there.store.as_ref());
-        let begun = store.map(room::begun).transpose()?;
-        Ok(begun.unwrap_or_default())
+        match fit.refusal(shortages, |_| reclaimable()) {
+            Ok(Some(refusal)) => Ok(Err(Error::Refused(Box::new(refusal)))),
+            Ok(None) => Ok(Ok(())),
+            Err(failure) => over(failure),
+        }
     }
 
     /// What could make room at the destination.
     fn reclaimable(
         &self,
         from: (&[scan::Source], &Walked),
-        begun: &[(RelPath, u64)],
-    ) -> Reclaimable {
+        should_stop: &dyn Fn() -> bool,
+    ) -> Result<Reclaimable, Failure> {
         let Some(there) = &self.there else {
-            return Reclaimable::default();
+            return Ok(Reclaimable::default());
         };
-        let id = there.store.as_ref().map_or([0; 16], |store| *store.id());
+        let (fs, store) = (&*there.fs, there.store.as_ref());
         let (about, options) = (&self.forecast.about, &self.options);
-        Reclaimable::find(about, &*there.fs, from, options, id, begun)
+        Reclaimable::find(about, fs, from, options, store, should_stop)
     }
 
     fn block_size(&self) -> BlockSize {
