@@ -5,6 +5,7 @@ use std::io::Write;
 use std::time::{Duration, Instant};
 
 use rustix::io::Errno;
+use sprag::error::Reason;
 use sprag::exit::Exit;
 
 use super::cases::Case;
@@ -105,7 +106,7 @@ fn says_why(plan: &FaultPlan, text: &str) -> Result<(), String> {
     if plan.loses_earlier {
         causes.push(Errno::IO);
     }
-    let told = |errno| text.contains(&std::io::Error::from(errno).to_string());
+    let told = |errno: Errno| text.contains(&Reason(&errno.into()).to_string());
     match causes.iter().copied().any(told) && text.contains(engine::DEST) {
         true => Ok(()),
         false => Err(format!("says neither {causes:?} nor where: {text:?}")),
