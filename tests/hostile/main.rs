@@ -305,9 +305,11 @@ fn verify(dest: &Path) -> Result<(Verdicts, Option<ManifestDamage>), Exit> {
                 verdicts.insert(path.to_path_buf(), kind);
             }
             VerifyEvent::Finished { summary, error } => {
+                // Where nothing is recorded any more, that is refused.
+                let nothing = summary.exit_code == Exit::Unusable;
                 assert_eq!(
                     error.is_some(),
-                    summary.manifest_damage.is_some(),
+                    summary.manifest_damage.is_some() || nothing,
                     "{error:?}"
                 );
                 end = Some((
@@ -325,6 +327,7 @@ fn verify(dest: &Path) -> Result<(Verdicts, Option<ManifestDamage>), Exit> {
     let right = match damage {
         Some(_) => Exit::BadManifest,
         None if damaged => Exit::Damaged,
+        None if verdicts.values().all(|kind| *kind == "extra") => Exit::Unusable,
         None => Exit::Done,
     };
     assert_eq!(exit, right);
