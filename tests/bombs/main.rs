@@ -32,8 +32,10 @@ const MEMORY_BYTES_MAX: u64 = 256 << 20;
 const BEGIN_WITHIN: Duration = Duration::from_secs(10);
 /// Time from Ctrl-C until a command is over.
 const END_WITHIN: Duration = Duration::from_secs(1);
-/// Time for which a command is watched after it said something.
-const WATCHED_FOR: Duration = Duration::from_secs(2);
+/// Time for which a command is watched after it said something: briefly, since there are a hundred of them, or for
+/// figures.
+const WATCHED_FOR: Duration = Duration::from_secs(1);
+const WATCHED_FOR_FIGURES: Duration = Duration::from_secs(5);
 const POLL_INTERVAL: Duration = Duration::from_millis(2);
 
 /// Fills a manifest with records.
@@ -336,7 +338,11 @@ fn try_one(what: &str, target: &Target, command: &[&str]) {
         running.interrupt();
         panic!("{what}: nothing after {BEGIN_WITHIN:?}");
     };
-    if !running.is_over_within(WATCHED_FOR) {
+    let watched_for = match prints {
+        true => WATCHED_FOR_FIGURES,
+        false => WATCHED_FOR,
+    };
+    if !running.is_over_within(watched_for) {
         let ended = running.interrupt();
         assert!(ended.is_some(), "{what}: goes on after Ctrl-C");
     }
