@@ -3,7 +3,7 @@
 use std::io;
 use std::path::{Path, PathBuf};
 
-use super::{ManifestDamage, PathError};
+use super::{ManifestDamage, PathError, Reason};
 use crate::exit::Exit;
 use crate::path::Printable;
 
@@ -139,6 +139,6 @@ impl ManifestError {
 }
 
 fn no_locks(path: &Path, source: &io::Error) -> String {
-    let path = Printable(path);
-    format!("{path} cannot be locked, as its file system has no file locks ({source})")
+    let (path, why) = (Printable(path), Reason(source));
+    format!("{path} cannot be locked, as its file system has no file locks ({why})")
 }

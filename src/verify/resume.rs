@@ -13,7 +13,7 @@ use rustix::io::Errno;
 use super::elsewhere::Elsewhere;
 use super::ledger::{Ledger, ManifestLedger};
 use super::select::Wanted;
-use crate::error::{Error, ManifestError, SetupError};
+use crate::error::{Error, ManifestError, Reason, SetupError};
 use crate::event::PassedOver;
 use crate::fs::{self, Fs};
 use crate::hash::hash_block;
@@ -123,7 +123,7 @@ fn open_to_note<F: Fs>(at: &At<'_, F>) -> Result<Opened<F>, Refused> {
                 return Err(Refused::Because(error.what_is_wrong()));
             }
             Err(Error::Manifest(ManifestError::Io(error))) if is_read_only(&error.source) => {
-                let why = format!("{name} cannot be written to ({})", error.source);
+                let why = format!("{name} cannot be written to ({})", Reason(&error.source));
                 return Err(Refused::Because(why));
             }
             Err(error) => return Err(Refused::Failed(error)),
