@@ -8,6 +8,7 @@ use std::ops::ControlFlow;
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use crate::error::{EntryError, PathError};
 use crate::fs::source::{Held, Tree};
@@ -448,6 +449,30 @@ fn failure(dest: RelPath, path: &Path, source: std::io::Error) -> ScanFailure {
         EntryError::Unreadable(PathError::new("read", path, source))
     };
     ScanFailure { dest, error }
+}
+
+/// What the selection made of the entries of the sources. A directory of which only the contents are
+/// copied is none of them.
+#[derive(Debug, Default)]
+pub(crate) struct Selected {
+    any: AtomicBool,
+    left_out: AtomicBool,
+}
+
+impl Selected {
+    /// Notes an entry.
+    pub(crate) fn note(&self, scanned: &Scanned) {
+        if scanned.left_out == Some(LeftOut::Rule) {
+            self.left_out.store(true, Ordering::Relaxed);
+        } else if scanned.left_out.is_none() && !scanned.dest.is_root() {
+            self.any.store(true, Ordering::Relaxed);
+        }
+    }
+
+    /// Whether there were entries, and all of them were left out.
+    pub(crate) fn is_empty(&self) -> bool {
+        self.left_out.load(Ordering::Relaxed) && !self.any.load(Ordering::Relaxed)
+    }
 }
 
 /// Walks all sources and gives what was met, and whether all of it could be looked at.

@@ -256,8 +256,8 @@ pub(crate) struct VerifyArgs {
     /// Compare with a checksum list that another tool made, instead of the manifest
     ///
     /// LIST is from b3sum, sha256sum, openssl or the like, with BLAKE3 or SHA-256 hashes and paths relative to
-    /// DEST. Files that it does not
-    /// name are counted as extra. No manifest is needed. With - it is read from standard input.
+    /// DEST. Files that it does not name are counted as extra. No manifest is needed. With - it is read from
+    /// standard input.
     #[arg(long, value_name = "LIST", help_heading = SCOPE)]
     pub(crate) check: Option<PathBuf>,
 

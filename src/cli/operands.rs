@@ -25,7 +25,8 @@ pub(crate) fn options(command: &Command, matches: &ArgMatches) -> Vec<OsString> 
     let mut words = Vec::new();
     for arg in command.get_arguments() {
         let id = arg.get_id().as_str();
-        let (Some(long), true) = (arg.get_long(), id != PATHS) else {
+        // SOURCE and DEST have no long form.
+        let Some(long) = arg.get_long() else {
             continue;
         };
         if matches.value_source(id) != Some(ValueSource::CommandLine) {

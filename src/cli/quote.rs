@@ -51,7 +51,7 @@ impl fmt::Display for Rerun {
     }
 }
 
-/// A command with options and operands: no operand is taken for an option, whoever named it.
+/// Builds a command with options and operands. No operand can be taken for an option.
 pub(crate) fn with_operands(
     command: [&str; 2],
     options: &[OsString],

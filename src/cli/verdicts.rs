@@ -111,10 +111,7 @@ pub(crate) fn summary_text(
     seed: Option<u64>,
     extra_listed: bool,
 ) -> String {
-    let files = |files| EntryCounts {
-        files,
-        ..EntryCounts::default()
-    };
+    let files = EntryCounts::of_files;
     let mut text = String::new();
     for (counts, what, always) in [
         (summary.ok, "ok", true),
@@ -203,20 +200,9 @@ pub(crate) fn verdict(summary: &VerifySummary, scope: &Scope) -> Option<(Tone, S
 
 /// Everything that is not as it was recorded.
 fn bad(summary: &VerifySummary) -> EntryCounts {
-    let mut bad = EntryCounts {
-        files: summary.files_corrupt + summary.files_unproven,
-        ..EntryCounts::default()
-    };
-    for more in [
-        summary.modified,
-        summary.metadata,
-        summary.missing,
-        summary.incomplete,
-        summary.unreadable,
-        summary.unknown,
-    ] {
-        bad += more;
-    }
+    let mut bad = summary.damaged();
+    bad += EntryCounts::of_files(summary.files_unproven);
+    bad += summary.unknown;
     bad
 }
 
@@ -247,7 +233,7 @@ fn is_are(counts: EntryCounts) -> &'static str {
     }
 }
 
-/// How much was compared with which source, and how many sources are not what was copied.
+/// Says how many entries were compared with each source, and how many sources have changed since.
 fn sources_text(sides: &Sides) -> String {
     let compared = sides.sources.iter().map(|source| {
         let entries = units::count(source.entries_compared, "entry", "entries");

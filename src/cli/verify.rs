@@ -49,10 +49,7 @@ pub(crate) fn run(args: &VerifyArgs, rerun: &Rerun) -> Exit {
         report.failure(failure);
     }
     let text = match over.began {
-        true => {
-            report.summary(&over.summary, rerun);
-            report.text(&over.summary)
-        }
+        true => report.summary(&over.summary, rerun),
         false => {
             report.json_summary(&over.summary);
             "Nothing was read.".to_owned()
@@ -347,14 +344,6 @@ impl Report {
         failure.tell(&mut self.out, self.view.json);
     }
 
-    fn text(&self, summary: &VerifySummary) -> String {
-        let mut text = summary_text(summary, &self.scope, self.seed, self.extra);
-        if let Some((_, verdict)) = verdict(summary, &self.scope) {
-            text += &format!("\n{verdict}");
-        }
-        text
-    }
-
     fn json_summary(&mut self, figures: &VerifySummary) {
         if self.view.json {
             self.out.json(&Line::Summary {
@@ -363,14 +352,19 @@ impl Report {
         }
     }
 
-    fn summary(&mut self, summary: &VerifySummary, rerun: &str) {
+    /// Prints the end of the run, and returns it as text.
+    fn summary(&mut self, summary: &VerifySummary, rerun: &str) -> String {
         self.json_summary(summary);
-        if !self.view.json && !self.view.quiet {
-            let text = summary_text(summary, &self.scope, self.seed, self.extra);
+        let is_shown = !self.view.json && !self.view.quiet;
+        let mut text = summary_text(summary, &self.scope, self.seed, self.extra);
+        if is_shown {
             self.out.line(&text);
-            if let Some((tone, verdict)) = verdict(summary, &self.scope) {
+        }
+        if let Some((tone, verdict)) = verdict(summary, &self.scope) {
+            if is_shown {
                 self.out.verdict(tone, &verdict);
             }
+            text += &format!("\n{verdict}");
         }
         if summary.exit_code == Exit::Stopped {
             self.screen.note(&match self.is_noted {
@@ -381,5 +375,6 @@ impl Report {
                 false => format!("Stopped. To verify from the beginning:\n  {rerun}"),
             });
         }
+        text
     }
 }

@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 
 use super::privacy::Privacy;
-use super::shared::{Selected, Shared};
+use super::shared::Shared;
 use super::thread::Panics;
 use super::{board, metadata, names, origin, repair, run, setup};
 use crate::concurrency::{self, Seeks};
@@ -16,7 +16,7 @@ use crate::id::ManifestId;
 use crate::lock_mutex;
 use crate::manifest::no_manifest;
 use crate::options::CopyOptions;
-use crate::scan::Source;
+use crate::scan::{Selected, Source};
 use crate::stop::Stopper;
 use crate::throttle::Throttle;
 use crate::verify::medium::Medium;

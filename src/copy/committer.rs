@@ -78,7 +78,7 @@ pub(super) struct Committer<'a, F: Fs> {
     progress: Progress,
     /// What of it is durable once the barrier under way is made; without one, what is.
     bytes_sealing: u64,
-    /// As it was told last. What is given up is taken out of `progress`; what is told only grows.
+    /// The progress as it was last reported. `progress` shrinks when a file is given up; what is reported never does.
     shown: Progress,
     /// As the counting walk said it.
     counted: Counted,

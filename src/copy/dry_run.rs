@@ -15,7 +15,6 @@ use crossbeam_channel::Sender;
 use super::metadata::Own;
 use super::run::must_be_the_sources;
 use super::setup::Setup;
-use super::shared::Selected;
 use crate::error::{EntryError, Error, PathError, SetupError};
 use crate::event::{CopySummary, Event, Outcome};
 use crate::exit::Exit;
@@ -23,7 +22,7 @@ use crate::fs::{Kind, OsFs, Stat, Times, found, source};
 use crate::manifest::{OpenMode, Store};
 use crate::options::CopyOptions;
 use crate::path::RelPath;
-use crate::scan::{self, MountPoints, Scan, Scanned, Walked};
+use crate::scan::{self, MountPoints, Scan, Scanned, Selected, Walked};
 use crate::stop::Stopper;
 
 mod decide;

@@ -133,7 +133,7 @@ fn is_io(error: &std::io::Error) -> bool {
 }
 
 /// Returns the error of a flush that failed, or of a manifest that cannot be read. It always ends the run. It
-/// is never [`Error::Full`], which would leave the latch open: what was written before is suspect.
+/// is never [`Error::Full`], which would leave the latch open, since earlier writes may be lost.
 pub(super) fn flush_failed<F: Fs>(
     fs: &F,
     action: &'static str,

@@ -15,7 +15,7 @@ use super::message::{Message, Task, Work};
 use super::{CopyRun, Shared, setup};
 use crate::error::{EntryError, Error};
 use crate::event::{Counted, Outcome};
-use crate::fs::{Fs, Kind, Stat, found, source};
+use crate::fs::{Fs, Kind, Stat, found, source, stat_at};
 use crate::lock_mutex;
 use crate::manifest::{DirRecord, Done, Entry, Link, Record, SymlinkRecord, open_destination};
 use crate::options::{CopyOptions, RepairOptions};
@@ -164,16 +164,8 @@ impl<F: Fs> Repairer<'_, F> {
     }
 
     fn stat(&self, path: &RelPath) -> Result<Option<Stat>, Failure> {
-        let fs = &*self.shared.fs;
-        let Some((parent, name)) = path.split() else {
-            let stat = fs.stat_dir(&fs.root()).map(Some);
-            return stat.map_err(self.naming("look at", path));
-        };
-        let look = || match found(fs.open_dir(&parent))? {
-            Some(dir) => fs.stat(&dir, name),
-            None => Ok(None),
-        };
-        look().map_err(self.naming("look at", path))
+        let there = stat_at(&*self.shared.fs, path);
+        there.map_err(self.naming("look at", path))
     }
 
     fn known_dir(&self, path: &RelPath, record: &DirRecord) -> Result<(), Failure> {

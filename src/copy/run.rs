@@ -111,7 +111,7 @@ fn earlier_than(sources: &[RunSource], last: RunBegin) -> Vec<RunSource> {
         .collect()
 }
 
-/// Returns what is recorded of the options.
+/// Returns the options as they are recorded: none if they are too many.
 fn recorded(words: &[OsString]) -> Vec<ByteBuf> {
     let bytes: usize = words.iter().map(|word| word.len()).sum();
     if words.len() > RunBegin::OPTIONS_MAX || bytes > RunBegin::OPTIONS_BYTES_MAX {
@@ -122,7 +122,7 @@ fn recorded(words: &[OsString]) -> Vec<ByteBuf> {
 }
 
 /// Refuses a source that does not look like the one that a run before copied from: its drive may not be mounted,
-/// or another drive may be. A move expects its source to lack what was copied.
+/// or another drive may be. With `--remove-source-files` a source is expected to lack what was copied.
 pub(super) fn must_be_the_sources<F: Fs>(
     fs: &F,
     store: &Store<F>,
@@ -363,9 +363,6 @@ fn close<F: Fs>(
         }
         if committer.shared.options.remove_source_files && !committer.shared.should_stop() {
             committer.remove_sources(sources);
-        }
-        if committer.copied_nothing() {
-            committer.note_exit(Exit::Unusable);
         }
         if !committer.has_failed() {
             if !committer.is_ending_early() {

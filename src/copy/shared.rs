@@ -27,7 +27,7 @@ use crate::manifest::Store;
 use crate::options::CopyOptions;
 use crate::partial::PartialName;
 use crate::path::RelPath;
-use crate::scan::{LeftOut, Scanned, Walked};
+use crate::scan::{Selected, Walked};
 use crate::stop::Stopper;
 use crate::throttle::Throttle;
 use crate::verify::medium::Medium;
@@ -101,30 +101,6 @@ pub(super) struct Shared<F: Fs> {
     pub(super) selected: Selected,
     /// What the walk met, with `--delete` only.
     pub(super) walked: Mutex<Walked>,
-}
-
-/// What the selection made of the entries of the sources. A directory of which only the contents are
-/// copied is none of them.
-#[derive(Debug, Default)]
-pub(super) struct Selected {
-    any: AtomicBool,
-    left_out: AtomicBool,
-}
-
-impl Selected {
-    /// Notes an entry.
-    pub(super) fn note(&self, scanned: &Scanned) {
-        if scanned.left_out == Some(LeftOut::Rule) {
-            self.left_out.store(true, Ordering::Relaxed);
-        } else if scanned.left_out.is_none() && !scanned.dest.is_root() {
-            self.any.store(true, Ordering::Relaxed);
-        }
-    }
-
-    /// Whether there were entries, and all of them were left out.
-    pub(super) fn is_empty(&self) -> bool {
-        self.left_out.load(Ordering::Relaxed) && !self.any.load(Ordering::Relaxed)
-    }
 }
 
 /// A partial that will not be gone on with.

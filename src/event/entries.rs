@@ -30,6 +30,14 @@ impl EntryCounts {
         counts
     }
 
+    /// Counts so many regular files.
+    pub fn of_files(files: u64) -> EntryCounts {
+        EntryCounts {
+            files,
+            ..EntryCounts::default()
+        }
+    }
+
     /// Counts one more. `None`: its kind is not known.
     pub(crate) fn add(&mut self, kind: Option<Kind>) {
         *match kind {

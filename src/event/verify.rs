@@ -333,6 +333,23 @@ pub struct VerifySummary {
     pub manifest_damage: Option<Box<ManifestDamage>>,
 }
 
+impl VerifySummary {
+    /// Returns the entries that are not as recorded, or might not be.
+    pub fn damaged(&self) -> EntryCounts {
+        let mut damaged = EntryCounts::of_files(self.files_corrupt);
+        for counts in [
+            self.modified,
+            self.metadata,
+            self.missing,
+            self.incomplete,
+            self.unreadable,
+        ] {
+            damaged += counts;
+        }
+        damaged
+    }
+}
+
 impl Default for VerifySummary {
     fn default() -> Self {
         VerifySummary {

@@ -498,6 +498,17 @@ pub fn is_full(error: &io::Error) -> bool {
     matches!(errno, Some(Errno::NOSPC | Errno::DQUOT))
 }
 
+/// Looks at what stands at a path of the destination, without following it. `None`: nothing does.
+pub fn stat_at<F: Fs>(fs: &F, path: &RelPath) -> io::Result<Option<Stat>> {
+    let Some((parent, name)) = path.split() else {
+        return fs.stat_dir(&fs.root()).map(Some);
+    };
+    match found(fs.open_dir(&parent))? {
+        Some(dir) => fs.stat(&dir, name),
+        None => Ok(None),
+    }
+}
+
 /// A directory; `None` if there is none at that path.
 pub fn found_dir<F: Fs>(fs: &F, path: &RelPath) -> io::Result<Option<F::Dir>> {
     match fs.open_dir(path) {

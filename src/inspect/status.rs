@@ -46,7 +46,8 @@ pub struct Status {
     pub last_run: Option<LastRun>,
     /// Sources of earlier runs that are none of the last one, those of the newest first, at most 50.
     pub earlier_sources: Vec<PathBuf>,
-    /// Who works on the destination now, in words. Then all this is what was recorded so far.
+    /// The process that copies to the destination or cleans it now, in words. The figures are then those that it
+    /// has recorded so far.
     pub held_by: Option<String>,
     /// The last verification, finished or not.
     pub last_verify: Option<LastVerification>,

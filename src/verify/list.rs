@@ -24,7 +24,7 @@ use super::{Checked, Halt, Report, Signals, VerifyRun, WORK_MAX, medium, select}
 use crate::concurrency::Seeks;
 use crate::error::{Error, PathError, SetupError, UsageError};
 use crate::event::{PassedOver, ReadHow, Verdict};
-use crate::fs::{Fs, Kind, Stat, found, source};
+use crate::fs::{Fs, Kind, Stat, source, stat_at};
 use crate::hash::Hash32;
 use crate::options::{ChecksumList, VerifyOptions};
 use crate::path::RelPath;
@@ -206,11 +206,7 @@ impl<F: Fs> Shared<F> {
     }
 
     fn stat(&self, path: &RelPath) -> io::Result<Option<Stat>> {
-        let (parent, name) = path.split().unwrap_or_default();
-        match found(self.fs.open_dir(&parent))? {
-            Some(dir) => self.fs.stat(&dir, name),
-            None => Ok(None),
-        }
+        stat_at(&*self.fs, path)
     }
 
     fn feed(

@@ -145,7 +145,7 @@ impl Tally {
     /// The totals; what ended the run early decides about its exit before anything it found.
     pub(super) fn summary(&self, error: Option<&Error>, cut_short: bool) -> VerifySummary {
         let counts = &self.counts;
-        let damaged = damaged(counts);
+        let damaged = counts.damaged().total();
         let exit_code = match error {
             Some(error) => error.exit(),
             None if cut_short => Exit::Stopped,
@@ -161,16 +161,6 @@ impl Tally {
     }
 }
 
-/// How many entries are not as recorded, or might not be.
-fn damaged(counts: &VerifySummary) -> u64 {
-    counts.files_corrupt
-        + counts.modified.total()
-        + counts.metadata.total()
-        + counts.missing.total()
-        + counts.incomplete.total()
-        + counts.unreadable.total()
-}
-
 /// How many sources are not what was copied, without being damaged.
 fn changed_sources(sides: &Sides) -> u64 {
     sides.source_edited + sides.source_missing + sides.source_unreadable
@@ -184,7 +174,7 @@ pub(super) fn end(summary: &VerifySummary) -> End {
             + summary.files_sampled
             + summary.files_unread
             + summary.passed.before.total(),
-        entries_bad: damaged(summary) + summary.files_unproven,
+        entries_bad: summary.damaged().total() + summary.files_unproven,
     }
 }
 

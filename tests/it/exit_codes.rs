@@ -16,15 +16,6 @@ use crate::support::image::Image;
 use crate::support::*;
 use crate::wait::Drive;
 
-const COMMANDS: [&str; 7] = [
-    "copy",
-    "verify",
-    "status",
-    "export",
-    "clean",
-    "completions",
-    "man",
-];
 const ALL: &[&str] = &COMMANDS;
 const OF_A_DESTINATION: &[&str] = &["copy", "verify", "status", "export", "clean"];
 

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 
 use serde_json::Value;
 
-use crate::support::{Fixture, begin_copy, mixed_tree, rot, run, sprag, write};
+use crate::support::{COMMANDS, Fixture, begin_copy, mixed_tree, rot, run, sprag, write};
 
 /// Options of other programs that the pages speak of.
 const OTHERS: [(&str, &str); 19] = [
@@ -73,15 +73,7 @@ fn options_in(text: &str) -> BTreeSet<String> {
 /// The long options that the program's own help describes.
 fn known_options() -> BTreeSet<String> {
     let mut known = BTreeSet::new();
-    for command in [
-        "copy",
-        "verify",
-        "status",
-        "export",
-        "clean",
-        "completions",
-        "man",
-    ] {
+    for command in COMMANDS {
         let output = sprag().args([command, "--help"]).output().unwrap();
         known.extend(options_in(&String::from_utf8(output.stdout).unwrap()));
     }

@@ -241,6 +241,17 @@ pub(crate) fn rot(path: &Path, offset: u64) {
         .unwrap();
 }
 
+/// All commands of the program.
+pub(crate) const COMMANDS: [&str; 7] = [
+    "copy",
+    "verify",
+    "status",
+    "export",
+    "clean",
+    "completions",
+    "man",
+];
+
 /// The program under test.
 ///
 /// What it would remember of destinations goes nowhere, nor does it ask this machine's fstab.

@@ -85,7 +85,7 @@ impl<F: Fs> Committer<'_, F> {
         }
     }
 
-    /// Takes a whole file out of the totals of what is written.
+    /// Subtracts a whole file from the totals of what is written.
     pub(in crate::copy) fn uncount_file(&mut self, size: u64) {
         let now = &mut self.progress;
         now.bytes_written = now.bytes_written.saturating_sub(size);

@@ -175,12 +175,7 @@ impl<F: Fs> Worker<'_, F> {
             let Some(hash) = self.write_range(work, (source, stat.size), file, block)? else {
                 return Ok(None);
             };
-            merger.push(hash);
-            self.send(Message::Block {
-                worker: self.number,
-                hash,
-                bytes,
-            })?;
+            self.report_block(&mut merger, hash, bytes)?;
             if end - begun >= WRITE_OUT_BYTES {
                 file.begin_writing_out(begun..end);
                 begun = end;
@@ -194,9 +189,9 @@ impl<F: Fs> Worker<'_, F> {
         Ok(Some((merger.finish(), dest)))
     }
 
-    /// Returns how many full blocks from this one on lie in a hole of the source, at most a checkpoint of them: after
-    /// so many the run may have to wait, or to stop. The last of a file is none of them: reading it shows
-    /// where the file ends.
+    /// Returns how many full blocks, beginning with `index`, lie in a hole of the source. At most a checkpoint of
+    /// them is returned, because the run may then have to wait or to stop. The last block of a file never counts:
+    /// reading it shows where the file ends.
     fn blocks_in_hole(&self, source: &SourceFile, index: u64, size: u64) -> u64 {
         let block = self.shared.block_size;
         let start = block.range(index, size).start;
@@ -226,14 +221,24 @@ impl<F: Fs> Worker<'_, F> {
         let made = self.writes.make(|| sink.finish(range.end));
         made.map_err(self.at_dest("write to the partial copy of", &work.path))?;
         for hash in hashes {
-            merger.push(hash);
-            self.send(Message::Block {
-                worker: self.number,
-                hash,
-                bytes,
-            })?;
+            self.report_block(merger, hash, bytes)?;
         }
         Ok(())
+    }
+
+    /// Reports that the next block is written.
+    fn report_block(
+        &self,
+        merger: &mut TreeMerger,
+        hash: Hash32,
+        bytes: u64,
+    ) -> Result<(), Failure> {
+        merger.push(hash);
+        self.send(Message::Block {
+            worker: self.number,
+            hash,
+            bytes,
+        })
     }
 
     /// Tells the committer how the writing of blocks ended, and makes a completion of it.

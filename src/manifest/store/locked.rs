@@ -44,6 +44,20 @@ impl<F: Fs> Store<F> {
     pub(crate) fn written_by(&self) -> Option<&str> {
         self.written_by.as_deref()
     }
+
+    /// Returns why the manifest is not locked while it is read, if its file system has no locks. Only
+    /// for a manifest that is open to be read.
+    pub(crate) fn lock_refused(&self) -> Option<ManifestError> {
+        try_lock(&*self.file(), lock::Mode::Shared, &self.path).err()
+    }
+
+    /// Returns the same as a warning, for a command that reads on.
+    pub(crate) fn unlocked(&self) -> Option<String> {
+        let refused = self.lock_refused()?.what_is_wrong();
+        Some(format!(
+            "{refused}: nothing keeps a copy from changing it while it is read"
+        ))
+    }
 }
 
 /// Opens the manifest and locks it, again if it was replaced between the two.
@@ -92,22 +106,6 @@ pub(super) fn try_lock(
         },
         false => PathError::new("lock", path, error).into(),
     })
-}
-
-impl<F: Fs> Store<F> {
-    /// Returns why the manifest is not locked while it is read, if its file system has no locks. Only
-    /// for a manifest that is open to be read.
-    pub(crate) fn lock_refused(&self) -> Option<ManifestError> {
-        try_lock(&*self.file(), lock::Mode::Shared, &self.path).err()
-    }
-
-    /// The same as a warning for whoever reads on.
-    pub(crate) fn unlocked(&self) -> Option<String> {
-        let refused = self.lock_refused()?.what_is_wrong();
-        Some(format!(
-            "{refused}: nothing keeps a copy from changing it while it is read"
-        ))
-    }
 }
 
 /// Whether the name still stands for the open file.

@@ -17,12 +17,12 @@ use crate::concurrency::Seeks;
 use crate::error::{EntryError, Error, ManifestError, PathError, SetupError};
 use crate::event::{PassedOver, Verdict};
 use crate::fs::source::{self, SourceFile, SourceRoot};
-use crate::fs::{FileId, Fs, Kind, Stat, found};
+use crate::fs::{FileId, Fs, Kind, Stat, stat_at};
 use crate::manifest::{Link, Record};
 use crate::options::{CopyOptions, VerifyOptions};
 use crate::path::RelPath;
 use crate::plan::wanted::Own;
-use crate::scan::{self, FirstNames, LeftOut, Scan, Scanned, Source};
+use crate::scan::{self, FirstNames, Scan, Scanned, Selected, Source};
 use crate::selection::Selection;
 use crate::throttle::Throttle;
 use crate::verify::medium::Medium;
@@ -57,7 +57,7 @@ pub(in crate::verify) fn start<F: Fs>(
 ) -> Result<VerifyRun, Error> {
     let sources = options.from.iter().map(|path| {
         let is_there = |at: &RelPath| {
-            let there = stat(&*fs, at)
+            let there = stat_at(&*fs, at)
                 .map_err(|error| PathError::new("look at", at.below(&options.dest), error));
             Ok(there?.is_some())
         };
@@ -165,11 +165,10 @@ impl<F: Fs> Shared<F> {
 
     /// A walk that only counts.
     fn count(&self, reports: &Sender<Report>) -> Result<(), Halt> {
-        let (mut entries, mut bytes, mut left, mut left_out) = (0, 0, false, false);
+        let (mut entries, mut bytes, selected) = (0, 0, Selected::default());
         let counted = scan::each(&self.sources, &self.selection, |scanned| {
-            left_out |= scanned.left_out == Some(LeftOut::Rule);
+            selected.note(scanned);
             if scanned.left_out.is_none() {
-                left |= !scanned.dest.is_root();
                 entries += 1;
                 bytes += match scanned.stat.kind {
                     Kind::File => scanned.stat.size,
@@ -184,7 +183,7 @@ impl<F: Fs> Shared<F> {
         if counted.is_break() {
             return Err(Halt::Stopped);
         }
-        if left_out && !left {
+        if selected.is_empty() {
             let of = self.dest.clone().into();
             return Err(Halt::Failed(SetupError::NothingLeft { of }.into()));
         }
@@ -246,7 +245,7 @@ impl<F: Fs> Shared<F> {
     }
 
     pub(super) fn stat(&self, path: &RelPath) -> io::Result<Option<Stat>> {
-        stat(&*self.fs, path)
+        stat_at(&*self.fs, path)
     }
 
     pub(super) fn open_source(&self, path: &Path) -> io::Result<SourceFile> {
@@ -258,16 +257,6 @@ impl<F: Fs> Shared<F> {
 
     pub(super) fn failed(&self, error: ManifestError) -> Halt {
         super::failed(&*self.fs, error)
-    }
-}
-
-fn stat<F: Fs>(fs: &F, path: &RelPath) -> io::Result<Option<Stat>> {
-    let Some((parent, name)) = path.split() else {
-        return fs.stat_dir(&fs.root()).map(Some);
-    };
-    match found(fs.open_dir(&parent))? {
-        Some(dir) => fs.stat(&dir, name),
-        None => Ok(None),
     }
 }
 

@@ -220,10 +220,7 @@ fn what_a_stopped_run_had_checked_long_ago_is_checked_again_and_the_rest_is_date
         rest.passed
     );
     assert_eq!((rest.kind("f00"), rest.kind("f05")), ("corrupt", "ok"));
-    let files = |files| EntryCounts {
-        files,
-        ..EntryCounts::default()
-    };
+    let files = EntryCounts::of_files;
     let expected = PassedOver {
         before: files(1),
         before_since_ms: Some(days_ago(20)),
